@@ -1,0 +1,112 @@
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from rotomdb.engine.table cimport Table
+
+cdef enum ValueType:                 # Redis's numbers; DEBUG DIGEST hashes them
+    TYPE_STRING = 0
+    TYPE_LIST = 1
+    TYPE_SET = 2
+    TYPE_SORTED_SET = 3
+    TYPE_HASH = 4
+
+cdef enum Encoding:
+    ENCODING_INT = 0                 # string: value is the integer itself
+    ENCODING_EMBSTR = 1              # string: value is the length, the bytes follow the key
+    ENCODING_RAW = 2                 # string: value is a RawString
+    ENCODING_LISTPACK = 3
+    ENCODING_INTSET = 4
+    ENCODING_TABLE = 5               # hash, set: value is a Table
+    ENCODING_SKIPLIST = 6            # sorted set: value is a SortedSet
+    ENCODING_QUICKLIST = 7
+
+cdef enum:
+    EMBSTR_MAX = 44                  # bytes; Redis's limit for OBJECT ENCODING embstr
+    NO_EXPIRE = -1
+
+cdef struct RawString:
+    size_t length
+    size_t capacity                  # bytes that fit before the block must grow
+    # bytes follow
+
+cdef struct Entry:
+    int64_t expire_ms                # absolute Unix time; NO_EXPIRE
+    void* value
+    uint32_t meta                    # type: 4 bits, encoding: 4 bits, LRU clock: 24 bits
+    uint32_t key_length
+    # key bytes follow, then the bytes of an embstr value
+
+cdef inline int type_of(Entry* entry) noexcept nogil:
+    return <int>(entry.meta & 15)
+
+cdef inline int encoding_of(Entry* entry) noexcept nogil:
+    return <int>((entry.meta >> 4) & 15)
+
+cdef inline void set_encoding(Entry* entry, int encoding) noexcept nogil:
+    entry.meta = (entry.meta & 0xffffff0fU) | (<uint32_t>encoding << 4)
+
+cdef inline char* key_of(Entry* entry) noexcept nogil:
+    return <char*>entry + sizeof(Entry)
+
+cdef inline char* raw_bytes(RawString* raw) noexcept nogil:
+    return <char*>raw + sizeof(RawString)
+
+# Hash fields and set members in tables.
+cdef struct Field:
+    uint32_t value_length
+    uint32_t length                  # of the name, whose bytes follow; then the value's bytes
+
+cdef struct Member:
+    uint32_t length                  # bytes follow
+
+cdef inline char* field_name(Field* field) noexcept nogil:
+    return <char*>field + sizeof(Field)
+
+cdef inline char* field_value(Field* field) noexcept nogil:
+    return <char*>field + sizeof(Field) + field.length
+
+cdef inline char* member_bytes(Member* member) noexcept nogil:
+    return <char*>member + sizeof(Member)
+
+cdef Table* new_table_of_fields() noexcept nogil
+cdef Table* new_table_of_members() noexcept nogil
+cdef void free_table_value(Table* table) noexcept nogil
+
+cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexcept nogil
+
+cdef class Engine:
+    cdef readonly list databases
+    cdef public int64_t now_ms               # time that this command sees
+    cdef public uint32_t lru_clock           # seconds, 24 bits
+    cdef public bint expire_on_access        # off while an AOF is replayed
+    cdef public object on_expire             # called with (database index, key) after a key has expired
+    cdef public int64_t hits, misses, expired
+    # Redis's encoding thresholds
+    cdef public int hash_max_listpack_entries, hash_max_listpack_value
+    cdef public int set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value
+    cdef public int zset_max_listpack_entries, zset_max_listpack_value
+    cdef public int list_max_listpack_size
+
+cdef class Keyspace:
+    cdef readonly Engine engine
+    cdef public int index
+    cdef Table keys
+    cdef Table volatile_keys                 # the same entries, those with an expire time
+    cdef uint64_t expire_cursor
+    cdef void free_all(self) noexcept
+    cdef object expire_now(self, Entry* entry)
+    # Entry or NULL; a key past its time is deleted on the way. Counts hits and misses.
+    cdef Entry* find(self, bytes key) except? NULL
+    # The same without counting, for commands that write or only ask.
+    cdef Entry* peek(self, bytes key) except? NULL
+    cdef Entry* raw_find(self, const char* key, size_t length) noexcept
+    # As find/peek, raising WrongTypeError for another type.
+    cdef Entry* find_type(self, bytes key, int type) except? NULL
+    cdef Entry* peek_type(self, bytes key, int type) except? NULL
+    # New entry of an absent key, with room for `extra` embedded bytes.
+    cdef Entry* add(self, const char* key, size_t length, int type, int encoding, void* value, size_t extra) noexcept
+    # Give an entry another size; keeps both tables right.
+    cdef Entry* resize(self, Entry* entry, size_t extra) noexcept
+    cdef void remove_entry(self, Entry* entry) noexcept
+    cdef void set_expire(self, Entry* entry, int64_t expire_ms) noexcept
+    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl) noexcept
+
+cdef void free_value(Entry* entry) noexcept nogil

@@ -1,0 +1,532 @@
+"""Keyspace: the keys of one database, their values, expire times and access clocks.
+
+One allocation per key holds header, key and, for short strings, the value. An entry moves only when its embedded string
+changes size (`resize`), and both tables are told. Nothing here holds a Python object, so a forked child that walks the
+keys touches no reference count and copies no page.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from rotomdb.engine.glob cimport glob_match
+from rotomdb.engine.listpack cimport lp_bytes, lp_count
+from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc, rotom_allocation_size
+from rotomdb.engine.number cimport format_int64, parse_int64
+from rotomdb.engine.quicklist cimport Node, Quicklist, quicklist_free
+from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of, sorted_set_free
+from rotomdb.engine.table cimport (
+    TableIterator, table_avoid_resize, table_find, table_free, table_hash, table_init, table_insert, table_iterate,
+    table_length, table_memory, table_next, table_random, table_rehash_for, table_remove, table_reserve, table_scan,
+    table_stop,
+)
+
+from rotomdb.errors import WrongTypeError
+
+TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash")
+ENCODING_NAMES = (b"int", b"embstr", b"raw", b"listpack", b"intset", b"hashtable", b"skiplist", b"quicklist")
+
+
+cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexcept nogil:
+    cdef RawString* raw = <RawString*>mem_alloc(sizeof(RawString) + capacity)
+    raw.length = length
+    raw.capacity = capacity
+    if length:
+        memcpy(raw_bytes(raw), data, length)
+    return raw
+
+
+cdef Table* new_table_of_fields() noexcept nogil:
+    cdef Table* table = <Table*>mem_alloc(sizeof(Table))
+    table_init(table, sizeof(Field), sizeof(Field) - sizeof(uint32_t))
+    return table
+
+
+cdef Table* new_table_of_members() noexcept nogil:
+    cdef Table* table = <Table*>mem_alloc(sizeof(Table))
+    table_init(table, sizeof(Member), 0)
+    return table
+
+
+cdef void free_table_value(Table* table) noexcept nogil:
+    cdef TableIterator iterator
+    cdef void* entry
+    table_iterate(table, &iterator)
+    while True:
+        entry = table_next(&iterator)
+        if entry == NULL:
+            break
+        mem_free(entry)
+    table_free(table)
+    mem_free(table)
+
+
+cdef void free_value(Entry* entry) noexcept nogil:
+    cdef int encoding = encoding_of(entry)
+    if encoding == ENCODING_RAW or encoding == ENCODING_LISTPACK or encoding == ENCODING_INTSET:
+        mem_free(entry.value)
+    elif encoding == ENCODING_TABLE:
+        free_table_value(<Table*>entry.value)
+    elif encoding == ENCODING_SKIPLIST:
+        sorted_set_free(<SortedSet*>entry.value)
+    elif encoding == ENCODING_QUICKLIST:
+        quicklist_free(<Quicklist*>entry.value)
+
+
+cdef int64_t value_memory(Entry* entry, int64_t samples):
+    """Bytes that the value holds outside its entry; tables are sampled (0: in full)."""
+    cdef int encoding = encoding_of(entry)
+    cdef int64_t size = 0, seen = 0, sampled = 0, count
+    cdef Table* table
+    cdef TableIterator iterator
+    cdef void* item
+    cdef Node* node
+    cdef SkipNode* skip
+    if encoding == ENCODING_RAW or encoding == ENCODING_LISTPACK or encoding == ENCODING_INTSET:
+        return <int64_t>rotom_allocation_size(entry.value)
+    if encoding == ENCODING_TABLE:
+        table = <Table*>entry.value
+        table_iterate(table, &iterator)
+        while samples == 0 or seen < samples:
+            item = table_next(&iterator)
+            if item == NULL:
+                break
+            sampled += <int64_t>rotom_allocation_size(item)
+            seen += 1
+        table_stop(&iterator)
+        count = table_length(table)
+        return <int64_t>sizeof(Table) + table_memory(table) + (sampled * count // seen if seen else 0)
+    if encoding == ENCODING_SKIPLIST:
+        table = &(<SortedSet*>entry.value).members
+        skip = level_of((<SortedSet*>entry.value).head, 0).forward
+        while skip != NULL and (samples == 0 or seen < samples):
+            sampled += <int64_t>rotom_allocation_size(<char*>skip - skip.levels * 16)
+            seen += 1
+            skip = level_of(skip, 0).forward
+        count = table_length(table)
+        return <int64_t>sizeof(SortedSet) + 536 + table_memory(table) + (sampled * count // seen if seen else 0)
+    if encoding == ENCODING_QUICKLIST:
+        node = (<Quicklist*>entry.value).head
+        while node != NULL and (samples == 0 or seen < samples):
+            sampled += <int64_t>(rotom_allocation_size(node) + rotom_allocation_size(node.data))
+            seen += 1
+            node = node.following
+        count = (<Quicklist*>entry.value).nodes
+        return <int64_t>sizeof(Quicklist) + (sampled * count // seen if seen else 0)
+    return size
+
+
+cdef class Engine:
+    """The databases of one server, the time they see, the thresholds they follow and what they count."""
+
+    def __init__(self, int databases=16):
+        self.now_ms = 0
+        self.lru_clock = 0
+        self.expire_on_access = True
+        self.on_expire = None
+        self.hash_max_listpack_entries = 512
+        self.hash_max_listpack_value = 64
+        self.set_max_intset_entries = 512
+        self.set_max_listpack_entries = 128
+        self.set_max_listpack_value = 64
+        self.zset_max_listpack_entries = 128
+        self.zset_max_listpack_value = 64
+        self.list_max_listpack_size = -2
+        self.databases = [Keyspace(self, index) for index in range(databases)]
+
+    def swap(self, int first, int second):
+        """Exchange two databases in place (SWAPDB)."""
+        cdef Keyspace a = self.databases[first]
+        cdef Keyspace b = self.databases[second]
+        cdef Table table
+        cdef uint64_t cursor
+        table = a.keys; a.keys = b.keys; b.keys = table
+        table = a.volatile_keys; a.volatile_keys = b.volatile_keys; b.volatile_keys = table
+        cursor = a.expire_cursor; a.expire_cursor = b.expire_cursor; b.expire_cursor = cursor
+
+    def avoid_resize(self, bint avoid):
+        """While a forked child shares our pages, grow tables only when they are far too full."""
+        table_avoid_resize(avoid)
+
+    def total_keys(self):
+        return sum(len(database) for database in self.databases)
+
+
+cdef struct ScanCollector:
+    void* results                    # list, borrowed
+    void* keyspace                   # Keyspace, borrowed
+    const char* pattern
+    Py_ssize_t pattern_length        # -1: all
+    int type                         # -1: all
+    int64_t now_ms                   # keys past it are left out
+
+
+cdef void collect_key(void* context, void* item) noexcept:
+    cdef ScanCollector* collector = <ScanCollector*>context
+    cdef Entry* entry = <Entry*>item
+    if collector.type >= 0 and type_of(entry) != collector.type:
+        return
+    if entry.expire_ms != NO_EXPIRE and entry.expire_ms < collector.now_ms:
+        return
+    if collector.pattern_length >= 0 and not glob_match(
+            collector.pattern, collector.pattern_length, key_of(entry), entry.key_length, False):
+        return
+    (<list>collector.results).append(PyBytes_FromStringAndSize(key_of(entry), entry.key_length))
+
+
+cdef class Keyspace:
+    def __cinit__(self):
+        table_init(&self.keys, sizeof(Entry), sizeof(Entry) - sizeof(uint32_t))
+        table_init(&self.volatile_keys, sizeof(Entry), sizeof(Entry) - sizeof(uint32_t))
+        self.expire_cursor = 0
+
+    def __init__(self, Engine engine, int index):
+        self.engine = engine
+        self.index = index
+
+    def __dealloc__(self):
+        self.free_all()
+
+    cdef void free_all(self) noexcept:
+        cdef TableIterator iterator
+        cdef Entry* entry
+        table_free(&self.volatile_keys)
+        table_iterate(&self.keys, &iterator)
+        while True:
+            entry = <Entry*>table_next(&iterator)
+            if entry == NULL:
+                break
+            free_value(entry)
+            mem_free(entry)
+        table_free(&self.keys)
+
+    def __len__(self):
+        return table_length(&self.keys)
+
+    # Lookup
+
+    cdef Entry* raw_find(self, const char* key, size_t length) noexcept:
+        cdef void** slot = table_find(&self.keys, key, length, table_hash(key, length))
+        return NULL if slot == NULL else <Entry*>slot[0]
+
+    cdef Entry* peek(self, bytes key) except? NULL:
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry == NULL:
+            return NULL
+        if entry.expire_ms != NO_EXPIRE and self.engine.expire_on_access and entry.expire_ms < self.engine.now_ms:
+            self.expire_now(entry)
+            return NULL
+        entry.meta = (entry.meta & 0xff) | (self.engine.lru_clock << 8)
+        return entry
+
+    cdef Entry* find(self, bytes key) except? NULL:
+        cdef Entry* entry = self.peek(key)
+        if entry == NULL:
+            self.engine.misses += 1
+        else:
+            self.engine.hits += 1
+        return entry
+
+    cdef Entry* find_type(self, bytes key, int type) except? NULL:
+        cdef Entry* entry = self.find(key)
+        if entry != NULL and type_of(entry) != type:
+            raise WrongTypeError()
+        return entry
+
+    cdef Entry* peek_type(self, bytes key, int type) except? NULL:
+        cdef Entry* entry = self.peek(key)
+        if entry != NULL and type_of(entry) != type:
+            raise WrongTypeError()
+        return entry
+
+    cdef object expire_now(self, Entry* entry):
+        cdef bytes key = PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
+        self.remove_entry(entry)
+        self.engine.expired += 1
+        if self.engine.on_expire is not None:
+            self.engine.on_expire(self.index, key)
+
+    # Entries
+
+    cdef Entry* add(self, const char* key, size_t length, int type, int encoding, void* value, size_t extra) noexcept:
+        cdef Entry* entry = <Entry*>mem_alloc(sizeof(Entry) + length + extra)
+        entry.expire_ms = NO_EXPIRE
+        entry.value = value
+        entry.meta = <uint32_t>type | (<uint32_t>encoding << 4) | (self.engine.lru_clock << 8)
+        entry.key_length = <uint32_t>length
+        memcpy(key_of(entry), key, length)
+        table_insert(&self.keys, entry, table_hash(key, length))
+        return entry
+
+    cdef Entry* resize(self, Entry* entry, size_t extra) noexcept:
+        cdef uint64_t hash = table_hash(key_of(entry), entry.key_length)
+        cdef void** slot = table_find(&self.keys, key_of(entry), entry.key_length, hash)
+        cdef void** volatile_slot = NULL
+        cdef Entry* moved
+        if entry.expire_ms != NO_EXPIRE:
+            volatile_slot = table_find(&self.volatile_keys, key_of(entry), entry.key_length, hash)
+        moved = <Entry*>mem_realloc(entry, sizeof(Entry) + entry.key_length + extra)
+        slot[0] = moved
+        if volatile_slot != NULL:
+            volatile_slot[0] = moved
+        return moved
+
+    cdef void remove_entry(self, Entry* entry) noexcept:
+        cdef uint64_t hash = table_hash(key_of(entry), entry.key_length)
+        if entry.expire_ms != NO_EXPIRE:
+            table_remove(&self.volatile_keys, key_of(entry), entry.key_length, hash)
+        table_remove(&self.keys, key_of(entry), entry.key_length, hash)
+        free_value(entry)
+        mem_free(entry)
+
+    cdef void set_expire(self, Entry* entry, int64_t expire_ms) noexcept:
+        cdef bint had = entry.expire_ms != NO_EXPIRE
+        if expire_ms == NO_EXPIRE:
+            if had:
+                table_remove(&self.volatile_keys, key_of(entry), entry.key_length,
+                             table_hash(key_of(entry), entry.key_length))
+        elif not had:
+            table_insert(&self.volatile_keys, entry, table_hash(key_of(entry), entry.key_length))
+        entry.expire_ms = expire_ms
+
+    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl) noexcept:
+        """SET: whatever was there is replaced; the encoding is chosen as Redis does."""
+        cdef int64_t integer = 0
+        cdef int encoding
+        cdef const char* key_data = PyBytes_AS_STRING(key)
+        cdef size_t key_length = PyBytes_GET_SIZE(key)
+        cdef uint64_t hash = table_hash(key_data, key_length)
+        cdef void** slot = table_find(&self.keys, key_data, key_length, hash)
+        cdef Entry* entry
+        cdef size_t needed
+        if length <= 20 and parse_int64(data, <Py_ssize_t>length, &integer):
+            encoding = ENCODING_INT
+            needed = 0
+        elif length <= EMBSTR_MAX:
+            encoding = ENCODING_EMBSTR
+            needed = length
+        else:
+            encoding = ENCODING_RAW
+            needed = 0
+        if slot == NULL:
+            entry = <Entry*>mem_alloc(sizeof(Entry) + key_length + needed)
+            entry.expire_ms = NO_EXPIRE
+            entry.key_length = <uint32_t>key_length
+            memcpy(key_of(entry), key_data, key_length)
+            table_insert(&self.keys, entry, hash)
+        else:
+            entry = <Entry*>slot[0]
+            free_value(entry)
+            if not keep_ttl and entry.expire_ms != NO_EXPIRE:
+                self.set_expire(entry, NO_EXPIRE)
+            if sizeof(Entry) + key_length + needed > rotom_allocation_size(entry):
+                if entry.expire_ms == NO_EXPIRE:
+                    entry = <Entry*>mem_realloc(entry, sizeof(Entry) + key_length + needed)
+                    slot[0] = entry
+                else:
+                    entry = self.resize(entry, needed)
+        entry.meta = TYPE_STRING | (<uint32_t>encoding << 4) | (self.engine.lru_clock << 8)
+        if encoding == ENCODING_INT:
+            entry.value = <void*>integer
+        elif encoding == ENCODING_EMBSTR:
+            entry.value = <void*>length
+            memcpy(key_of(entry) + key_length, data, length)
+        else:
+            entry.value = raw_new(data, length, length)
+
+    # What commands ask about keys of any type
+
+    def exists(self, bytes key):
+        return self.peek(key) != NULL
+
+    def count_lookup(self, bytes key):
+        """As `exists`, counting a hit or a miss."""
+        return self.find(key) != NULL
+
+    def type_name(self, bytes key):
+        cdef Entry* entry = self.find(key)
+        return None if entry == NULL else TYPE_NAMES[type_of(entry)]
+
+    def encoding_name(self, bytes key):
+        """OBJECT ENCODING; None when the key is absent."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        return None if entry == NULL else ENCODING_NAMES[encoding_of(entry)]
+
+    def idle_seconds(self, bytes key):
+        """Seconds since the last access; None when the key is absent."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry == NULL:
+            return None
+        return (self.engine.lru_clock - (entry.meta >> 8)) & 0xffffff
+
+    def memory_usage(self, bytes key, int64_t samples=5):
+        """Bytes that the key and its value take; None when the key is absent."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry == NULL:
+            return None
+        # Its share of the table: 64 bytes hold at most seven entries.
+        return <int64_t>rotom_allocation_size(entry) + 10 + value_memory(entry, samples)
+
+    def delete(self, bytes key):
+        """Remove the key; whether it was there (a key past its time was not)."""
+        cdef Entry* entry = self.peek(key)
+        if entry == NULL:
+            return False
+        self.remove_entry(entry)
+        return True
+
+    def expire_at(self, bytes key):
+        """Absolute expire time in ms, -1 without one, None when the key is absent."""
+        cdef Entry* entry = self.peek(key)
+        return None if entry == NULL else entry.expire_ms
+
+    def set_expire_at(self, bytes key, int64_t expire_ms):
+        """Set (or with -1 remove) the expire time of an existing key."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry == NULL:
+            raise KeyError(key)
+        self.set_expire(entry, expire_ms)
+
+    def move(self, bytes key, Keyspace target, bytes new_key):
+        """Move an existing key, with its expire time, to `target` under a name that is free there."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        cdef Entry* copy
+        cdef size_t extra
+        if entry == NULL:
+            raise KeyError(key)
+        extra = <size_t>entry.value if encoding_of(entry) == ENCODING_EMBSTR else 0
+        copy = target.add(PyBytes_AS_STRING(new_key), PyBytes_GET_SIZE(new_key), type_of(entry), encoding_of(entry),
+                          entry.value, extra)
+        memcpy(key_of(copy) + copy.key_length, key_of(entry) + entry.key_length, extra)
+        if entry.expire_ms != NO_EXPIRE:
+            target.set_expire(copy, entry.expire_ms)
+        entry.meta = (entry.meta & 0xffffff00U) | (ENCODING_INT << 4)   # the value has a new owner
+        self.remove_entry(entry)
+
+    def random_key(self):
+        """A uniformly random key that has not expired; None when the database is empty."""
+        cdef Entry* entry
+        cdef int attempts = 0
+        while True:
+            entry = <Entry*>table_random(&self.keys)
+            if entry == NULL:
+                return None
+            if entry.expire_ms != NO_EXPIRE and entry.expire_ms < self.engine.now_ms:
+                attempts += 1
+                if self.engine.expire_on_access and attempts < 100:
+                    self.expire_now(entry)
+                    continue
+            return PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
+
+    def scan(self, uint64_t cursor, int64_t count, bytes pattern=None, int type=-1):
+        """(next cursor, keys): buckets are visited until `count` keys or ten times as many buckets."""
+        cdef ScanCollector collector
+        cdef list results = []
+        cdef int64_t visits = count * 10
+        collector.results = <void*>results
+        collector.keyspace = <void*>self
+        collector.type = type
+        collector.now_ms = self.engine.now_ms
+        collector.pattern = NULL
+        collector.pattern_length = -1
+        if pattern is not None:
+            collector.pattern = PyBytes_AS_STRING(pattern)
+            collector.pattern_length = PyBytes_GET_SIZE(pattern)
+        while True:
+            cursor = table_scan(&self.keys, cursor, collect_key, &collector)
+            visits -= 1
+            if cursor == 0 or visits <= 0 or len(results) >= count:
+                return cursor, results
+
+    def match(self, bytes pattern):
+        """All live keys that match the glob-style pattern (KEYS)."""
+        cdef ScanCollector collector
+        cdef TableIterator iterator
+        cdef list results = []
+        cdef void* entry
+        collector.results = <void*>results
+        collector.type = -1
+        collector.now_ms = self.engine.now_ms
+        collector.pattern = PyBytes_AS_STRING(pattern)
+        collector.pattern_length = PyBytes_GET_SIZE(pattern)
+        if pattern == b"*":
+            collector.pattern_length = -1
+        table_iterate(&self.keys, &iterator)
+        while True:
+            entry = table_next(&iterator)
+            if entry == NULL:
+                return results
+            collect_key(&collector, entry)
+
+    def clear(self):
+        """Drop every key; returns how many there were."""
+        cdef int64_t count = table_length(&self.keys)
+        self.free_all()
+        return count
+
+    def reserve(self, int64_t keys, int64_t volatile_keys):
+        """Size an empty database for a load."""
+        table_reserve(&self.keys, keys)
+        table_reserve(&self.volatile_keys, volatile_keys)
+
+    # Upkeep from time events
+
+    def rehash_for(self, int64_t microseconds):
+        """Go on with a resize for a while; whether there is more to do."""
+        cdef bint more = table_rehash_for(&self.keys, microseconds)
+        return table_rehash_for(&self.volatile_keys, microseconds) or more
+
+    @property
+    def volatile_count(self):
+        return table_length(&self.volatile_keys)
+
+    def average_ttl(self, int samples=20):
+        """Mean remaining time of a few random volatile keys, in ms; 0 without any."""
+        cdef Entry* entry
+        cdef int64_t total = 0, seen = 0
+        cdef int i
+        for i in range(samples):
+            entry = <Entry*>table_random(&self.volatile_keys)
+            if entry == NULL:
+                return 0
+            if entry.expire_ms > self.engine.now_ms:
+                total += entry.expire_ms - self.engine.now_ms
+                seen += 1
+        return total // seen if seen else 0
+
+    def expire_some(self, int samples):
+        """Look at about `samples` volatile keys in scan order; (looked at, expired)."""
+        cdef list found = []
+        cdef ExpireCollector collector
+        cdef Entry* entry
+        cdef int buckets = samples * 4
+        cdef bytes key
+        if table_length(&self.volatile_keys) == 0:
+            return 0, 0
+        collector.results = <void*>found
+        collector.now_ms = self.engine.now_ms
+        collector.seen = 0
+        while buckets and collector.seen < samples:
+            self.expire_cursor = table_scan(&self.volatile_keys, self.expire_cursor, collect_expired, &collector)
+            buckets -= 1
+            if self.expire_cursor == 0:
+                break
+        for key in found:
+            entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+            if entry != NULL:
+                self.expire_now(entry)
+        return collector.seen, len(found)
+
+
+cdef struct ExpireCollector:
+    void* results
+    int64_t now_ms
+    int64_t seen
+
+
+cdef void collect_expired(void* context, void* item) noexcept:
+    cdef ExpireCollector* collector = <ExpireCollector*>context
+    cdef Entry* entry = <Entry*>item
+    collector.seen += 1
+    if entry.expire_ms < collector.now_ms:
+        (<list>collector.results).append(PyBytes_FromStringAndSize(key_of(entry), entry.key_length))

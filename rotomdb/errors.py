@@ -1,0 +1,98 @@
+"""Every exception that a user of rotomdb can see, grouped by the moment it occurs.
+
+`str()` of a file error starts with the file and the offset; the exception type is its class.
+"""
+
+from __future__ import annotations
+
+
+class RotomError(Exception):
+    """Base of all errors that rotomdb raises on purpose."""
+
+
+# While serving: replies of commands.
+
+
+class CommandError(RotomError):
+    """An error reply: the text as the client sees it, error code first (`ERR ...`, `WRONGTYPE ...`)."""
+
+
+class WrongTypeError(CommandError):
+    """The key holds a value of another type than the command works on."""
+
+    def __init__(self) -> None:
+        super().__init__("WRONGTYPE Operation against a key holding the wrong kind of value")
+
+
+class ProtocolError(RotomError):
+    """The bytes are no RESP request; `str()` is Redis's text after `Protocol error: `."""
+
+
+# While loading: files and payloads.
+
+
+class FileFormatError(RotomError):
+    """A file does not hold what it should.
+
+    Attributes:
+        path: The file, as the user named it.
+        offset: Bytes from the start of the file to the item at fault.
+        reason: What was wanted and what was there.
+    """
+
+    def __init__(self, path: str, offset: int, reason: str) -> None:
+        super().__init__(f"{path}: offset {offset}: {reason}")
+        self.path = path
+        self.offset = offset
+        self.reason = reason
+
+
+class RdbError(FileFormatError):
+    """An RDB file is damaged or of a version that is not understood."""
+
+
+class RdbValueError(RotomError):
+    """An encoded value is damaged. Raised by the kernel, which knows no files; readers turn it into RdbError.
+
+    Attributes:
+        offset: Bytes from the start of the buffer that was being decoded.
+    """
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(f"offset {offset}: {reason}")
+        self.offset = offset
+        self.reason = reason
+
+
+class RdbTruncatedError(RdbValueError):
+    """The buffer ends inside an item."""
+
+
+class RdbUnsupportedTypeError(RdbValueError):
+    """A value type that this version cannot hold."""
+
+
+class AofError(FileFormatError):
+    """An AOF file holds bytes that are no command."""
+
+
+class AofTruncatedError(AofError):
+    """An AOF file ends inside a command or a transaction."""
+
+
+class ManifestError(RotomError):
+    """An AOF manifest is malformed or names files that are not there."""
+
+
+# While configuring.
+
+
+class ConfigError(RotomError):
+    """A directive is unknown or its value is not acceptable; `str()` names the source and the line."""
+
+
+# While saving.
+
+
+class SaveError(RotomError):
+    """A snapshot or a rewrite could not be written; the files that were there are untouched."""

@@ -1,0 +1,6 @@
+from rotomdb.engine.keyspace cimport Entry, Keyspace
+
+# Set one field of a hash; whether it is new. With `only_absent` an existing one keeps its value.
+cdef bint put(Keyspace db, Entry* entry, const char* name, size_t length, const char* value, size_t value_length,
+              bint only_absent) noexcept
+cdef void to_table(Entry* entry) noexcept nogil

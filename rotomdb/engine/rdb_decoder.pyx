@@ -1,0 +1,1051 @@
+"""RDB bytes to keys and values: every length is checked against what is left before it is used.
+
+`RdbDecoder` walks a buffer that the caller keeps (bytes, or a mapped file). `load_keys` is the fast path: it loads key
+records until something else comes up, which the caller (storage/rdb.py) handles. Errors carry the offset in the buffer.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport INFINITY, isnan
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport qsort
+from libc.string cimport memcpy, memset
+
+from rotomdb.engine.buffer cimport Buffer, buffer_release, buffer_reserve
+from rotomdb.engine.cursor cimport (
+    CURSOR_TRUNCATED, CURSOR_UNSUPPORTED, Cursor, cursor_fail, cursor_take,
+)
+from rotomdb.engine.hashes cimport put as hash_put
+from rotomdb.engine.hashes cimport to_table as hash_to_table
+from rotomdb.engine.intset cimport Intset, intset_get, intset_new, intset_validate
+from rotomdb.engine.keyspace cimport (
+    EMBSTR_MAX, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_QUICKLIST, ENCODING_SKIPLIST, ENCODING_TABLE, NO_EXPIRE,
+    TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STRING, Entry, Keyspace, encoding_of, new_table_of_fields,
+    new_table_of_members, raw_new,
+)
+from rotomdb.engine.listpack cimport (
+    LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_encoded_size, lp_equals, lp_first, lp_get, lp_new, lp_next,
+    lp_text, lp_validate,
+)
+from rotomdb.engine.lzf cimport lzf_decompress
+from rotomdb.engine.memory cimport mem_alloc, mem_free
+from rotomdb.engine.number cimport format_double, format_int64, parse_double, parse_int64
+from rotomdb.engine.quicklist cimport (
+    NODE_PACKED, NODE_PLAIN, Quicklist, quicklist_append_node, quicklist_free, quicklist_new, quicklist_push,
+)
+from rotomdb.engine.sets cimport put as set_put
+from rotomdb.engine.sets cimport to_table as set_to_table
+from rotomdb.engine.skiplist cimport (
+    SkipNode, SortedSet, compare_bytes, level_of, member_of, sorted_set_find, sorted_set_free, sorted_set_insert, sorted_set_new,
+)
+from rotomdb.engine.sorted_sets cimport to_skiplist
+from rotomdb.engine.table cimport Table, table_hash, table_length, table_reserve
+from rotomdb.engine.ziplist cimport ziplist_first, ziplist_get, ziplist_next, ziplist_validate
+
+from rotomdb.errors import RdbTruncatedError, RdbUnsupportedTypeError, RdbValueError
+
+cdef extern from "platform.h" nogil:
+    uint32_t bswap32 "__builtin_bswap32"(uint32_t value)
+    uint64_t bswap64 "__builtin_bswap64"(uint64_t value)
+
+cdef enum:
+    OPCODE_IDLE = 248
+    OPCODE_FREQ = 249
+    OPCODE_EXPIRETIME_MS = 252
+    OPCODE_EXPIRETIME = 253
+    HIGHEST_TYPE = 25
+    SMALL_PACK = 32                   # elements up to which duplicates are looked for pair by pair
+    PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
+
+TYPE_NAMES = {
+    0: "string", 1: "list-linked", 2: "set-hashtable", 3: "zset-v1", 4: "hash-hashtable", 5: "zset-v2",
+    6: "module-pre-release", 7: "module-value", 9: "hash-zipmap", 10: "list-ziplist", 11: "set-intset",
+    12: "zset-ziplist", 13: "hash-ziplist", 14: "quicklist", 15: "stream", 16: "hash-listpack", 17: "zset-listpack",
+    18: "quicklist-v2", 19: "stream-v2", 20: "set-listpack", 21: "stream-v3", 22: "hash-hashtable-md-pre-release",
+    23: "hash-listpack-md-pre-release", 24: "hash-hashtable-md", 25: "hash-listpack-md",
+}
+
+
+cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
+    cdef uint64_t x = (<uint64_t*>a)[0]
+    cdef uint64_t y = (<uint64_t*>b)[0]
+    return (x > y) - (x < y)
+
+
+cdef bint pack_has_duplicates(uint8_t* lp, uint32_t step) noexcept nogil:
+    """Whether two of the elements 0, step, 2*step, ... are equal."""
+    cdef char scratch[LISTPACK_INTEGER_TEXT]
+    cdef uint32_t length, count = 0, i
+    cdef const char* text
+    cdef uint8_t* at = lp_first(lp)
+    cdef uint8_t* other
+    cdef uint64_t* hashes
+    cdef bint found = False
+    if lp_count(lp) <= SMALL_PACK * step:
+        while at != NULL:
+            text = lp_text(at, &length, scratch)
+            other = at
+            while True:
+                for i in range(step):
+                    other = lp_next(lp, other)
+                if other == NULL:
+                    break
+                if lp_equals(other, text, length):
+                    return True
+            for i in range(step):
+                at = lp_next(lp, at)
+        return False
+    # Keyed 64-bit hashes, sorted: equal ones are equal elements for all but 2**-64 of pairs.
+    hashes = <uint64_t*>mem_alloc(sizeof(uint64_t) * (lp_count(lp) // step + 1))
+    while at != NULL:
+        text = lp_text(at, &length, scratch)
+        hashes[count] = table_hash(text, length)
+        count += 1
+        for i in range(step):
+            at = lp_next(lp, at)
+    qsort(hashes, count, sizeof(uint64_t), compare_hashes)
+    for i in range(1, count):
+        if hashes[i] == hashes[i - 1]:
+            found = True
+            break
+    mem_free(hashes)
+    return found
+
+
+cdef double element_score(uint8_t* element, bint* valid) noexcept:
+    cdef uint32_t length
+    cdef int64_t integer
+    cdef double score = 0
+    cdef const char* text = lp_get(element, &length, &integer)
+    valid[0] = True
+    if text == NULL:
+        return <double>integer
+    valid[0] = parse_double(text, length, &score)
+    return score
+
+
+cdef class RdbDecoder:
+    """Decodes a buffer front to back. `position` is the offset of the next byte."""
+
+    cdef object owner
+    cdef Py_buffer view
+    cdef Cursor cursor
+    cdef Buffer scratch[2]                # inflated or printed strings; two may be alive at once
+    cdef char number[2][32]
+    cdef int64_t expire_ms                # attributes of the next key
+    cdef readonly int64_t idle_seconds, frequency
+    cdef bint valkey                      # types 22 and 23 mean what Valkey means by them
+    cdef bint dropped_empty
+    cdef readonly int64_t keys_loaded, keys_expired, keys_empty, expires_seen, already_expired
+    cdef readonly object reading_key      # bytes, while a value is decoded
+    cdef readonly int reading_type
+    cdef Buffer key_buffer                # the key being read, aside from the scratch buffers
+    cdef const char* held_key
+    cdef size_t held_length
+
+    def __cinit__(self, data, bint valkey=False):
+        PyObject_GetBuffer(data, &self.view, PyBUF_SIMPLE)
+        self.owner = data
+        self.cursor.base = <const uint8_t*>self.view.buf
+        self.cursor.size = <size_t>self.view.len
+        self.valkey = valkey
+        self.expire_ms = NO_EXPIRE
+        self.idle_seconds = -1
+        self.frequency = -1
+        self.reading_type = -1
+
+    def __dealloc__(self):
+        buffer_release(&self.scratch[0])
+        buffer_release(&self.scratch[1])
+        buffer_release(&self.key_buffer)
+        PyBuffer_Release(&self.view)
+
+    def close(self):
+        """Let go of the buffer, so that a mapping can be closed."""
+        PyBuffer_Release(&self.view)
+        self.cursor.size = 0
+        self.cursor.position = 0
+        self.owner = None
+
+    @property
+    def position(self):
+        return self.cursor.position
+
+    @position.setter
+    def position(self, size_t offset):
+        self.cursor.position = offset if offset < self.cursor.size else self.cursor.size
+
+    cdef int fail(self) except -1:
+        reason = self.cursor.error.decode()
+        offset = self.cursor.error_offset
+        kind = self.cursor.error_kind
+        self.cursor.error = NULL
+        if kind == CURSOR_TRUNCATED:
+            raise RdbTruncatedError(offset, reason)
+        if kind == CURSOR_UNSUPPORTED:
+            raise RdbUnsupportedTypeError(offset, reason)
+        raise RdbValueError(offset, reason)
+
+    # Primitives
+
+    cdef bint length(self, uint64_t* value, int* encoding) noexcept:
+        """A length; *encoding is -1, or the string encoding when the lead byte announces one."""
+        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
+        cdef uint32_t wide
+        cdef uint64_t widest
+        cdef uint8_t lead
+        if p == NULL:
+            return False
+        lead = p[0]
+        encoding[0] = -1
+        if lead < 0x40:
+            value[0] = lead
+            return True
+        if lead < 0x80:
+            p = cursor_take(&self.cursor, 1)
+            if p == NULL:
+                return False
+            value[0] = (<uint64_t>(lead & 0x3f) << 8) | p[0]
+            return True
+        if lead == 0x80:
+            p = cursor_take(&self.cursor, 4)
+            if p == NULL:
+                return False
+            memcpy(&wide, p, 4)
+            value[0] = bswap32(wide)
+            return True
+        if lead == 0x81:
+            p = cursor_take(&self.cursor, 8)
+            if p == NULL:
+                return False
+            memcpy(&widest, p, 8)
+            value[0] = bswap64(widest)
+            return True
+        if lead >= 0xC0:
+            encoding[0] = lead & 0x3f
+            return True
+        return cursor_fail(&self.cursor, "unknown length encoding", self.cursor.position - 1)
+
+    cdef bint plain_length(self, uint64_t* value) noexcept:
+        cdef size_t start = self.cursor.position
+        cdef int encoding
+        if not self.length(value, &encoding):
+            return False
+        if encoding >= 0:
+            return cursor_fail(&self.cursor, "string encoding where a length was expected", start)
+        return True
+
+    cdef bint text(self, int slot, const char** data, size_t* size) noexcept:
+        """A string in any encoding; the bytes live until the next text() into the same slot."""
+        cdef size_t start = self.cursor.position
+        cdef uint64_t count, packed
+        cdef int encoding
+        cdef const uint8_t* p
+        cdef int8_t i8
+        cdef int16_t i16
+        cdef int32_t i32
+        cdef char* room
+        if not self.length(&count, &encoding):
+            return False
+        if encoding < 0:
+            p = cursor_take(&self.cursor, count)
+            if p == NULL:
+                return False
+            data[0] = <const char*>p
+            size[0] = count
+            return True
+        if encoding <= 2:
+            p = cursor_take(&self.cursor, <uint64_t>1 << encoding)
+            if p == NULL:
+                return False
+            if encoding == 0:
+                memcpy(&i8, p, 1)
+                i32 = i8
+            elif encoding == 1:
+                memcpy(&i16, p, 2)
+                i32 = i16
+            else:
+                memcpy(&i32, p, 4)
+            data[0] = self.number[slot]
+            size[0] = <size_t>format_int64(self.number[slot], i32)
+            return True
+        if encoding != 3:
+            return cursor_fail(&self.cursor, "unknown string encoding", start)
+        if not self.plain_length(&packed) or not self.plain_length(&count):
+            return False
+        p = cursor_take(&self.cursor, packed)
+        if p == NULL:
+            return False
+        # No LZF token makes more than 264 bytes out of 3: a larger claim is refused before memory is taken for it.
+        if count == 0 or count > packed * 264:
+            return cursor_fail(&self.cursor, "impossible length of a compressed string", start)
+        self.scratch[slot].length = 0
+        room = buffer_reserve(&self.scratch[slot], count)
+        if not lzf_decompress(p, packed, <uint8_t*>room, count):
+            return cursor_fail(&self.cursor, "corrupt compressed string", start)
+        data[0] = room
+        size[0] = count
+        return True
+
+    def read_byte(self):
+        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
+        if p == NULL:
+            self.fail()
+        return p[0]
+
+    def read_bytes(self, uint64_t count):
+        cdef const uint8_t* p = cursor_take(&self.cursor, count)
+        if p == NULL:
+            self.fail()
+        return PyBytes_FromStringAndSize(<const char*>p, <Py_ssize_t>count)
+
+    def read_length(self):
+        cdef uint64_t value = 0
+        if not self.plain_length(&value):
+            self.fail()
+        return value
+
+    def read_string(self):
+        cdef const char* data
+        cdef size_t size
+        if not self.text(0, &data, &size):
+            self.fail()
+        return PyBytes_FromStringAndSize(data, <Py_ssize_t>size)
+
+    # Values
+
+    cdef bint corrupt(self, const char* reason, size_t offset) noexcept:
+        return cursor_fail(&self.cursor, reason, offset)
+
+    cdef bint unsupported(self, const char* reason, size_t offset) noexcept:
+        cursor_fail(&self.cursor, reason, offset)
+        self.cursor.error_kind = CURSOR_UNSUPPORTED
+        return False
+
+    cdef bint decode_value(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
+        """Add the value to `db` (where the key must be absent); sets dropped_empty instead for an empty aggregate."""
+        cdef size_t start = self.cursor.position
+        self.dropped_empty = False
+        if type == 0:
+            return self.decode_string(db, key, key_length)
+        if type == 1 or type == 10 or type == 14 or type == 18:
+            return self.decode_list(type, db, key, key_length)
+        if type == 2:
+            return self.decode_set(db, key, key_length)
+        if type == 3 or type == 5:
+            return self.decode_sorted_set(type, db, key, key_length)
+        if type == 4:
+            return self.decode_hash(db, key, key_length)
+        if type == 9 or type == 11 or type == 12 or type == 13 or type == 16 or type == 17 or type == 20:
+            return self.decode_packed(type, db, key, key_length)
+        if type == 15 or type == 19 or type == 21:
+            return self.unsupported("streams cannot be held by this version", start)
+        if type == 7:
+            return self.unsupported("module values cannot be held", start)
+        if type == 6:
+            return self.unsupported("pre-release module value, cannot be read without its module", start)
+        if 22 <= type <= 25:
+            return self.unsupported("hashes with field expiry cannot be held by this version", start)
+        return self.corrupt("unknown value type", start)
+
+    cdef bint decode_string(self, Keyspace db, const char* key, size_t key_length) noexcept:
+        cdef const char* data
+        cdef size_t size
+        cdef int64_t integer
+        cdef Entry* entry
+        if not self.text(1, &data, &size):
+            return False
+        if size <= 20 and parse_int64(data, <Py_ssize_t>size, &integer):
+            db.add(key, key_length, TYPE_STRING, 0, <void*>integer, 0)
+        elif size <= EMBSTR_MAX:
+            entry = db.add(key, key_length, TYPE_STRING, 1, <void*>size, size)
+            memcpy(<char*>entry + sizeof(Entry) + key_length, data, size)
+        else:
+            db.add(key, key_length, TYPE_STRING, 2, raw_new(data, size, size), 0)
+        return True
+
+    cdef bint decode_list(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
+        cdef Quicklist* items = quicklist_new()
+        cdef bint sound = self.list_items(type, items, db.engine.list_max_listpack_size)
+        if not sound or items.count == 0:
+            quicklist_free(items)
+            self.dropped_empty = sound
+            return sound
+        db.add(key, key_length, TYPE_LIST, ENCODING_QUICKLIST, items, 0)
+        return True
+
+    cdef bint list_items(self, int type, Quicklist* items, int fill) noexcept:
+        cdef uint64_t count = 1, container = NODE_PACKED, i
+        cdef const char* data
+        cdef size_t size, start
+        cdef const char* problem
+        cdef uint8_t* blob
+        if type != 10 and not self.plain_length(&count):
+            return False
+        for i in range(count):
+            start = self.cursor.position
+            if type == 18:
+                if not self.plain_length(&container):
+                    return False
+                if container != NODE_PACKED and container != NODE_PLAIN:
+                    return self.corrupt("unknown quicklist container", start)
+            start = self.cursor.position
+            if not self.text(1, &data, &size):
+                return False
+            if type == 1:
+                quicklist_push(items, data, size, False, fill)
+            elif type == 18 and container == NODE_PLAIN:
+                if size == 0:
+                    return self.corrupt("empty plain quicklist node", start)
+                blob = <uint8_t*>mem_alloc(size)
+                memcpy(blob, data, size)
+                quicklist_append_node(items, blob, size, 1, NODE_PLAIN)
+            elif type == 18:
+                problem = lp_validate(<const uint8_t*>data, size)
+                if problem != NULL:
+                    return self.corrupt(problem, start)
+                if lp_count(<const uint8_t*>data) == 0:
+                    continue
+                blob = <uint8_t*>mem_alloc(size)
+                memcpy(blob, data, size)
+                quicklist_append_node(items, blob, size, lp_count(blob), NODE_PACKED)
+            else:
+                problem = ziplist_validate(<const uint8_t*>data, size)
+                if problem != NULL:
+                    return self.corrupt(problem, start)
+                push_ziplist(items, <const uint8_t*>data, fill)
+        return True
+
+    cdef bint decode_set(self, Keyspace db, const char* key, size_t key_length) noexcept:
+        cdef uint64_t count, i
+        cdef const char* data
+        cdef size_t size, start
+        cdef int64_t integer
+        cdef Entry* entry = NULL
+        if not self.plain_length(&count):
+            return False
+        if count == 0:
+            self.dropped_empty = True
+            return True
+        for i in range(count):
+            start = self.cursor.position
+            if not self.text(1, &data, &size):
+                break
+            if entry == NULL:
+                if count > <uint64_t>db.engine.set_max_intset_entries or not parse_int64(data, <Py_ssize_t>size, &integer):
+                    if count > <uint64_t>db.engine.set_max_listpack_entries:
+                        entry = db.add(key, key_length, TYPE_SET, ENCODING_TABLE, new_table_of_members(), 0)
+                        # Every member takes a byte at least, so the file bounds what a lying count can reserve.
+                        table_reserve(<Table*>entry.value, self.believable(count))
+                    else:
+                        entry = db.add(key, key_length, TYPE_SET, ENCODING_LISTPACK, lp_new(0), 0)
+                else:
+                    entry = db.add(key, key_length, TYPE_SET, ENCODING_INTSET, intset_new(), 0)
+            if not set_put(db.engine, entry, data, size):
+                self.corrupt("duplicate set member", start)
+                break
+        if self.cursor.error != NULL:
+            if entry != NULL:
+                db.remove_entry(entry)
+            return False
+        return True
+
+    cdef int64_t believable(self, uint64_t count) noexcept:
+        cdef uint64_t left = self.cursor.size - self.cursor.position + 1
+        return <int64_t>(count if count < left else left)
+
+    cdef bint decode_hash(self, Keyspace db, const char* key, size_t key_length) noexcept:
+        cdef uint64_t count, i
+        cdef const char* name
+        cdef const char* data
+        cdef size_t name_size, size, start
+        cdef Entry* entry
+        if not self.plain_length(&count):
+            return False
+        if count == 0:
+            self.dropped_empty = True
+            return True
+        if count > <uint64_t>db.engine.hash_max_listpack_entries:
+            entry = db.add(key, key_length, TYPE_HASH, ENCODING_TABLE, new_table_of_fields(), 0)
+            table_reserve(<Table*>entry.value, self.believable(count))
+        else:
+            entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp_new(0), 0)
+        for i in range(count):
+            start = self.cursor.position
+            if not self.text(0, &name, &name_size) or not self.text(1, &data, &size):
+                break
+            if not hash_put(db, entry, name, name_size, data, size, True):
+                self.corrupt("duplicate hash field", start)
+                break
+        if self.cursor.error != NULL:
+            db.remove_entry(entry)
+            return False
+        return True
+
+    cdef bint text_double(self, double* value) noexcept:
+        """Score of RDB type 3: a length byte and ASCII text, or one of three special lengths."""
+        cdef size_t start = self.cursor.position
+        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
+        cdef const uint8_t* digits
+        if p == NULL:
+            return False
+        if p[0] == 255:
+            value[0] = -INFINITY
+            return True
+        if p[0] == 254:
+            value[0] = INFINITY
+            return True
+        if p[0] == 253:
+            return self.corrupt("score is not a number", start)
+        digits = cursor_take(&self.cursor, p[0])
+        if digits == NULL:
+            return False
+        if not parse_double(<const char*>digits, p[0], value):
+            return self.corrupt("score is not a number", start)
+        return True
+
+    cdef bint decode_sorted_set(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
+        cdef uint64_t count, i
+        cdef const char* data
+        cdef size_t size, start
+        cdef size_t longest = 0
+        cdef double score
+        cdef const uint8_t* p
+        cdef SortedSet* zset
+        if not self.plain_length(&count):
+            return False
+        if count == 0:
+            self.dropped_empty = True
+            return True
+        zset = sorted_set_new()
+        table_reserve(&zset.members, self.believable(count))
+        for i in range(count):
+            start = self.cursor.position
+            if not self.text(0, &data, &size):
+                break
+            if type == 3:
+                if not self.text_double(&score):
+                    break
+            else:
+                p = cursor_take(&self.cursor, 8)
+                if p == NULL:
+                    break
+                memcpy(&score, p, 8)
+                if isnan(score):
+                    self.corrupt("score is not a number", start)
+                    break
+            if sorted_set_find(zset, data, size) != NULL:
+                self.corrupt("duplicate sorted set member", start)
+                break
+            if size > longest:
+                longest = size
+            sorted_set_insert(zset, data, size, score)
+        if self.cursor.error != NULL:
+            sorted_set_free(zset)
+            return False
+        if (table_length(&zset.members) <= db.engine.zset_max_listpack_entries
+                and longest <= <size_t>db.engine.zset_max_listpack_value):
+            db.add(key, key_length, TYPE_SORTED_SET, ENCODING_LISTPACK, packed_sorted_set(zset), 0)
+            sorted_set_free(zset)
+        else:
+            db.add(key, key_length, TYPE_SORTED_SET, ENCODING_SKIPLIST, zset, 0)
+        return True
+
+    cdef bint decode_packed(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
+        """Values that are one blob: intset, listpack, ziplist, zipmap."""
+        cdef size_t start = self.cursor.position, size
+        cdef const char* data
+        cdef const char* problem = NULL
+        cdef uint8_t* lp = NULL
+        cdef Entry* entry
+        if not self.text(1, &data, &size):
+            return False
+        if type == 11:
+            problem = intset_validate(<const uint8_t*>data, size)
+            if problem != NULL:
+                return self.corrupt(problem, start)
+            lp = <uint8_t*>mem_alloc(size)
+            memcpy(lp, data, size)
+            entry = db.add(key, key_length, TYPE_SET, ENCODING_INTSET, lp, 0)
+            if (<Intset*>lp).length > <uint32_t>db.engine.set_max_intset_entries:
+                set_to_table(entry)
+            return True
+        if type == 9:
+            lp = listpack_of_zipmap(<const uint8_t*>data, size, &problem)
+        elif type == 12 or type == 13:
+            problem = ziplist_validate(<const uint8_t*>data, size)
+            if problem == NULL:
+                lp = listpack_of_ziplist(<const uint8_t*>data)
+        else:
+            problem = lp_validate(<const uint8_t*>data, size)
+            if problem == NULL:
+                lp = <uint8_t*>mem_alloc(size)
+                memcpy(lp, data, size)
+        if problem == NULL and lp_count(lp) == 0:
+            mem_free(lp)
+            self.dropped_empty = True
+            return True
+        if problem == NULL and type != 20 and lp_count(lp) & 1:
+            problem = "odd number of elements where pairs belong"
+        if problem == NULL and pack_has_duplicates(lp, 1 if type == 20 else 2):
+            problem = "duplicate member in packed value"
+        if problem == NULL and (type == 12 or type == 17):
+            problem = sort_packed_scores(&lp)
+        if problem != NULL:
+            mem_free(lp)
+            return self.corrupt(problem, start)
+        if type == 20:
+            entry = db.add(key, key_length, TYPE_SET, ENCODING_LISTPACK, lp, 0)
+            if not fits(lp, 1, db.engine.set_max_listpack_entries, db.engine.set_max_listpack_value):
+                set_to_table(entry)
+        elif type == 12 or type == 17:
+            entry = db.add(key, key_length, TYPE_SORTED_SET, ENCODING_LISTPACK, lp, 0)
+            if not fits(lp, 2, db.engine.zset_max_listpack_entries, db.engine.zset_max_listpack_value):
+                to_skiplist(entry)
+        else:
+            entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp, 0)
+            if not fits(lp, 2, db.engine.hash_max_listpack_entries, db.engine.hash_max_listpack_value):
+                hash_to_table(entry)
+        return True
+
+    # Skipping
+
+    cdef bint skip_text(self) noexcept:
+        cdef uint64_t count, packed
+        cdef int encoding
+        cdef size_t start = self.cursor.position
+        if not self.length(&count, &encoding):
+            return False
+        if encoding < 0:
+            return cursor_take(&self.cursor, count) != NULL
+        if encoding <= 2:
+            return cursor_take(&self.cursor, <uint64_t>1 << encoding) != NULL
+        if encoding == 3:
+            return (self.plain_length(&packed) and self.plain_length(&count)
+                    and cursor_take(&self.cursor, packed) != NULL)
+        return cursor_fail(&self.cursor, "unknown string encoding", start)
+
+    cdef bint skip_texts(self, uint64_t count) noexcept:
+        cdef uint64_t i
+        for i in range(count):
+            if not self.skip_text():
+                return False
+        return True
+
+    cdef bint skip_value(self, int type) noexcept:
+        """Walk over a value of any type without building it."""
+        cdef uint64_t count, i, ttl
+        cdef size_t start = self.cursor.position
+        cdef double score
+        if type == 0 or 9 <= type <= 13 or type == 16 or type == 17 or type == 20 or (type == 23 and not self.valkey):
+            return self.skip_text()
+        if type == 1 or type == 2 or type == 14:
+            return self.plain_length(&count) and self.skip_texts(count)
+        if type == 4:
+            return self.plain_length(&count) and self.skip_texts(count) and self.skip_texts(count)
+        if type == 3 or type == 5:
+            if not self.plain_length(&count):
+                return False
+            for i in range(count):
+                if not self.skip_text():
+                    return False
+                if type == 3:
+                    if not self.text_double(&score):
+                        return False
+                elif cursor_take(&self.cursor, 8) == NULL:
+                    return False
+            return True
+        if type == 18:
+            if not self.plain_length(&count):
+                return False
+            for i in range(count):
+                if not self.plain_length(&ttl) or not self.skip_text():
+                    return False
+            return True
+        if type == 7:
+            return self.plain_length(&count) and self.skip_module_value()
+        if type == 15 or type == 19 or type == 21:
+            return self.skip_stream(type)
+        if type == 25:
+            return cursor_take(&self.cursor, 8) != NULL and self.skip_text()
+        if type == 22 or type == 24:
+            if type == 24 and cursor_take(&self.cursor, 8) == NULL:
+                return False
+            if not self.plain_length(&count):
+                return False
+            for i in range(count):
+                if not self.valkey and not self.plain_length(&ttl):
+                    return False
+                if not self.skip_text() or not self.skip_text():
+                    return False
+                if self.valkey and cursor_take(&self.cursor, 8) == NULL:
+                    return False
+            return True
+        return cursor_fail(&self.cursor, "unknown value type", start)
+
+    cdef bint skip_module_value(self) noexcept:
+        """The self-describing stream of a module value, up to and with its EOF."""
+        cdef uint64_t opcode, operand
+        cdef size_t start
+        while True:
+            start = self.cursor.position
+            if not self.plain_length(&opcode):
+                return False
+            if opcode == 0:
+                return True
+            if opcode == 1 or opcode == 2:
+                if not self.plain_length(&operand):
+                    return False
+            elif opcode == 3 or opcode == 4:
+                if cursor_take(&self.cursor, 4 if opcode == 3 else 8) == NULL:
+                    return False
+            elif opcode == 5:
+                if not self.skip_text():
+                    return False
+            else:
+                return cursor_fail(&self.cursor, "unknown module opcode", start)
+
+    cdef bint skip_lengths(self, int count) noexcept:
+        cdef uint64_t value
+        cdef int i
+        for i in range(count):
+            if not self.plain_length(&value):
+                return False
+        return True
+
+    cdef bint skip_stream(self, int type) noexcept:
+        cdef uint64_t nodes, groups, pending, consumers, i, j, k
+        if not self.plain_length(&nodes) or not self.skip_texts(nodes) or not self.skip_texts(nodes):
+            return False
+        if not self.skip_lengths(3 if type == 15 else 8) or not self.plain_length(&groups):
+            return False
+        for i in range(groups):
+            if not self.skip_text() or not self.skip_lengths(2 if type == 15 else 3) or not self.plain_length(&pending):
+                return False
+            for j in range(pending):
+                if cursor_take(&self.cursor, 24) == NULL or not self.skip_lengths(1):
+                    return False
+            if not self.plain_length(&consumers):
+                return False
+            for j in range(consumers):
+                if not self.skip_text() or cursor_take(&self.cursor, 16 if type == 21 else 8) == NULL:
+                    return False
+                if not self.plain_length(&pending):
+                    return False
+                for k in range(pending):
+                    if cursor_take(&self.cursor, 16) == NULL:
+                        return False
+        return True
+
+    def skip_module_data(self):
+        """Walk over the value stream of a MODULE_AUX record."""
+        if not self.skip_module_value():
+            self.fail()
+
+    # Keys
+
+    cdef int key_attributes(self) except -2:
+        """Read opcodes up to a value type (returned) or an opcode that is no key attribute (returned too)."""
+        cdef const uint8_t* p
+        cdef uint64_t value
+        cdef int32_t seconds
+        cdef int opcode
+        while True:
+            p = cursor_take(&self.cursor, 1)
+            if p == NULL:
+                self.fail()
+            opcode = p[0]
+            if opcode == OPCODE_EXPIRETIME_MS:
+                p = cursor_take(&self.cursor, 8)
+                if p == NULL:
+                    self.fail()
+                memcpy(&self.expire_ms, p, 8)
+            elif opcode == OPCODE_EXPIRETIME:
+                p = cursor_take(&self.cursor, 4)
+                if p == NULL:
+                    self.fail()
+                memcpy(&seconds, p, 4)
+                self.expire_ms = <int64_t>seconds * 1000
+            elif opcode == OPCODE_IDLE:
+                if not self.plain_length(&value):
+                    self.fail()
+                self.idle_seconds = <int64_t>value
+            elif opcode == OPCODE_FREQ:
+                p = cursor_take(&self.cursor, 1)
+                if p == NULL:
+                    self.fail()
+                self.frequency = p[0]
+            else:
+                return opcode
+
+    cdef void reset_attributes(self) noexcept:
+        self.expire_ms = NO_EXPIRE
+        self.idle_seconds = -1
+        self.frequency = -1
+
+    def load_keys(self, Keyspace db not None, int64_t expire_before_ms, int64_t limit):
+        """Load key records into `db` until an opcode that is none comes up.
+
+        Args:
+            expire_before_ms: Keys that expire before this are dropped and counted; -1 keeps them.
+            limit: Stop after about so many records, to let the caller show progress or serve events.
+
+        Returns:
+            The opcode met (its payload not yet read), or -1 when `limit` was reached.
+
+        Raises:
+            RdbValueError: damage; `reading_key` and `reading_type` tell where.
+        """
+        cdef const char* key
+        cdef size_t key_length, start
+        cdef int type
+        cdef Entry* entry
+        cdef int64_t loaded = 0
+        cdef bint stale
+        while loaded < limit:
+            type = self.key_attributes()
+            if type > 33:
+                return type
+            start = self.cursor.position - 1
+            if type > HIGHEST_TYPE or type == 8:
+                cursor_fail(&self.cursor, "unknown value type", start)
+                self.fail()
+            self.reading_type = type
+            if not self.text(0, &key, &key_length):
+                self.fail()
+            self.begin_key(key, key_length)
+            loaded += 1
+            stale = self.expire_ms != NO_EXPIRE and self.expire_ms < expire_before_ms
+            self.expires_seen += self.expire_ms != NO_EXPIRE
+            if stale:
+                if not self.skip_value(type):
+                    self.fail_in_key()
+                self.keys_expired += 1
+            else:
+                key = self.held_key
+                if db.raw_find(key, key_length) != NULL:
+                    cursor_fail(&self.cursor, "duplicate key", start)
+                    self.fail_in_key()
+                if not self.decode_value(type, db, key, key_length):
+                    self.fail_in_key()
+                if self.dropped_empty:
+                    self.keys_empty += 1
+                else:
+                    self.keys_loaded += 1
+                    if self.expire_ms != NO_EXPIRE:
+                        db.set_expire(db.raw_find(key, key_length), self.expire_ms)
+            self.reset_attributes()
+            self.reading_type = -1
+        return -1
+
+    cdef void begin_key(self, const char* key, size_t length) noexcept:
+        """Copy the key aside: decoding the value reuses the scratch buffers that it may stand in."""
+        self.key_buffer.length = 0
+        memcpy(buffer_reserve(&self.key_buffer, length + 1), key, length)
+        self.held_key = self.key_buffer.data
+        self.held_length = length
+
+    cdef int fail_in_key(self) except -1:
+        self.reading_key = PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>self.held_length)
+        return self.fail()
+
+    def next_key(self, Keyspace scratch not None):
+        """Read one key record.
+
+        Returns:
+            (opcode, None, None): not a key; the opcode's payload is not yet read.
+            (type, key, expire_ms or None): the value was added to `scratch` under `key`, or walked over when it is of
+            a type that cannot be held; `held` in the keyspace tells which.
+        """
+        cdef const char* key
+        cdef size_t key_length, start
+        cdef int type = self.key_attributes()
+        if type > 33:
+            return type, None, None
+        start = self.cursor.position - 1
+        if type > HIGHEST_TYPE or type == 8:
+            cursor_fail(&self.cursor, "unknown value type", start)
+            self.fail()
+        self.reading_type = type
+        if not self.text(0, &key, &key_length):
+            self.fail()
+        self.begin_key(key, key_length)
+        if type == 7 or type == 15 or type == 19 or type == 21 or type >= 22:
+            if not self.skip_value(type):
+                self.fail_in_key()
+        elif not self.decode_value(type, scratch, self.held_key, key_length):
+            self.fail_in_key()
+        result = (type, PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>key_length),
+                  None if self.expire_ms == NO_EXPIRE else self.expire_ms)
+        self.reset_attributes()
+        self.reading_type = -1
+        return result
+
+    def restore_value(self, Keyspace db not None, bytes key not None):
+        """Decode a DUMP body (type byte and value) that must fill the buffer; False when the value is empty.
+
+        The key must be absent.
+        """
+        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
+        if p == NULL:
+            self.fail()
+        if not self.decode_value(p[0], db, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
+            self.fail()
+        return not self.dropped_empty
+
+
+cdef void push_ziplist(Quicklist* items, const uint8_t* data, int fill) noexcept:
+    cdef size_t at = ziplist_first(data)
+    cdef uint32_t length
+    cdef int64_t integer
+    cdef char scratch[24]
+    cdef const char* text
+    while at:
+        text = ziplist_get(data, at, &length, &integer)
+        if text == NULL:
+            length = <uint32_t>format_int64(scratch, integer)
+            text = scratch
+        quicklist_push(items, text, length, False, fill)
+        at = ziplist_next(data, at)
+
+
+cdef uint8_t* listpack_of_ziplist(const uint8_t* data) noexcept:
+    cdef uint8_t* lp = lp_new(0)
+    cdef size_t at = ziplist_first(data)
+    cdef uint32_t length
+    cdef int64_t integer
+    cdef char scratch[24]
+    cdef const char* text
+    while at:
+        text = ziplist_get(data, at, &length, &integer)
+        if text == NULL:
+            length = <uint32_t>format_int64(scratch, integer)
+            text = scratch
+        lp = lp_append(lp, text, length)
+        at = ziplist_next(data, at)
+    return lp
+
+
+cdef uint8_t* listpack_of_zipmap(const uint8_t* data, size_t size, const char** problem) noexcept:
+    """Re-pack a zipmap; NULL with *problem set when it is damaged."""
+    cdef uint8_t* lp
+    cdef size_t at = 1
+    cdef uint64_t length
+    cdef uint32_t wide
+    cdef bint is_value = False
+    cdef size_t free_bytes
+    if size < 2 or data[size - 1] != 0xFF:
+        problem[0] = "zipmap without end marker"
+        return NULL
+    lp = lp_new(0)
+    while True:
+        if at >= size:
+            problem[0] = "zipmap runs past its end"
+            break
+        if data[at] == 0xFF and not is_value:
+            if at != size - 1:
+                problem[0] = "zipmap end marker before its end"
+            break
+        if data[at] == 0xFF:
+            problem[0] = "zipmap key without a value"
+            break
+        if data[at] < 254:
+            length = data[at]
+            at += 1
+        else:
+            if size - at < 6:
+                problem[0] = "zipmap entry longer than the zipmap"
+                break
+            memcpy(&wide, data + at + 1, 4)
+            length = wide
+            at += 5
+        free_bytes = 0
+        if is_value:
+            if at >= size:
+                problem[0] = "zipmap runs past its end"
+                break
+            free_bytes = data[at]
+            at += 1
+        if length + free_bytes > size - 1 - at:
+            problem[0] = "zipmap entry longer than the zipmap"
+            break
+        lp = lp_append(lp, <const char*>data + at, length)
+        at += length + free_bytes
+        is_value = not is_value
+    if problem[0] != NULL:
+        mem_free(lp)
+        return NULL
+    return lp
+
+
+cdef bint fits(uint8_t* lp, uint32_t step, int max_entries, int max_value) noexcept:
+    """Whether a packed value is within the limits of its packed form (scores do not count)."""
+    cdef uint8_t* at = lp_first(lp)
+    cdef uint32_t length, position = 0
+    cdef char scratch[LISTPACK_INTEGER_TEXT]
+    if lp_count(lp) // step > <uint32_t>max_entries:
+        return False
+    while at != NULL:
+        lp_text(at, &length, scratch)
+        if length > <uint32_t>max_value:
+            return False
+        at = lp_next(lp, at)
+    return True
+
+
+cdef const char* sort_packed_scores(uint8_t** lp) noexcept:
+    """Check that the scores are numbers, and rebuild the listpack when it is not in (score, member) order."""
+    cdef uint8_t* at = lp_first(lp[0])
+    cdef uint8_t* score_at
+    cdef char scratch[LISTPACK_INTEGER_TEXT]
+    cdef char previous_scratch[LISTPACK_INTEGER_TEXT]
+    cdef const char* text
+    cdef const char* previous_text = NULL
+    cdef uint32_t length, previous_length = 0
+    cdef double score, previous = 0
+    cdef bint valid, ordered = True
+    cdef SortedSet* zset
+    while at != NULL:
+        score_at = lp_next(lp[0], at)
+        score = element_score(score_at, &valid)
+        if not valid:
+            return "score is not a number"
+        text = lp_text(at, &length, scratch)
+        if previous_text != NULL and (score < previous or (
+                score == previous and compare_bytes(previous_text, previous_length, text, length) > 0)):
+            ordered = False
+        previous = score
+        previous_length = length
+        if text == scratch:
+            memcpy(previous_scratch, scratch, length)
+            previous_text = previous_scratch
+        else:
+            previous_text = text
+        at = lp_next(lp[0], score_at)
+    if ordered:
+        return NULL
+    zset = sorted_set_new()
+    at = lp_first(lp[0])
+    while at != NULL:
+        text = lp_text(at, &length, scratch)
+        score_at = lp_next(lp[0], at)
+        sorted_set_insert(zset, text, length, element_score(score_at, &valid))
+        at = lp_next(lp[0], score_at)
+    mem_free(lp[0])
+    lp[0] = packed_sorted_set(zset)
+    sorted_set_free(zset)
+    return NULL
+
+
+cdef uint8_t* packed_sorted_set(SortedSet* zset) noexcept:
+    """The listpack form of a small sorted set."""
+    cdef uint8_t* lp = lp_new(0)
+    cdef SkipNode* node = level_of(zset.head, 0).forward
+    cdef char text[48]
+    cdef int size
+    while node != NULL:
+        size = format_double(text, node.score)
+        lp = lp_append(lp, member_of(node), node.length)
+        lp = lp_append(lp, text, <size_t>size)
+        node = level_of(node, 0).forward
+    return lp

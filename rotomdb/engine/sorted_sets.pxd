@@ -1,0 +1,3 @@
+from rotomdb.engine.keyspace cimport Entry
+
+cdef void to_skiplist(Entry* entry) noexcept

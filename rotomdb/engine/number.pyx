@@ -268,3 +268,11 @@ def add_long_doubles(bytes left, bytes right):
     if length == 2 and out[0] == c'-' and out[1] == c'0':
         return b"0"
     return PyBytes_FromStringAndSize(out, length)
+
+
+def parse_unsigned(bytes text):
+    """The unsigned 64-bit integer that `text` spells in decimal, or None."""
+    if not text or not text.isdigit() or len(text) > 20:
+        return None
+    value = int(text)
+    return value if value < 1 << 64 else None

@@ -1,0 +1,66 @@
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from rotomdb.engine.keyspace cimport Engine, Keyspace
+from rotomdb.storage.propagation cimport PropagationStream
+
+cdef class Command:
+    cdef readonly object spec
+    cdef readonly str name
+    cdef object function                  # None: only subcommands
+    cdef readonly dict subcommands        # lower-case name -> Command; None for plain commands
+    cdef int words                        # 1, or 2 for a subcommand
+    cdef int arity
+    cdef int max_arguments
+    cdef readonly int flags
+    cdef bint plain                       # every argument is passed as its bytes
+    cdef bytes converters
+    cdef char rest
+    cdef bint never_queued                # runs at once inside MULTI
+    cdef public int64_t calls, nanoseconds, rejected, failed
+
+cdef class Context:
+    cdef public Keyspace db
+    cdef readonly Dispatcher dispatcher
+    cdef readonly Engine engine
+    cdef public int resp                  # protocol of the replies: 2 or 3
+    cdef public bint authenticated
+    cdef public bint in_multi
+    cdef public bint abort_exec           # a command of the transaction was refused
+    cdef public bint watched_changed
+    cdef public list queue                # argument lists of the transaction
+    cdef public list watched              # (database index, key)
+    cdef public bint replaying            # the commands come from an append-only file
+    cdef public Command command           # the one that runs
+    cdef public list arguments            # its arguments, filled in on demand
+    cdef PyObject** raw_arguments
+    cdef int raw_count
+
+cdef class Dispatcher:
+    cdef readonly Engine engine
+    cdef readonly PropagationStream stream
+    cdef readonly dict commands           # lower-case name -> Command
+    cdef dict spellings                   # name as received -> Command
+    cdef public object server             # what the commands know of the server; None in tools
+    cdef public int64_t dirty             # changes since the last save
+    cdef public int64_t commands_processed
+    cdef public int64_t last_ns, wall_offset_ns
+    cdef public int64_t slowlog_threshold_us
+    cdef public object on_slow            # called with (context, arguments, microseconds)
+    cdef public object on_error           # called with the error text
+    cdef public object on_internal_error  # called with the exception of a bug
+    cdef public object write_error        # text that write commands are refused with; None: none
+    cdef public bint requires_auth
+    cdef public bint loading
+    cdef public dict watchers             # (database index, key) -> set of contexts
+    cdef list pending                     # effects of the running unit: (database index, arguments)
+    cdef bint explicit                    # the running command said itself what to propagate
+    cdef int depth
+    cdef void refresh_clock(self) noexcept
+    cdef object call(self, Context context, PyObject** arguments, int count)
+    cdef object run(self, Context context, Command command, PyObject** arguments, int count)
+    cdef object invoke(self, Context context, Command command, PyObject** arguments, int count)
+    cdef object convert_and_invoke(self, Context context, Command command, PyObject** arguments, int count)
+    cdef object refuse(self, Context context, str text)
+    cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
+    cdef void flush_unit(self, bint wrap)

@@ -1,0 +1,432 @@
+"""Dispatcher: finds a command, checks it, converts its arguments, calls its function, and propagates what it did.
+
+The same path serves a socket, a transaction, the replay of an AOF and use inside a process: it takes argument bytes and
+returns the Python value that the command function returned, or a CommandError.
+
+Propagation (docs/formats.md, section 6.9): a command that changed something goes into the stream as it was received,
+unless its function called `ctx.propagate()`. Keys that expired on the way go first. When a unit (a command, or a whole
+transaction) has more than one effect, MULTI and EXEC stand around them.
+"""
+
+import traceback
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItem
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+from rotomdb.engine.keyspace cimport Engine, Keyspace
+from rotomdb.engine.number cimport parse_double, parse_int64
+from rotomdb.storage.propagation cimport PropagationStream
+
+from rotomdb.commands.registry import Flag
+from rotomdb.commands.reply import QUEUED
+from rotomdb.errors import CommandError
+from rotomdb.storage.propagation import as_argument
+
+cdef extern from "Python.h":
+    object PyObject_Vectorcall(object callable, PyObject** arguments, size_t count, PyObject* names)
+
+cdef extern from "platform.h" nogil:
+    int64_t rotom_monotonic_ns()
+    int64_t rotom_unix_us()
+
+cdef enum:
+    STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
+    FLAG_WRITE = 1
+    FLAG_LOADING = 32
+    FLAG_NO_AUTH = 256
+    FLAG_NO_MULTI = 512
+    FLAG_ARBITRARY_KEYS = 2048
+    FLAG_SKIP_SLOWLOG = 4096
+
+RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
+cdef object queued_reply = QUEUED
+cdef bytes MULTI = b"MULTI"
+cdef bytes EXEC = b"EXEC"
+cdef bytes DEL = b"DEL"
+
+
+cdef class Command:
+    """A registered command inside one dispatcher, with its counters."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.name = spec.name
+        self.function = spec.function
+        self.subcommands = None
+        self.words = 2 if "|" in spec.name else 1
+        self.arity = spec.arity
+        self.max_arguments = spec.max_arguments
+        self.flags = spec.flags
+        self.converters = spec.converters.encode()
+        self.rest = ord(spec.rest) if spec.rest else 0
+        self.plain = not set(spec.converters + spec.rest) & {"I", "F"}
+        self.never_queued = spec.name in RUN_INSIDE_MULTI
+
+    def add_subcommand(self, Command command):
+        if self.subcommands is None:
+            self.subcommands = {}
+        self.subcommands[command.name.partition("|")[2].encode()] = command
+
+    def reset_counters(self):
+        self.calls = self.nanoseconds = self.rejected = self.failed = 0
+
+    def accepts(self, int count):
+        """Whether a request of `count` words has the right number of them."""
+        return not wrong_arity(self, count)
+
+
+cdef inline bint wrong_arity(Command command, int count) noexcept:
+    if command.arity >= 0:
+        return count != command.arity
+    return count < -command.arity or (command.max_arguments >= 0 and count > command.max_arguments)
+
+
+cdef class Context:
+    """Who runs a command: its database, its protocol and its transaction. A client connection is one."""
+
+    def __init__(self, Dispatcher dispatcher not None):
+        self.dispatcher = dispatcher
+        self.engine = dispatcher.engine
+        self.db = dispatcher.engine.databases[0]
+        self.resp = 2
+        self.authenticated = True
+        self.queue = []
+        self.watched = []
+
+    @property
+    def now_ms(self):
+        """Unix time in ms that the running command sees."""
+        return self.engine.now_ms
+
+    @property
+    def server(self):
+        return self.dispatcher.server
+
+    def changed(self, bytes key, str event, int64_t count=1):
+        """A write touched `key`: count it, and fail the transactions that watch it.
+
+        Args:
+            event: Name of the keyspace event.
+            count: Changes to add to the dirty counter.
+        """
+        self.dispatcher.dirty += count
+        if self.dispatcher.watchers:
+            self.dispatcher.touch(self.db.index, key)
+
+    def propagate(self, *arguments):
+        """Append this command to the stream, in place of the running one. May be called several times."""
+        self.dispatcher.explicit = True
+        self.dispatcher.pending.append((self.db.index, tuple([as_argument(argument) for argument in arguments])))
+
+    def propagate_nothing(self):
+        self.dispatcher.explicit = True
+
+    def request(self):
+        """The running command's arguments, its name included."""
+        return [<object>self.raw_arguments[i] for i in range(self.raw_count)]
+
+    def select(self, int index):
+        """Switch to another database; False when there is none of that number."""
+        if not 0 <= index < len(self.engine.databases):
+            return False
+        self.db = self.engine.databases[index]
+        return True
+
+    def discard(self):
+        """Leave MULTI and forget what was queued and watched."""
+        self.in_multi = False
+        self.abort_exec = False
+        self.queue = []
+        self.unwatch()
+
+    def unwatch(self):
+        for index, key in self.watched:
+            contexts = self.dispatcher.watchers.get((index, key))
+            if contexts is not None:
+                contexts.discard(self)
+                if not contexts:
+                    del self.dispatcher.watchers[index, key]
+        self.watched = []
+        self.watched_changed = False
+
+    def execute(self, *arguments):
+        """Run one command given as separate words and return its value; raises the CommandError it replies with."""
+        value = self.dispatcher.execute(self, [as_argument(argument) for argument in arguments])
+        if isinstance(value, CommandError):
+            raise value
+        return value
+
+
+cdef class Dispatcher:
+    """The commands of one server over one engine."""
+
+    def __init__(self, Engine engine not None, specs):
+        self.engine = engine
+        self.stream = PropagationStream()
+        self.commands = {}
+        self.spellings = {}
+        self.watchers = {}
+        self.pending = []
+        self.slowlog_threshold_us = -1
+        for spec in specs:
+            if "|" not in spec.name:
+                self.commands[spec.name.encode()] = Command(spec)
+        for spec in specs:
+            if "|" in spec.name:
+                self.commands[spec.name.partition("|")[0].encode()].add_subcommand(Command(spec))
+        engine.on_expire = self.key_expired
+        self.refresh_clock()
+
+    cdef void refresh_clock(self) noexcept:
+        """Read both clocks: once per turn of the event loop, commands then only need the monotonic one."""
+        self.last_ns = rotom_monotonic_ns()
+        self.wall_offset_ns = rotom_unix_us() * 1000 - self.last_ns
+        self.engine.now_ms = (self.last_ns + self.wall_offset_ns) // 1000000
+        self.engine.lru_clock = <unsigned int>((self.engine.now_ms // 1000) & 0xffffff)
+
+    def update_clock(self):
+        self.refresh_clock()
+
+    # Finding and checking
+
+    def find(self, bytes name):
+        """The command of that name in any case, or None."""
+        return self.commands.get(name.lower())
+
+    cdef object refuse(self, Context context, str text):
+        """An error that keeps the command from running; a transaction that contains one cannot run."""
+        if context.in_multi:
+            context.abort_exec = True
+        if self.on_error is not None:
+            self.on_error(text)
+        return CommandError(text)
+
+    cdef object call(self, Context context, PyObject** arguments, int count):
+        """Run a request; returns its reply value, a CommandError for an error reply."""
+        cdef bytes name = <bytes>arguments[0]
+        cdef PyObject* found = PyDict_GetItem(self.spellings, name)
+        cdef Command command
+        if found != NULL:
+            command = <Command>found
+        else:
+            command = self.commands.get(name.lower())
+            if command is None:
+                return self.refuse(context, unknown_command(arguments, count))
+            if len(self.spellings) < 4096:
+                self.spellings[name] = command
+        if command.subcommands is not None and count > 1:
+            subcommand = command.subcommands.get((<bytes>arguments[1]).lower())
+            if subcommand is not None:
+                command = subcommand
+            elif command.function is None:
+                command.rejected += 1
+                return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
+                    (<bytes>arguments[1])[:128].decode("latin-1"), command.name.upper()))
+        if wrong_arity(command, count):
+            command.rejected += 1
+            return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command")
+        if context.replaying:
+            # What the log holds was accepted once; no state of today's server may refuse it.
+            if context.in_multi and not command.never_queued:
+                return queue_request(context, arguments, count)
+            return self.run(context, command, arguments, count)
+        if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
+            command.rejected += 1
+            return self.refuse(context, "NOAUTH Authentication required.")
+        if self.write_error is not None and (command.flags & FLAG_WRITE or command.name == "ping"):
+            command.rejected += 1
+            return self.refuse(context, self.write_error)
+        if self.loading and not command.flags & FLAG_LOADING:
+            command.rejected += 1
+            return self.refuse(context, "LOADING Redis is loading the dataset in memory")
+        if context.in_multi and not command.never_queued:
+            if command.flags & FLAG_NO_MULTI:
+                command.rejected += 1
+                return self.refuse(context, "ERR Command not allowed inside a transaction")
+            return queue_request(context, arguments, count)
+        return self.run(context, command, arguments, count)
+
+    # Running
+
+    cdef object run(self, Context context, Command command, PyObject** arguments, int count):
+        cdef int64_t start = self.last_ns
+        cdef int64_t dirty_before = self.dirty
+        cdef int64_t end
+        cdef int database = context.db.index
+        cdef bint outermost = self.depth == 0
+        cdef bint outer_explicit = self.explicit
+        cdef object value
+        cdef Command outer = context.command
+        if outermost:
+            self.engine.now_ms = (start + self.wall_offset_ns) // 1000000
+        self.depth += 1
+        self.explicit = False
+        context.command = command
+        context.raw_arguments = arguments
+        context.raw_count = count
+        try:
+            if command.plain:
+                value = self.invoke(context, command, arguments, count)
+            else:
+                value = self.convert_and_invoke(context, command, arguments, count)
+        except CommandError as error:
+            value = error
+            command.failed += 1
+            if self.on_error is not None:
+                self.on_error(str(error))
+        except Exception as error:
+            # A bug must not take the server and its unsaved writes down with it.
+            value = CommandError(f"ERR internal error: {type(error).__name__}: {error}")
+            command.failed += 1
+            if self.on_internal_error is not None:
+                self.on_internal_error(traceback.format_exc())
+        self.depth -= 1
+        if not self.explicit and self.dirty != dirty_before and command.flags & FLAG_WRITE:
+            self.propagate_verbatim(database, arguments, count)
+        self.explicit = outer_explicit
+        if outermost and self.pending:
+            self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
+        end = rotom_monotonic_ns()
+        self.last_ns = end
+        command.calls += 1
+        command.nanoseconds += end - start
+        self.commands_processed += 1
+        if (self.slowlog_threshold_us >= 0 and end - start >= self.slowlog_threshold_us * 1000
+                and not command.flags & FLAG_SKIP_SLOWLOG and self.on_slow is not None):
+            self.on_slow(context, [<object>arguments[i] for i in range(count)], (end - start) // 1000)
+        context.command = outer
+        return value
+
+    cdef object invoke(self, Context context, Command command, PyObject** arguments, int count):
+        """Call the function with the argument bytes as they are."""
+        cdef PyObject* stack[STACK_ARGUMENTS]
+        cdef PyObject** vector = stack
+        cdef int i, given = count - command.words
+        if given + 1 > STACK_ARGUMENTS:
+            vector = <PyObject**>malloc(sizeof(PyObject*) * <size_t>(given + 1))
+            if vector == NULL:
+                raise MemoryError()
+        vector[0] = <PyObject*>context
+        for i in range(given):
+            vector[i + 1] = arguments[i + command.words]
+        try:
+            return PyObject_Vectorcall(command.function, vector, <size_t>(given + 1), NULL)
+        finally:
+            if vector != stack:
+                free(vector)
+
+    cdef object convert_and_invoke(self, Context context, Command command, PyObject** arguments, int count):
+        """Call the function with integers and floats parsed as the signature says."""
+        cdef list converted = []
+        cdef PyObject* stack[STACK_ARGUMENTS]
+        cdef PyObject** vector
+        cdef int i, given = count - command.words
+        cdef Py_ssize_t fixed = PyBytes_GET_SIZE(command.converters)
+        cdef char kind
+        cdef bytes text
+        cdef int64_t integer
+        cdef double number
+        cdef object value
+        for i in range(given):
+            text = <bytes>arguments[i + command.words]
+            kind = PyBytes_AS_STRING(command.converters)[i] if i < fixed else command.rest
+            if kind == c'I':
+                if not parse_int64(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), &integer):
+                    raise CommandError("ERR value is not an integer or out of range")
+                converted.append(integer)
+            elif kind == c'F':
+                if not parse_double(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), &number):
+                    raise CommandError("ERR value is not a valid float")
+                converted.append(number)
+            else:
+                converted.append(text)
+        if given < STACK_ARGUMENTS:
+            stack[0] = <PyObject*>context
+            for i in range(given):
+                value = converted[i]
+                stack[i + 1] = <PyObject*>value       # kept alive by the list
+            return PyObject_Vectorcall(command.function, stack, <size_t>(given + 1), NULL)
+        return command.function(context, *converted)
+
+    def execute(self, Context context, list arguments not None):
+        """Run a request given as a list of bytes; returns its value, a CommandError for an error reply."""
+        cdef int count = <int>len(arguments), i
+        cdef PyObject** vector = <PyObject**>malloc(sizeof(PyObject*) * <size_t>(count or 1))
+        cdef PyObject** outer = context.raw_arguments
+        cdef int outer_count = context.raw_count
+        if vector == NULL:
+            raise MemoryError()
+        try:
+            for i in range(count):
+                vector[i] = <PyObject*>arguments[i]
+            return self.call(context, vector, count)
+        finally:
+            context.raw_arguments = outer
+            context.raw_count = outer_count
+            free(vector)
+
+    # Effects
+
+    cdef void propagate_verbatim(self, int database, PyObject** arguments, int count):
+        if not self.stream.active:
+            return
+        if self.depth == 0 and not self.pending:
+            self.stream.feed(database, arguments, count, self.engine.now_ms)
+        else:
+            self.pending.append((database, tuple([<object>arguments[i] for i in range(count)])))
+
+    cdef void flush_unit(self, bint wrap):
+        """Hand the unit's effects to the stream, as one transaction when there are several."""
+        cdef list effects = self.pending
+        self.pending = []
+        wrap = wrap and len(effects) > 1
+        if wrap:
+            self.stream.feed_command(-1, (MULTI,), self.engine.now_ms)
+        for database, arguments in effects:
+            self.stream.feed_command(database, arguments, self.engine.now_ms)
+        if wrap:
+            self.stream.feed_command(-1, (EXEC,), self.engine.now_ms)
+
+    def key_expired(self, int database, bytes key):
+        """The engine dropped a key that was past its time."""
+        self.touch(database, key)
+        if self.stream.active:
+            if self.depth:
+                self.pending.append((database, (DEL, key)))
+            else:
+                self.stream.feed_command(database, (DEL, key), self.engine.now_ms)
+
+    # Watched keys
+
+    def touch(self, int database, bytes key):
+        """Fail the transactions that watch this key."""
+        contexts = self.watchers.get((database, key))
+        if contexts is not None:
+            for context in contexts:
+                (<Context>context).watched_changed = True
+
+    def touch_database(self, int database):
+        """Fail the transactions that watch an existing key of this database."""
+        for (index, key), contexts in self.watchers.items():
+            if index == database and self.engine.databases[index].exists(key):
+                for context in contexts:
+                    (<Context>context).watched_changed = True
+
+
+cdef object queue_request(Context context, PyObject** arguments, int count):
+    context.queue.append([<object>arguments[i] for i in range(count)])
+    return queued_reply
+
+
+cdef str unknown_command(PyObject** arguments, int count):
+    shown = ""
+    for i in range(1, count):
+        if len(shown) >= 128:
+            break
+        shown += "'%s' " % (<bytes>arguments[i])[:128 - len(shown)].decode("latin-1")
+    return "ERR unknown command '%s', with args beginning with: %s" % (
+        (<bytes>arguments[0])[:128].decode("latin-1"), shown)

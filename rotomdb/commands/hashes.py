@@ -1,0 +1,169 @@
+"""Hash commands."""
+
+from __future__ import annotations
+
+import random
+
+from rotomdb.commands.arguments import INT64_MAX, INT64_MIN, parse_int, scan_options
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import OUT_OF_RANGE, syntax_error, wrong_arguments
+from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Int, Key, command
+from rotomdb.commands.reply import OK, MapReply
+from rotomdb.engine import hashes, number
+from rotomdb.errors import CommandError
+
+GROUP = "hash"
+COUNT_LIMIT = (1 << 63) // 2
+
+
+def set_pairs(ctx: Context, key: bytes, pairs: tuple[bytes, ...], name: str) -> int:
+    if len(pairs) % 2:
+        raise wrong_arguments(name)
+    added = hashes.set(ctx.db, key, pairs)
+    ctx.changed(key, "hset", len(pairs) // 2)
+    return added
+
+
+@command("HSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
+def hset(ctx: Context, key: Key, *pairs: Bytes) -> int:
+    """Creates or modifies the value of a field in a hash."""
+    return set_pairs(ctx, key, pairs, "hset")
+
+
+@command("HMSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
+def hmset(ctx: Context, key: Key, *pairs: Bytes) -> object:
+    """Sets the values of multiple fields."""
+    set_pairs(ctx, key, pairs, "hmset")
+    return OK
+
+
+@command("HSETNX", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def hsetnx(ctx: Context, key: Key, field: Bytes, value: Bytes) -> int:
+    """Sets the value of a field in a hash only when the field doesn't exist."""
+    added = hashes.set(ctx.db, key, (field, value), True)
+    if added:
+        ctx.changed(key, "hset")
+    return added
+
+
+@command("HGET", since="2.0.0", flags=READONLY | FAST, group=GROUP)
+def hget(ctx: Context, key: Key, field: Bytes) -> bytes | None:
+    """Returns the value of a field in a hash."""
+    return hashes.get(ctx.db, key, field)
+
+
+@command("HMGET", since="2.0.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)")
+def hmget(ctx: Context, key: Key, *fields: Bytes) -> list[bytes | None]:
+    """Returns the values of all fields in a hash."""
+    return hashes.get_many(ctx.db, key, fields)
+
+
+@command("HDEL", since="2.0.0", flags=WRITE | FAST, group=GROUP, arity=-3, complexity="O(N)")
+def hdel(ctx: Context, key: Key, *fields: Bytes) -> int:
+    """Deletes one or more fields and their values from a hash. Deletes the hash if no fields remain."""
+    removed = hashes.delete(ctx.db, key, fields)
+    if removed:
+        ctx.changed(key, "hdel", removed)
+    return removed
+
+
+@command("HLEN", since="2.0.0", flags=READONLY | FAST, group=GROUP)
+def hlen(ctx: Context, key: Key) -> int:
+    """Returns the number of fields in a hash."""
+    return hashes.length(ctx.db, key)
+
+
+@command("HEXISTS", since="2.0.0", flags=READONLY | FAST, group=GROUP)
+def hexists(ctx: Context, key: Key, field: Bytes) -> bool:
+    """Determines whether a field exists in a hash."""
+    return hashes.get(ctx.db, key, field) is not None
+
+
+@command("HSTRLEN", since="3.2.0", flags=READONLY | FAST, group=GROUP)
+def hstrlen(ctx: Context, key: Key, field: Bytes) -> int:
+    """Returns the length of the value of a field."""
+    return len(hashes.get(ctx.db, key, field) or b"")
+
+
+@command("HKEYS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def hkeys(ctx: Context, key: Key) -> list[bytes]:
+    """Returns all fields in a hash."""
+    return hashes.fields(ctx.db, key)
+
+
+@command("HVALS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def hvals(ctx: Context, key: Key) -> list[bytes]:
+    """Returns all values in a hash."""
+    return hashes.values(ctx.db, key)
+
+
+@command("HGETALL", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def hgetall(ctx: Context, key: Key) -> MapReply:
+    """Returns all fields and values in a hash."""
+    return MapReply(hashes.items(ctx.db, key))
+
+
+@command("HINCRBY", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def hincrby(ctx: Context, key: Key, field: Bytes, amount: Int) -> int:
+    """Increments the integer value of a field in a hash by a number. Uses 0 as initial value."""
+    held = hashes.peek(ctx.db, key, field)
+    value = 0 if held is None else parse_int(held, "ERR hash value is not an integer")
+    total = value + amount
+    if not INT64_MIN <= total <= INT64_MAX:
+        raise CommandError("ERR increment or decrement would overflow")
+    hashes.set(ctx.db, key, (field, b"%d" % total))
+    ctx.changed(key, "hincrby")
+    return total
+
+
+@command("HINCRBYFLOAT", since="2.6.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def hincrbyfloat(ctx: Context, key: Key, field: Bytes, amount: Bytes) -> bytes:
+    """Increments the floating point value of a field by a number. Uses 0 as initial value."""
+    if not number.is_long_double(amount):
+        raise CommandError("ERR value is not a valid float")
+    if amount.lower().lstrip(b"+-") in (b"inf", b"infinity"):
+        raise CommandError("ERR value is NaN or Infinity")
+    held = hashes.peek(ctx.db, key, field)
+    if held is not None and not number.is_long_double(held):
+        raise CommandError("ERR hash value is not a float")
+    total = number.add_long_doubles(held or b"0", amount)
+    if total is None:
+        raise CommandError("ERR increment would produce NaN or Infinity")
+    hashes.set(ctx.db, key, (field, total))
+    ctx.changed(key, "hincrbyfloat")
+    ctx.propagate(b"HSET", key, field, total)
+    return total
+
+
+@command("HRANDFIELD", since="6.2.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def hrandfield(ctx: Context, key: Key, *options: Bytes) -> object:
+    """Returns one or more random fields from a hash."""
+    if not options:
+        pairs = hashes.random_pairs(ctx.db, key, 1)
+        return pairs[0][0] if pairs else None
+    count = parse_int(options[0])
+    with_values = len(options) == 2 and options[1].upper() == b"WITHVALUES"
+    if len(options) > 2 or (len(options) == 2 and not with_values):
+        raise syntax_error()
+    if count < -COUNT_LIMIT or (with_values and not -COUNT_LIMIT // 2 <= count <= COUNT_LIMIT // 2):
+        raise CommandError(OUT_OF_RANGE)
+    if count < 0:
+        chosen = hashes.random_pairs(ctx.db, key, -count)
+    else:
+        flat = hashes.items(ctx.db, key)
+        chosen = list(zip(flat[::2], flat[1::2], strict=True))
+        if count < len(chosen):
+            chosen = random.sample(chosen, count)
+    if not with_values:
+        return [field for field, _ in chosen]
+    if ctx.resp == 3:
+        return [list(pair) for pair in chosen]
+    return [part for pair in chosen for part in pair]
+
+
+@command("HSCAN", since="2.8.0", flags=READONLY, group=GROUP)
+def hscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
+    """Iterates over fields and values of a hash."""
+    parsed = scan_options(cursor, options, frozenset([b"NOVALUES"]))
+    following, items = hashes.scan(ctx.db, key, parsed.cursor, parsed.count, parsed.pattern, parsed.with_values)
+    return [b"%d" % following, items]

@@ -1,0 +1,354 @@
+"""String commands."""
+
+from __future__ import annotations
+
+from rotomdb.commands.arguments import Options
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import (
+    NOT_A_FLOAT,
+    STRING_TOO_LONG,
+    syntax_error,
+    wrong_arguments,
+)
+from rotomdb.commands.expiry import EXPIRE_WORDS, absolute_ms, expire_option
+from rotomdb.commands.registry import (
+    DENYOOM,
+    FAST,
+    READONLY,
+    WRITE,
+    Bytes,
+    Int,
+    Key,
+    KeyRange,
+    command,
+)
+from rotomdb.commands.reply import OK, MapReply
+from rotomdb.engine import number, strings
+from rotomdb.errors import CommandError
+
+GROUP = "string"
+MAX_STRING_BYTES = 512 * 1024 * 1024
+
+
+@command("GET", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+def get(ctx: Context, key: Key) -> bytes | None:
+    """Returns the string value of a key."""
+    return strings.get(ctx.db, key)
+
+
+@command("SET", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP)
+def set_(ctx: Context, key: Key, value: Bytes, *options: Bytes) -> object:
+    """Sets the string value of a key, ignoring its type. The key is created if it doesn't exist."""
+    if options:
+        return set_with_options(ctx, key, value, options)
+    strings.set(ctx.db, key, value)
+    ctx.changed(key, "set")
+    return OK
+
+
+def set_with_options(ctx: Context, key: bytes, value: bytes, words: tuple[bytes, ...]) -> object:
+    only_absent = only_present = keep_ttl = want_old = False
+    expire_ms: int | None = None
+    verbatim_expire = False
+    options = Options(words)
+    while options:
+        word = options.next()
+        if word == b"NX" and not only_present:
+            only_absent = True
+        elif word == b"XX" and not only_absent:
+            only_present = True
+        elif word == b"GET":
+            want_old = True
+        elif word == b"KEEPTTL" and expire_ms is None:
+            keep_ttl = True
+        elif word in EXPIRE_WORDS and expire_ms is None and not keep_ttl:
+            expire_ms = expire_option(ctx, word, options)
+            verbatim_expire = word == b"PXAT"
+        else:
+            raise syntax_error()
+    old = strings.get(ctx.db, key) if want_old else None
+    exists = old is not None or ctx.db.exists(key)
+    if (only_absent and exists) or (only_present and not exists):
+        return old
+    strings.set(ctx.db, key, value, keep_ttl or expire_ms is not None)
+    ctx.changed(key, "set")
+    if expire_ms is not None:
+        ctx.db.set_expire_at(key, expire_ms)
+        if not verbatim_expire or want_old:
+            ctx.propagate(b"SET", key, value, b"PXAT", expire_ms)
+    elif want_old:
+        ctx.propagate(b"SET", key, value, *[word for word in words if word.upper() != b"GET"])
+    return old if want_old else OK
+
+
+@command("SETNX", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def setnx(ctx: Context, key: Key, value: Bytes) -> int:
+    """Set the string value of a key only when the key doesn't exist."""
+    if ctx.db.exists(key):
+        return 0
+    strings.set(ctx.db, key, value)
+    ctx.changed(key, "set")
+    return 1
+
+
+def set_with_expire(ctx: Context, key: bytes, amount: int, unit_ms: int, value: bytes) -> object:
+    expire_ms = absolute_ms(ctx, amount, unit_ms, relative=True)
+    strings.set(ctx.db, key, value, True)
+    ctx.db.set_expire_at(key, expire_ms)
+    ctx.changed(key, "set")
+    ctx.propagate(b"SET", key, value, b"PXAT", expire_ms)
+    return OK
+
+
+@command("SETEX", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP)
+def setex(ctx: Context, key: Key, seconds: Int, value: Bytes) -> object:
+    """Sets the string value and expiration time of a key. Creates the key if it doesn't exist."""
+    return set_with_expire(ctx, key, seconds, 1000, value)
+
+
+@command("PSETEX", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP)
+def psetex(ctx: Context, key: Key, milliseconds: Int, value: Bytes) -> object:
+    """Sets both string value and expiration time in milliseconds of a key."""
+    return set_with_expire(ctx, key, milliseconds, 1, value)
+
+
+@command("GETSET", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def getset(ctx: Context, key: Key, value: Bytes) -> bytes | None:
+    """Returns the previous string value of a key after setting it to a new value."""
+    old = strings.get(ctx.db, key)
+    strings.set(ctx.db, key, value)
+    ctx.changed(key, "set")
+    ctx.propagate(b"SET", key, value)
+    return old
+
+
+@command("GETDEL", since="6.2.0", flags=WRITE | FAST, group=GROUP)
+def getdel(ctx: Context, key: Key) -> bytes | None:
+    """Returns the string value of a key after deleting the key."""
+    value = strings.get(ctx.db, key)
+    if value is not None:
+        ctx.db.delete(key)
+        ctx.changed(key, "del")
+        ctx.propagate(b"DEL", key)
+    return value
+
+
+@command("GETEX", since="6.2.0", flags=WRITE | FAST, group=GROUP)
+def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
+    """Returns the string value of a key after setting its expiration time."""
+    persist, expire_ms, absolute = False, None, False
+    words = Options(options)
+    while words:
+        word = words.next()
+        if word == b"PERSIST" and expire_ms is None:
+            persist = True
+        elif word in EXPIRE_WORDS and expire_ms is None and not persist:
+            expire_ms = expire_option(ctx, word, words)
+            absolute = word.endswith(b"AT")
+        else:
+            raise syntax_error()
+    value = strings.get(ctx.db, key)
+    if value is None:
+        return None
+    if expire_ms is not None and absolute and expire_ms < ctx.now_ms:
+        ctx.db.delete(key)
+        ctx.changed(key, "del")
+        ctx.propagate(b"DEL", key)
+    elif expire_ms is not None:
+        ctx.db.set_expire_at(key, expire_ms)
+        ctx.changed(key, "expire")
+        ctx.propagate(b"PEXPIREAT", key, expire_ms)
+    elif persist and ctx.db.expire_at(key) != -1:
+        ctx.db.set_expire_at(key, -1)
+        ctx.changed(key, "persist")
+        ctx.propagate(b"PERSIST", key)
+    return value
+
+
+@command("MGET", since="1.0.0", flags=READONLY | FAST, group=GROUP, arity=-2, complexity="O(N)")
+def mget(ctx: Context, *keys: Key) -> list[bytes | None]:
+    """Atomically returns the string values of one or more keys."""
+    return strings.get_many(ctx.db, keys)
+
+
+@command(
+    "MSET", since="1.0.1", flags=WRITE | DENYOOM, group=GROUP, arity=-3, keys=KeyRange(1, -1, 2), complexity="O(N)"
+)
+def mset(ctx: Context, *pairs: Bytes) -> object:
+    """Atomically creates or modifies the string values of one or more keys."""
+    if len(pairs) % 2:
+        raise wrong_arguments("mset")
+    store_pairs(ctx, pairs)
+    return OK
+
+
+def store_pairs(ctx: Context, pairs: tuple[bytes, ...]) -> None:
+    for i in range(0, len(pairs), 2):
+        strings.set(ctx.db, pairs[i], pairs[i + 1])
+        ctx.changed(pairs[i], "set")
+
+
+@command(
+    "MSETNX", since="1.0.1", flags=WRITE | DENYOOM, group=GROUP, arity=-3, keys=KeyRange(1, -1, 2), complexity="O(N)"
+)
+def msetnx(ctx: Context, *pairs: Bytes) -> int:
+    """Atomically modifies the string values of one or more keys only when all keys don't exist."""
+    if len(pairs) % 2:
+        raise wrong_arguments("msetnx")
+    if any(ctx.db.exists(key) for key in pairs[::2]):
+        return 0
+    store_pairs(ctx, pairs)
+    return 1
+
+
+@command("STRLEN", since="2.2.0", flags=READONLY | FAST, group=GROUP)
+def strlen(ctx: Context, key: Key) -> int:
+    """Returns the length of a string value."""
+    return strings.length(ctx.db, key)
+
+
+@command("APPEND", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def append(ctx: Context, key: Key, value: Bytes) -> int:
+    """Appends a string to the value of a key. Creates the key if it doesn't exist."""
+    if strings.length(ctx.db, key) + len(value) > MAX_STRING_BYTES:
+        raise CommandError(STRING_TOO_LONG)
+    length = strings.append(ctx.db, key, value)
+    ctx.changed(key, "append")
+    return length
+
+
+@command("GETRANGE", since="2.4.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def getrange(ctx: Context, key: Key, start: Int, end: Int) -> bytes:
+    """Returns a substring of the string stored at a key."""
+    return strings.get_range(ctx.db, key, start, end)
+
+
+@command("SUBSTR", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def substr(ctx: Context, key: Key, start: Int, end: Int) -> bytes:
+    """Returns a substring from a string value."""
+    return strings.get_range(ctx.db, key, start, end)
+
+
+@command("SETRANGE", since="2.2.0", flags=WRITE | DENYOOM, group=GROUP)
+def setrange(ctx: Context, key: Key, offset: Int, value: Bytes) -> int:
+    """Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist."""
+    if offset < 0:
+        raise CommandError("ERR offset is out of range")
+    if not value:
+        return strings.length(ctx.db, key)
+    if offset + len(value) > MAX_STRING_BYTES:
+        strings.peek(ctx.db, key)  # a wrong type is the error that comes first
+        raise CommandError(STRING_TOO_LONG)
+    length = strings.set_range(ctx.db, key, offset, value)
+    ctx.changed(key, "setrange")
+    return length
+
+
+def increment(ctx: Context, key: bytes, delta: int) -> int:
+    value = strings.increment(ctx.db, key, delta)
+    ctx.changed(key, "incrby")
+    return value
+
+
+@command("INCR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def incr(ctx: Context, key: Key) -> int:
+    """Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
+    return increment(ctx, key, 1)
+
+
+@command("DECR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def decr(ctx: Context, key: Key) -> int:
+    """Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
+    return increment(ctx, key, -1)
+
+
+@command("INCRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def incrby(ctx: Context, key: Key, amount: Int) -> int:
+    """Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist."""
+    return increment(ctx, key, amount)
+
+
+@command("DECRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def decrby(ctx: Context, key: Key, amount: Int) -> int:
+    """Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist."""
+    if amount == -(1 << 63):
+        raise CommandError("ERR decrement would overflow")
+    return increment(ctx, key, -amount)
+
+
+@command("INCRBYFLOAT", since="2.6.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+def incrbyfloat(ctx: Context, key: Key, amount: Bytes) -> bytes:
+    """Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist."""
+    value = strings.peek(ctx.db, key)
+    if not (value is None or number.is_long_double(value)) or not number.is_long_double(amount):
+        raise CommandError(NOT_A_FLOAT)
+    total = number.add_long_doubles(value or b"0", amount)
+    if total is None:
+        raise CommandError("ERR increment would produce NaN or Infinity")
+    strings.set(ctx.db, key, total, True)
+    ctx.changed(key, "incrbyfloat")
+    ctx.propagate(b"SET", key, total, b"KEEPTTL")
+    return total
+
+
+@command("LCS", since="7.0.0", flags=READONLY, group=GROUP, complexity="O(N*M)")
+def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
+    """Finds the longest common substring."""
+    want_length = want_matches = with_lengths = False
+    minimum = 0
+    words = Options(options)
+    while words:
+        word = words.next()
+        if word == b"IDX":
+            want_matches = True
+        elif word == b"LEN":
+            want_length = True
+        elif word == b"WITHMATCHLEN":
+            with_lengths = True
+        elif word == b"MINMATCHLEN" and words:
+            minimum = max(words.integer(), 0)
+        else:
+            raise syntax_error()
+    if want_length and want_matches:
+        raise CommandError("ERR If you want both the length and indexes, please just use IDX.")
+    if not all(name in (None, b"string") for name in (ctx.db.type_name(key1), ctx.db.type_name(key2))):
+        raise CommandError("ERR The specified keys must contain string values")
+    a, b = strings.peek(ctx.db, key1) or b"", strings.peek(ctx.db, key2) or b""
+    sequence, matches = longest_common_subsequence(a, b)
+    if want_length:
+        return len(sequence)
+    if not want_matches:
+        return sequence
+    found: list[object] = []
+    for a_start, b_start, length in matches:
+        if length >= minimum:
+            row: list[object] = [[a_start, a_start + length - 1], [b_start, b_start + length - 1]]
+            found.append([*row, length] if with_lengths else row)
+    return MapReply([b"matches", found, b"len", len(sequence)])
+
+
+def longest_common_subsequence(a: bytes, b: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """The subsequence and its runs (start in a, start in b, length), last run first."""
+    width = len(b) + 1
+    table = [[0] * width]
+    for byte in a:
+        above, row = table[-1], [0] * width
+        for j, other in enumerate(b, start=1):
+            row[j] = above[j - 1] + 1 if byte == other else max(above[j], row[j - 1])
+        table.append(row)
+    i, j = len(a), len(b)
+    sequence = bytearray()
+    runs: list[tuple[int, int, int]] = []
+    while i and j:
+        if a[i - 1] == b[j - 1]:
+            sequence.append(a[i - 1])
+            if runs and runs[-1][0] == i and runs[-1][1] == j:
+                runs[-1] = (i - 1, j - 1, runs[-1][2] + 1)
+            else:
+                runs.append((i - 1, j - 1, 1))
+            i, j = i - 1, j - 1
+        elif table[i - 1][j] > table[i][j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return bytes(reversed(sequence)), runs

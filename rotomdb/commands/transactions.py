@@ -1,0 +1,65 @@
+"""MULTI, EXEC and the keys they watch."""
+
+from __future__ import annotations
+
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.registry import FAST, LOADING, NO_MULTI, NOSCRIPT, STALE, Key, command
+from rotomdb.commands.reply import NULL_ARRAY, OK
+from rotomdb.errors import CommandError
+
+GROUP = "transactions"
+
+
+@command("MULTI", since="1.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+def multi(ctx: Context) -> object:
+    """Starts a transaction."""
+    if ctx.in_multi:
+        raise CommandError("ERR MULTI calls can not be nested")
+    ctx.in_multi = True
+    return OK
+
+
+@command("DISCARD", since="2.0.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+def discard(ctx: Context) -> object:
+    """Discards a transaction."""
+    if not ctx.in_multi:
+        raise CommandError("ERR DISCARD without MULTI")
+    ctx.discard()
+    return OK
+
+
+@command("EXEC", since="1.2.0", flags=NOSCRIPT | LOADING | STALE, group=GROUP, complexity="Depends on commands")
+def exec_(ctx: Context) -> object:
+    """Executes all commands in a transaction."""
+    if not ctx.in_multi:
+        raise CommandError("ERR EXEC without MULTI")
+    for index, key in ctx.watched:
+        ctx.engine.databases[index].exists(key)  # drops a key past its time, and so fails who watches it
+    refused, changed, queue = ctx.abort_exec, ctx.watched_changed, ctx.queue
+    ctx.discard()
+    if refused:
+        raise CommandError("EXECABORT Transaction discarded because of previous errors.")
+    if changed:
+        return NULL_ARRAY
+    return [ctx.dispatcher.execute(ctx, arguments) for arguments in queue]
+
+
+@command("WATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST | NO_MULTI, group=GROUP, arity=-2)
+def watch(ctx: Context, *keys: Key) -> object:
+    """Monitors changes to keys to determine the execution of a transaction."""
+    if ctx.in_multi:
+        raise CommandError("ERR WATCH inside MULTI is not allowed")
+    for key in keys:
+        index = ctx.db.index
+        if (index, key) not in ctx.watched:
+            ctx.db.exists(key)  # a key already past its time goes now: its end is no change to wait for
+            ctx.watched.append((index, key))
+            ctx.dispatcher.watchers.setdefault((index, key), set()).add(ctx)
+    return OK
+
+
+@command("UNWATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+def unwatch(ctx: Context) -> object:
+    """Forgets about watched keys of a transaction."""
+    ctx.unwatch()
+    return OK

@@ -1,0 +1,152 @@
+"""The one door to the file system for data files.
+
+Everything that writes, syncs, renames or unlinks a data file does it through a `Disk`, so that tests can record every
+call, fail any of them, and rebuild what a power cut may leave. The real one is thin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class DiskFile:
+    """A file open for writing. `written` is the offset behind the last byte that a write put there."""
+
+    def __init__(self, descriptor: int, path: Path, written: int) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.written = written
+
+    def write(self, data: bytes | memoryview) -> int:
+        """One write(2); how many bytes it took. EINTR is retried by the interpreter."""
+        count = os.write(self.descriptor, data)
+        self.written += count
+        return count
+
+    def write_all(self, data: bytes | memoryview) -> None:
+        """Write everything or raise OSError; a partial write may stay behind."""
+        view = memoryview(data)
+        while view:
+            view = view[self.write(view) :]
+
+    def sync(self) -> None:
+        """Data and the metadata needed to read them are on disk after this (fdatasync)."""
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(self.descriptor)
+        else:
+            os.fsync(self.descriptor)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self.descriptor, size)
+        self.written = size
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Disk:
+    """The real file system."""
+
+    def create(self, path: Path) -> DiskFile:
+        """Open for writing, emptied."""
+        return DiskFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), path, 0)
+
+    def append(self, path: Path) -> DiskFile:
+        """Open for appending, made when absent."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return DiskFile(descriptor, path, os.fstat(descriptor).st_size)
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a closed file and sync it."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def remove_if_there(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.unlink(path)
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Names made, renamed or removed in the directory are on disk after this."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    @contextlib.contextmanager
+    def mapped(self, path: Path) -> Iterator[memoryview]:
+        """The file's bytes as of now, mapped read-only; empty files give an empty view."""
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                yield memoryview(b"")
+                return
+            mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        try:
+            if hasattr(mapping, "madvise"):
+                mapping.madvise(mmap.MADV_SEQUENTIAL)
+            view = memoryview(mapping)
+            try:
+                yield view
+            finally:
+                view.release()
+        finally:
+            mapping.close()
+
+    def copy(self, source: Path, target: Path) -> None:
+        """A synced copy beside the original."""
+        with self.mapped(source) as data:
+            file = self.create(target)
+            try:
+                file.write_all(data)
+                file.sync()
+            finally:
+                file.close()
+        self.sync_directory(target.parent)
+
+    def step(self, name: str) -> None:
+        """A named point between two steps of a protocol, for tests that stop the world there."""
+
+    def replace_atomically(self, path: Path, temporary: Path, content: bytes) -> None:
+        """Replace a small file: after a crash either the old or the new content is there, whole."""
+        file = self.create(temporary)
+        try:
+            file.write_all(content)
+            file.sync()
+        except OSError:
+            file.close()
+            self.remove_if_there(temporary)
+            raise
+        file.close()
+        self.step(f"{path.name}:before-rename")
+        self.rename(temporary, path)
+        self.step(f"{path.name}:after-rename")
+        self.sync_directory(path.parent)

@@ -1,0 +1,158 @@
+"""AOF manifest: the small file that says which log files make up the data set.
+
+Written by  AppendOnlyFile (rotation, end of a rewrite), nobody else. Read by it and by `rotomdb-aof-check`.
+
+Invariants (tests cite them by number)
+    M1  A base or incr file is on disk, directory entry included, before a manifest names it.
+    M2  The manifest is replaced, never edited: write temp, fsync temp, rename, fsync directory.
+    M3  A history file is unlinked only after the directory fsync that retired it; so it may be missing.
+
+After a crash
+    before the rename                  the old manifest rules; the temp file is overwritten by the next writer
+    between rename and directory sync  either manifest may appear; both load, by M1 and M3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rotomdb.errors import ManifestError
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.request import split_arguments
+
+LINE_MAX = 1024
+MANIFEST_SUFFIX = ".manifest"
+BASE, HISTORY, INCREMENT = "b", "h", "i"
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One line of the manifest. Replication offsets are Redis 8's, kept when read."""
+
+    name: str
+    sequence: int
+    type: str
+    start_offset: int | None = None
+    end_offset: int | None = None
+
+    def line(self) -> str:
+        text = f"file {quoted(self.name)} seq {self.sequence} type {self.type}"
+        if self.start_offset is not None:
+            text += f" startoffset {self.start_offset}"
+        return text + "\n"
+
+
+def quoted(name: str) -> str:
+    """The name as the manifest writes it: quoted only when it has to be."""
+    raw = name.encode()
+    if raw and all(33 <= byte < 127 and byte not in b"\"\\'" for byte in raw):
+        return name
+    escapes = {ord("\\"): "\\\\", ord('"'): '\\"', 10: "\\n", 13: "\\r", 9: "\\t", 7: "\\a", 8: "\\b"}
+    body = "".join(escapes.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in raw)
+    return f'"{body}"'
+
+
+@dataclass
+class Manifest:
+    """The files of a log, base first, increments in ascending sequence."""
+
+    base: LogFile | None = None
+    history: list[LogFile] = field(default_factory=list)
+    increments: list[LogFile] = field(default_factory=list)
+
+    def copy(self) -> Manifest:
+        return Manifest(self.base, list(self.history), list(self.increments))
+
+    def encode(self) -> bytes:
+        files = [self.base] if self.base else []
+        return "".join(file.line() for file in [*files, *self.history, *self.increments]).encode()
+
+    @property
+    def files(self) -> list[LogFile]:
+        """What is loaded, in order."""
+        return ([self.base] if self.base else []) + self.increments
+
+    def next_base(self, prefix: str, rdb: bool) -> LogFile:
+        sequence = self.base.sequence + 1 if self.base else 1
+        return LogFile(f"{prefix}.{sequence}.base.{'rdb' if rdb else 'aof'}", sequence, BASE)
+
+    def next_increment(self, prefix: str) -> LogFile:
+        sequence = self.increments[-1].sequence + 1 if self.increments else 1
+        return LogFile(f"{prefix}.{sequence}.incr.aof", sequence, INCREMENT)
+
+    def retire_all_but_last_increment(self, base: LogFile) -> None:
+        """A rewrite is done: `base` stands for everything before the last increment."""
+        retired = ([self.base] if self.base else []) + self.increments[:-1]
+        self.history += [replace(file, type=HISTORY) for file in retired]
+        self.base = base
+        self.increments = self.increments[-1:]
+
+    def save(self, disk: Disk, directory: Path, name: str) -> None:
+        disk.replace_atomically(directory / name, directory / f"temp-{name}", self.encode())
+
+
+def read_manifest(disk: Disk, path: Path) -> Manifest:
+    """Parse a manifest file; an absent one is an empty manifest.
+
+    Raises:
+        ManifestError: malformed, naming the file and the line.
+    """
+    try:
+        content = disk.read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Manifest()
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(content: bytes, path: str) -> Manifest:
+    """Parse manifest bytes. Raises ManifestError."""
+    manifest = Manifest()
+    if not content:
+        raise ManifestError(f"{path}: Found an empty AOF manifest")
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        if number == content.count(b"\n") + 1:
+            if raw:
+                raise ManifestError(f"{path}: line {number}: no line end (The AOF manifest file contains too long line)")
+            break
+        if len(raw) + 1 > LINE_MAX:
+            raise ManifestError(f"{path}: line {number}: longer than {LINE_MAX} bytes")
+        if raw.startswith(b"#"):
+            continue
+        try:
+            add_line(manifest, raw)
+        except ManifestError as error:
+            raise ManifestError(f"{path}: line {number}: {error}") from None
+    return manifest
+
+
+def add_line(manifest: Manifest, raw: bytes) -> None:
+    words = split_arguments(raw)
+    if words is None or len(words) < 6 or len(words) % 2:
+        raise ManifestError("Invalid AOF manifest file format")
+    values = {words[i].lower(): words[i + 1] for i in range(0, len(words), 2)}
+    name = values.get(b"file", b"").decode("utf-8", "surrogateescape")
+    sequence = values.get(b"seq", b"0")
+    kind = values.get(b"type", b"")[:1].decode("latin-1")
+    if "/" in name or "\\" in name:
+        raise ManifestError("File can't be a path, just a filename")
+    if not name or not sequence.isdigit() or int(sequence) == 0 or not kind:
+        raise ManifestError("Invalid AOF manifest file format")
+    file = LogFile(name, int(sequence), kind, offset_of(values, b"startoffset"), offset_of(values, b"endoffset"))
+    if kind == BASE:
+        if manifest.base is not None:
+            raise ManifestError("Found duplicate base file information")
+        manifest.base = file
+    elif kind == HISTORY:
+        manifest.history.append(file)
+    elif kind == INCREMENT:
+        if manifest.increments and file.sequence <= manifest.increments[-1].sequence:
+            raise ManifestError("Found a non-monotonic sequence number")
+        manifest.increments.append(file)
+    else:
+        raise ManifestError("Unknown AOF file type")
+
+
+def offset_of(values: dict[bytes, bytes], name: bytes) -> int | None:
+    text = values.get(name)
+    return int(text) if text is not None and text.isdigit() else None

@@ -1,0 +1,16 @@
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from rotomdb.engine.buffer cimport Buffer
+
+cdef void put_command(Buffer* out, PyObject** arguments, int count) noexcept
+
+cdef class PropagationStream:
+    cdef Buffer buffer
+    cdef public int selected              # database that the bytes so far leave selected; -1: none
+    cdef public int64_t offset            # bytes ever fed: the replication offset
+    cdef public bint timestamps
+    cdef public int64_t last_timestamp
+    cdef public bint active               # whether anybody reads the stream
+    cdef void prepare(self, int database, int64_t now_ms) noexcept
+    cdef void feed(self, int database, PyObject** arguments, int count, int64_t now_ms) noexcept

@@ -1,0 +1,16 @@
+"""What each command does: plain functions, a module per family."""
+
+from __future__ import annotations
+
+import importlib
+
+FAMILIES = (
+    "connection", "debug", "hashes", "introspection", "keys", "lists", "server", "sets", "sorted_sets", "strings",
+    "transactions",
+)  # fmt: skip
+
+
+def load_all() -> None:
+    """Import every family, so that all commands are in the registry."""
+    for family in FAMILIES:
+        importlib.import_module(f"rotomdb.commands.{family}")

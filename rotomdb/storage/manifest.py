@@ -81,6 +81,12 @@ class Manifest:
         sequence = self.increments[-1].sequence + 1 if self.increments else 1
         return LogFile(f"{prefix}.{sequence}.incr.aof", sequence, INCREMENT)
 
+    def retire_all(self) -> None:
+        """Nothing of what there is counts any more."""
+        self.history += [replace(file, type=HISTORY) for file in self.files]
+        self.base = None
+        self.increments = []
+
     def retire_all_but_last_increment(self, base: LogFile) -> None:
         """A rewrite is done: `base` stands for everything before the last increment."""
         retired = ([self.base] if self.base else []) + self.increments[:-1]

@@ -1,0 +1,348 @@
+"""Commands about the connection itself."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.registry import (
+    ADMIN,
+    FAST,
+    LOADING,
+    NO_AUTH,
+
+    NOSCRIPT,
+    STALE,
+    Bytes,
+    command,
+    container,
+)
+from rotomdb.commands.reply import NO_REPLY, OK, PONG, MapReply, Status, Verbatim
+from rotomdb.errors import CommandError
+
+GROUP = "connection"
+EVER = NOSCRIPT | LOADING | STALE
+WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
+REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT = 0, 1, 3
+REDIS_VERSION = b"7.2.4"
+
+
+@command("PING", since="1.0.0", flags=FAST, group=GROUP)
+def ping(ctx: Context, message: Bytes | None = None) -> bytes:
+    """Returns the server's liveliness response."""
+    return PONG if message is None else message
+
+
+@command("ECHO", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP)
+def echo(ctx: Context, message: Bytes) -> bytes:
+    """Returns the given string."""
+    return message
+
+
+@command("SELECT", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP)
+def select(ctx: Context, index: Bytes) -> object:
+    """Changes the selected database."""
+    if not ctx.select(parse_int(index, NOT_AN_INTEGER)):
+        raise CommandError(DB_INDEX_OUT_OF_RANGE)
+    return OK
+
+
+@command("QUIT", since="1.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP, arity=-1)
+def quit_(ctx: Context, *ignored: Bytes) -> object:
+    """Closes the connection."""
+    as_client(ctx).close_after_reply = True
+    return OK
+
+
+@command("RESET", since="6.2.0", flags=EVER | FAST | NO_AUTH, group=GROUP)
+def reset(ctx: Context) -> Status:
+    """Resets the connection."""
+    client = as_client(ctx)
+    client.discard()
+    client.select(0)
+    client.resp = 2
+    client.name = ""
+    client.reply_mode = REPLY_ON
+    client.no_evict = client.no_touch = False
+    client.authenticated = not ctx.server.config["requirepass"]
+    return Status(b"RESET")
+
+
+def as_client(ctx: Context) -> Any:
+    """The context as a connection; commands about connections need one."""
+    if not hasattr(ctx, "reply_mode"):
+        raise CommandError("ERR this command needs a connection")
+    return ctx
+
+
+# Authentication
+
+
+def authenticate(ctx: Context, user: bytes, password: bytes) -> None:
+    wanted = ctx.server.config["requirepass"].encode("utf-8", "surrogateescape")
+    if user != b"default" or (wanted and not hmac.compare_digest(wanted, password)):
+        raise CommandError(WRONG_PASSWORD)
+    as_client(ctx).authenticated = True
+
+
+@command("AUTH", since="1.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP, arity=-2)
+def auth(ctx: Context, first: Bytes, second: Bytes | None = None) -> object:
+    """Authenticates the connection."""
+    if second is None:
+        if not ctx.server.config["requirepass"]:
+            raise CommandError(
+                "ERR AUTH <password> called without any password configured for the default user. "
+                "Are you sure your configuration is correct?"
+            )
+        authenticate(ctx, b"default", first)
+    else:
+        authenticate(ctx, first, second)
+    return OK
+
+
+@command("HELLO", since="6.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP)
+def hello(ctx: Context, *options: Bytes) -> MapReply:
+    """Handshakes with the server."""
+    client = as_client(ctx)
+    version = client.resp
+    name: bytes | None = None
+    words = Options(options)
+    if words:
+        version = parse_int(words.value(), "ERR Protocol version is not an integer or out of range")
+        if version not in (2, 3):
+            raise CommandError("NOPROTO unsupported protocol version")
+    while words:
+        word = words.next()
+        if word == b"AUTH" and words.remaining() >= 2:
+            authenticate(ctx, words.value(), words.value())
+        elif word == b"SETNAME" and words:
+            name = words.value()
+            check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
+        else:
+            raise CommandError(f"ERR Syntax error in HELLO option '{words.words[words.at - 1].decode('latin-1')}'")
+    if ctx.server.config["requirepass"] and not client.authenticated:
+        raise CommandError(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "
+            "<pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+        )
+    if name is not None:
+        client.name = name.decode("latin-1")
+    client.resp = version
+    return MapReply([
+        b"server", b"redis", b"version", REDIS_VERSION, b"proto", version, b"id", client.id, b"mode", b"standalone",
+        b"role", b"master", b"modules", [],
+    ])  # fmt: skip
+
+
+# CLIENT
+
+container("CLIENT", since="2.4.0", group=GROUP, summary="A container for client connection commands")
+
+
+def check_name(name: bytes, message: str) -> None:
+    if any(not 33 <= byte <= 126 for byte in name):
+        raise CommandError(message)
+
+
+@command("CLIENT|ID", since="5.0.0", flags=EVER, group=GROUP)
+def client_id(ctx: Context) -> int:
+    """Returns the unique client ID of the connection."""
+    return int(as_client(ctx).id)
+
+
+@command("CLIENT|GETNAME", since="2.6.9", flags=EVER, group=GROUP)
+def client_getname(ctx: Context) -> bytes | None:
+    """Returns the name of the connection."""
+    return as_client(ctx).name.encode("latin-1") or None
+
+
+@command("CLIENT|SETNAME", since="2.6.9", flags=EVER, group=GROUP)
+def client_setname(ctx: Context, name: Bytes) -> object:
+    """Sets the connection name."""
+    check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
+    as_client(ctx).name = name.decode("latin-1")
+    return OK
+
+
+@command("CLIENT|SETINFO", since="7.2.0", flags=EVER, group=GROUP)
+def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
+    """Sets information specific to the client or connection."""
+    client, word = as_client(ctx), attribute.upper()
+    if word not in (b"LIB-NAME", b"LIB-VER"):
+        raise CommandError(f"ERR Unrecognized option '{attribute.decode('latin-1')}'")
+    shown = word.decode().lower()
+    check_name(value, f"ERR {shown} cannot contain spaces, newlines or special characters.")
+    if word == b"LIB-NAME":
+        client.library_name = value.decode("latin-1")
+    else:
+        client.library_version = value.decode("latin-1")
+    return OK
+
+
+def describe(ctx: Context, client: Any) -> str:
+    """A line of CLIENT LIST."""
+    now = ctx.now_ms
+    flags = ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + ("T" if client.no_touch else "") or "N"
+    events = "r" + ("w" if client.output_pending else "")
+    command_name = client.command.name if client.command is not None else client.last_command
+    return (
+        f"id={client.id} addr={client.address} laddr={client.local_address} fd={client.fd} name={client.name} "
+        f"age={(now - client.created_ms) // 1000} idle={(now - client.last_interaction_ms) // 1000} flags={flags} "
+        f"db={client.db.index} sub=0 psub=0 ssub=0 multi={len(client.queue) if client.in_multi else -1} "
+        f"watch={len(client.watched)} qbuf={client.input_pending} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 "
+        f"obl=0 oll=0 omem={client.output_pending} tot-mem={client.input_pending + client.output_capacity + 1024} "
+        f"events={events} cmd={command_name} user={client.user} redir=-1 resp={client.resp} "
+        f"lib-name={client.library_name} lib-ver={client.library_version}\n"
+    )
+
+
+@command("CLIENT|INFO", since="6.2.0", flags=EVER, group=GROUP)
+def client_info(ctx: Context) -> Verbatim:
+    """Returns information about the connection."""
+    return Verbatim(describe(ctx, as_client(ctx)).encode())
+
+
+@command("CLIENT|LIST", since="2.4.0", flags=ADMIN | EVER, group=GROUP, complexity="O(N)")
+def client_list(ctx: Context, *options: Bytes) -> Verbatim:
+    """Lists open connections."""
+    clients: Iterable[Any] = ctx.server.clients.values()
+    words = Options(options)
+    if words:
+        word = words.next()
+        if word == b"TYPE" and words.remaining() == 1:
+            kind = words.value().lower()
+            if kind not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
+                raise CommandError(f"ERR Unknown client type '{kind.decode('latin-1')}'")
+            clients = clients if kind == b"normal" else []
+        elif word == b"ID" and words:
+            wanted = [parse_int(text, "ERR Invalid client ID") for text in words.take(words.remaining())]
+            if any(number < 1 for number in wanted):
+                raise CommandError("ERR Invalid client ID")
+            clients = [ctx.server.clients[number] for number in wanted if number in ctx.server.clients]
+        else:
+            raise syntax_error()
+    return Verbatim("".join(describe(ctx, client) for client in clients).encode())
+
+
+def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
+    """The test that an option of CLIENT KILL stands for."""
+    text = value.decode("latin-1")
+    if word == b"ID":
+        number = parse_int(value, "ERR client-id should be greater than 0")
+        if number < 1:
+            raise CommandError("ERR client-id should be greater than 0")
+        return lambda client: client.id == number
+    if word == b"ADDR":
+        return lambda client: client.address == text
+    if word == b"LADDR":
+        return lambda client: client.local_address == text
+    if word == b"USER":
+        if text != "default":
+            raise CommandError(f"ERR No such user '{text}'")
+        return lambda client: client.user == text
+    if word == b"TYPE":
+        if text.lower() not in ("normal", "master", "replica", "slave", "pubsub"):
+            raise CommandError(f"ERR Unknown client type '{text}'")
+        return lambda client: text.lower() == "normal"
+    raise syntax_error()
+
+
+@command("CLIENT|KILL", since="2.4.0", flags=ADMIN | EVER, group=GROUP, arity=-3, complexity="O(N)")
+def client_kill(ctx: Context, *options: Bytes) -> object:
+    """Terminates open connections."""
+    if len(options) == 1:
+        address = options[0].decode("latin-1")
+        found = [client for client in ctx.server.clients.values() if client.address == address]
+        if not found:
+            raise CommandError("ERR No such client")
+        kill(ctx, found)
+        return OK
+    tests, skip_me = [], True
+    words = Options(options)
+    while words:
+        word = words.next()
+        if not words:
+            raise syntax_error()
+        value = words.value()
+        if word == b"SKIPME":
+            if value.lower() not in (b"yes", b"no"):
+                raise syntax_error()
+            skip_me = value.lower() == b"yes"
+        else:
+            tests.append(kill_filter(word, value))
+    found = [
+        client
+        for client in ctx.server.clients.values()
+        if all(test(client) for test in tests) and not (skip_me and client is ctx)
+    ]
+    kill(ctx, found)
+    return len(found)
+
+
+def kill(ctx: Context, clients: Iterable[Any]) -> None:
+    for client in list(clients):
+        if client is ctx:
+            client.close_after_reply = True
+        else:
+            ctx.server.close_client(client)
+
+
+@command("CLIENT|REPLY", since="3.2.0", flags=EVER, group=GROUP)
+def client_reply(ctx: Context, mode: Bytes) -> object:
+    """Instructs the server whether to reply to commands."""
+    client, word = as_client(ctx), mode.upper()
+    if word == b"ON":
+        client.reply_mode = REPLY_ON
+        return OK
+    if word not in (b"OFF", b"SKIP"):
+        raise syntax_error()
+    if word == b"OFF":
+        client.reply_mode = REPLY_OFF
+    elif client.reply_mode != REPLY_OFF:
+        client.reply_mode = REPLY_SKIP_NEXT
+    return NO_REPLY
+
+
+def on_off(word: bytes) -> bool:
+    if word.upper() not in (b"ON", b"OFF"):
+        raise syntax_error()
+    return word.upper() == b"ON"
+
+
+@command("CLIENT|NO-EVICT", since="7.0.0", flags=ADMIN | EVER, group=GROUP)
+def client_no_evict(ctx: Context, mode: Bytes) -> object:
+    """Sets the client eviction mode of the connection."""
+    as_client(ctx).no_evict = on_off(mode)
+    return OK
+
+
+@command("CLIENT|NO-TOUCH", since="7.2.0", flags=EVER, group=GROUP)
+def client_no_touch(ctx: Context, mode: Bytes) -> object:
+    """Controls whether commands sent by the client affect the LRU/LFU of accessed keys."""
+    as_client(ctx).no_touch = on_off(mode)
+    return OK
+
+
+@command("CLIENT|HELP", since="5.0.0", flags=LOADING | STALE, group=GROUP)
+def client_help(ctx: Context) -> list[Status]:
+    """Returns helpful text about the different subcommands."""
+    return [Status(line) for line in (
+        b"CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"GETNAME", b"    Return the name of the current connection.",
+        b"ID", b"    Return the ID of the current connection.",
+        b"INFO", b"    Return information about the current client connection.",
+        b"KILL <ip:port> | <option> <value> ...", b"    Kill connections by address, ID, type, user or local address.",
+        b"LIST [options ...]", b"    Return information about client connections.",
+        b"NO-EVICT (ON|OFF)", b"    Protect current client connection from eviction.",
+        b"NO-TOUCH (ON|OFF)", b"    Will not touch LRU/LFU stats when this mode is on.",
+        b"REPLY (ON|OFF|SKIP)", b"    Control the replies sent to the current connection.",
+        b"SETNAME <name>", b"    Assign the name <name> to the current connection.",
+        b"SETINFO <option> <value>", b"    Set client meta attr.",
+        b"HELP", b"    Print this help.",
+    )]  # fmt: skip
+
+

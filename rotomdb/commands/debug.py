@@ -1,0 +1,139 @@
+"""DEBUG: for tests and for looking inside."""
+
+from __future__ import annotations
+
+import time
+
+from rotomdb.commands.arguments import parse_float, parse_int
+from rotomdb.commands.digest import dataset_digest, value_digest
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import NO_SUCH_KEY, syntax_error
+from rotomdb.commands.keys import encoding_of
+from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command, container
+from rotomdb.commands.reply import OK, Status
+from rotomdb.engine import rdb_encoder, strings
+from rotomdb.errors import CommandError, RotomError
+
+GROUP = "server"
+FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
+
+container("DEBUG", since="1.0.0", group=GROUP, summary="A container for debugging commands", flags=FLAGS)
+
+
+@command("DEBUG|SLEEP", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_sleep(ctx: Context, seconds: Bytes) -> object:
+    """Stops the server for that long."""
+    time.sleep(max(parse_float(seconds), 0))
+    return OK
+
+
+@command("DEBUG|OBJECT", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_object(ctx: Context, key: Key, *options: Bytes) -> Status:
+    """Shows low-level information about a key and its value."""
+    if not ctx.db.exists(key):
+        raise CommandError(NO_SUCH_KEY)
+    idle = ctx.db.idle_seconds(key) or 0
+    body = rdb_encoder.dump_value(ctx.db, key, 11) or b""
+    lru = (ctx.engine.lru_clock - idle) & 0xFFFFFF
+    return Status(
+        b"Value at:0x0 refcount:1 encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d"
+        % (encoding_of(ctx, key), len(body) - 1, lru, idle)
+    )
+
+
+@command("DEBUG|DIGEST", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+def debug_digest(ctx: Context) -> Status:
+    """Returns the fingerprint of the whole data set."""
+    return Status(dataset_digest(ctx.engine.databases))
+
+
+@command("DEBUG|DIGEST-VALUE", since="5.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+def debug_digest_value(ctx: Context, *keys: Key) -> list[bytes]:
+    """Returns the fingerprints of the values at the keys."""
+    return [value_digest(ctx.db, key) for key in keys]
+
+
+@command("DEBUG|RELOAD", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+def debug_reload(ctx: Context, *options: Bytes) -> object:
+    """Saves a snapshot, drops everything and loads the snapshot."""
+    words = {word.upper() for word in options}
+    if words - {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
+        raise CommandError("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+    persistence = ctx.server.persistence
+    try:
+        if b"NOSAVE" not in words:
+            persistence.kill_child("rdb")
+            persistence.save()
+        if b"NOFLUSH" not in words:
+            for database in ctx.engine.databases:
+                database.clear()
+        persistence.load_snapshot()
+    except (RotomError, OSError) as error:
+        raise CommandError(f"ERR Error trying to load the RDB dump, check server logs: {error}") from None
+    return OK
+
+
+@command("DEBUG|LOADAOF", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+def debug_loadaof(ctx: Context) -> object:
+    """Flushes the log to disk, drops everything and loads the log."""
+    persistence = ctx.server.persistence
+    if persistence.aof.file is None:
+        raise CommandError("ERR AOF is off")
+    persistence.aof.flush(force=True)
+    for database in ctx.engine.databases:
+        database.clear()
+    dispatcher = ctx.dispatcher
+    dispatcher.loading = True
+    stream_active, dispatcher.stream.active = dispatcher.stream.active, False
+    try:
+        persistence.load_log(persistence.aof.data_files(), ctx.server.replayer())
+    except RotomError as error:
+        raise CommandError(f"ERR Error trying to load the AOF files, check server logs: {error}") from None
+    finally:
+        dispatcher.loading = False
+        dispatcher.stream.active = stream_active
+    dispatcher.dirty = 0
+    return OK
+
+
+@command("DEBUG|POPULATE", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+def debug_populate(ctx: Context, count: Bytes, prefix: Bytes = b"key", size: Bytes = b"0") -> object:
+    """Creates keys `prefix:0`, `prefix:1`, ... that do not exist yet."""
+    length = parse_int(size)
+    for i in range(parse_int(count)):
+        key = b"%b:%d" % (prefix, i)
+        if not ctx.db.exists(key):
+            value = b"value:%d" % i
+            strings.set(ctx.db, key, value[:length].ljust(length, b"\0") if length else value)
+            ctx.changed(key, "set", 0)
+    return OK
+
+
+@command("DEBUG|SET-ACTIVE-EXPIRE", since="3.2.0", flags=FLAGS, group=GROUP)
+def debug_set_active_expire(ctx: Context, enabled: Bytes) -> object:
+    """Turns the search for expired keys in the background on or off."""
+    if enabled not in (b"0", b"1"):
+        raise syntax_error()
+    ctx.server.active_expire = enabled == b"1"
+    return OK
+
+
+
+
+
+
+@command("DEBUG|HELP", since="5.0.0", flags=FLAGS, group=GROUP)
+def debug_help(ctx: Context) -> list[Status]:
+    """Returns helpful text about the different subcommands."""
+    return [Status(line) for line in (
+        b"DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"DIGEST", b"    Output a hex signature representing the current DB content.",
+        b"DIGEST-VALUE <key> [<key> ...]", b"    Output a hex signature of the values of all the specified keys.",
+        b"LOADAOF", b"    Flush the AOF buffers on disk and reload the AOF in memory.",
+        b"OBJECT <key>", b"    Show low level info about `key` and associated value.",
+        b"POPULATE <count> [<prefix>] [<size>]", b"    Create <count> string keys named key:<num>.",
+        b"RELOAD [option ...]", b"    Save the RDB on disk and reload it back to memory.",
+        b"SET-ACTIVE-EXPIRE <0|1>", b"    Setting it to 0 disables expiring keys in background.",
+        b"SLEEP <seconds>", b"    Stop the server for <seconds>. Decimals allowed.",
+        b"HELP", b"    Print this help.",
+    )]  # fmt: skip

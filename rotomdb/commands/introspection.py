@@ -1,0 +1,214 @@
+"""COMMAND: what the server can do, from the declarations themselves."""
+
+from __future__ import annotations
+
+from rotomdb.commands.dispatch import Command, Context
+from rotomdb.commands.registry import (
+    LOADING,
+    STALE,
+    Bytes,
+    CommandSpec,
+    CountedKeys,
+    Flag,
+    KeyRange,
+    command,
+)
+from rotomdb.commands.reply import NULL_ARRAY, MapReply, SetReply, Status
+from rotomdb.engine import glob, number
+from rotomdb.errors import CommandError
+
+GROUP = "server"
+EVER = LOADING | STALE
+GROUP_CATEGORIES = {"sorted-set": "sortedset", "generic": "keyspace", "server": "", "transactions": "transaction"}
+SHOWN_FLAGS = {
+    Flag.WRITE: "write", Flag.READONLY: "readonly", Flag.DENYOOM: "denyoom", Flag.ADMIN: "admin",
+    Flag.NOSCRIPT: "noscript", Flag.BLOCKING: "blocking", Flag.LOADING: "loading", Flag.STALE: "stale",
+    Flag.FAST: "fast", Flag.NO_AUTH: "no_auth", Flag.NO_MULTI: "no_multi",
+}  # fmt: skip
+
+
+def categories(spec: CommandSpec) -> list[str]:
+    """ACL categories, with their `@`."""
+    names = []
+    if spec.flags & Flag.WRITE:
+        names.append("write")
+    if spec.flags & Flag.READONLY and spec.keys is not None:
+        names.append("read")
+    group = GROUP_CATEGORIES.get(spec.group, spec.group)
+    if group:
+        names.append(group)
+    if spec.flags & Flag.ADMIN:
+        names += ["admin", "dangerous"]
+    names.append("fast" if spec.flags & Flag.FAST else "slow")
+    return [f"@{name}" for name in names]
+
+
+def key_positions(spec: CommandSpec) -> tuple[int, int, int]:
+    if isinstance(spec.keys, KeyRange):
+        return spec.keys.first, spec.keys.last, spec.keys.step
+    if isinstance(spec.keys, CountedKeys) and spec.keys.store:
+        return spec.keys.store, spec.keys.store, 1
+    return 0, 0, 0
+
+
+def describe(entry: Command) -> list[object]:
+    """A row of COMMAND INFO."""
+    spec: CommandSpec = entry.spec
+    first, last, step = key_positions(spec)
+    flags = [Status(name.encode()) for flag, name in SHOWN_FLAGS.items() if spec.flags & flag]
+    if isinstance(spec.keys, CountedKeys):
+        flags.append(Status(b"movablekeys"))
+    access = b"RW" if spec.flags & Flag.WRITE else b"RO"
+    specifications: list[object] = []
+    if first:
+        specifications.append(MapReply([
+            b"flags", SetReply([Status(access)]),
+            b"begin_search", MapReply([b"type", b"index", b"spec", MapReply([b"index", first])]),
+            b"find_keys", MapReply([b"type", b"range", b"spec", MapReply([
+                b"lastkey", last - first if last > 0 else last, b"keystep", step, b"limit", 0,
+            ])]),
+        ]))  # fmt: skip
+    if isinstance(spec.keys, CountedKeys):
+        specifications.append(MapReply([
+            b"flags", SetReply([Status(access)]),
+            b"begin_search", MapReply([b"type", b"index", b"spec", MapReply([b"index", spec.keys.count])]),
+            b"find_keys", MapReply([b"type", b"keynum", b"spec", MapReply([
+                b"keynumidx", 0, b"firstkey", 1, b"keystep", 1,
+            ])]),
+        ]))  # fmt: skip
+    subcommands = [describe(sub) for sub in (entry.subcommands or {}).values()]
+    return [
+        spec.name.encode(), spec.arity, SetReply(flags), first, last, step,
+        SetReply([Status(name.encode()) for name in categories(spec)]), [], specifications, subcommands,
+    ]  # fmt: skip
+
+
+@command("COMMAND", since="2.8.13", flags=EVER, group=GROUP, complexity="O(N)", arity=-1)
+def command_(ctx: Context) -> list[object]:
+    """Returns detailed information about all commands."""
+    return [describe(entry) for entry in ctx.dispatcher.commands.values()]
+
+
+@command("COMMAND|COUNT", since="2.8.13", flags=EVER, group=GROUP)
+def command_count(ctx: Context) -> int:
+    """Returns a count of commands."""
+    return len(ctx.dispatcher.commands)
+
+
+def lookup(ctx: Context, name: bytes) -> Command | None:
+    """A command, or with `name|sub` a subcommand."""
+    head, _, tail = name.lower().partition(b"|")
+    found = ctx.dispatcher.find(head)
+    if found is None or not tail:
+        return found
+    return (found.subcommands or {}).get(tail)
+
+
+@command("COMMAND|INFO", since="2.8.13", flags=EVER, group=GROUP, complexity="O(N)")
+def command_info(ctx: Context, *names: Bytes) -> list[object]:
+    """Returns information about one, multiple or all commands."""
+    if not names:
+        return command_(ctx)  # type: ignore[no-any-return]
+    found = [lookup(ctx, name) for name in names]
+    return [NULL_ARRAY if entry is None else describe(entry) for entry in found]
+
+
+@command("COMMAND|LIST", since="7.0.0", flags=EVER, group=GROUP, complexity="O(N)")
+def command_list(ctx: Context, *options: Bytes) -> list[bytes]:
+    """Returns a list of command names."""
+    entries: list[Command] = []
+    for entry in ctx.dispatcher.commands.values():
+        entries += [entry, *(entry.subcommands or {}).values()]
+    if not options:
+        return [name.encode() for name in (entry.name for entry in ctx.dispatcher.commands.values())]
+    if len(options) != 3 or options[0].upper() != b"FILTERBY":
+        raise CommandError("ERR syntax error")
+    kind, wanted = options[1].upper(), options[2]
+    if kind == b"MODULE":
+        return []
+    if kind == b"ACLCAT":
+        return [e.name.encode() for e in entries if "@" + wanted.decode("latin-1").lower() in categories(e.spec)]
+    if kind == b"PATTERN":
+        return [e.name.encode() for e in entries if glob.match(wanted, e.name.encode(), True)]
+    raise CommandError("ERR syntax error")
+
+
+def document(entry: Command) -> MapReply:
+    spec: CommandSpec = entry.spec
+    kinds = {"K": b"key", "B": b"string", "I": b"integer", "F": b"double"}
+    arguments: list[object] = []
+    letters = spec.converters + spec.rest
+    for name, letter in zip(spec.parameters, letters, strict=False):
+        argument = [b"name", name.encode(), b"type", kinds[letter], b"display_text", name.encode()]
+        if letter == "K":
+            argument += [b"key_spec_index", 0]
+        arguments.append(MapReply(argument))
+    reply = MapReply([
+        b"summary", spec.summary.encode(), b"since", spec.since.encode(), b"group", spec.group.encode(),
+        b"complexity", spec.complexity.encode(),
+    ])  # fmt: skip
+    if arguments:
+        reply += (b"arguments", arguments)
+    if entry.subcommands:
+        documented: list[object] = []
+        for sub in entry.subcommands.values():
+            documented += (sub.name.encode(), document(sub))
+        reply += (b"subcommands", MapReply(documented))
+    return reply
+
+
+@command("COMMAND|DOCS", since="7.0.0", flags=EVER, group=GROUP, complexity="O(N)")
+def command_docs(ctx: Context, *names: Bytes) -> MapReply:
+    """Returns documentary information about one, multiple or all commands."""
+    entries = (
+        [entry for name in names if (entry := lookup(ctx, name)) is not None]
+        if names
+        else list(ctx.dispatcher.commands.values())
+    )
+    reply = MapReply()
+    for entry in entries:
+        reply += (entry.name.encode(), document(entry))
+    return reply
+
+
+def keys_of(spec: CommandSpec, arguments: list[bytes]) -> list[bytes]:
+    """The keys in a request. Raises CommandError when they cannot be told."""
+    if spec.keys is None:
+        raise CommandError("ERR The command has no key arguments")
+    if isinstance(spec.keys, KeyRange):
+        last = spec.keys.last if spec.keys.last >= 0 else len(arguments) + spec.keys.last
+        return arguments[spec.keys.first : last + 1 : spec.keys.step]
+    count = number.parse_int(arguments[spec.keys.count])
+    found = arguments[spec.keys.count + 1 :][: count or 0]
+    if not count or count < 1 or len(found) != count:
+        raise CommandError("ERR Invalid arguments specified for command")
+    return ([arguments[spec.keys.store]] if spec.keys.store else []) + found
+
+
+@command("COMMAND|GETKEYS", since="2.8.13", flags=EVER, group=GROUP, arity=-3, complexity="O(N)")
+def command_getkeys(ctx: Context, *words: Bytes) -> list[bytes]:
+    """Extracts the key names from an arbitrary command."""
+    entry = ctx.dispatcher.find(words[0])
+    if entry is None:
+        raise CommandError("ERR Invalid command specified")
+    arguments = list(words)
+    if entry.subcommands and len(words) > 1:
+        entry = entry.subcommands.get(words[1].lower(), entry)
+    if not entry.accepts(len(arguments)):
+        raise CommandError("ERR Invalid number of arguments specified for command")
+    return keys_of(entry.spec, arguments)
+
+
+@command("COMMAND|HELP", since="5.0.0", flags=EVER, group=GROUP)
+def command_help(ctx: Context) -> list[Status]:
+    """Returns helpful text about the different subcommands."""
+    return [Status(line) for line in (
+        b"COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"(no subcommand)", b"    Return details about all Redis commands.",
+        b"COUNT", b"    Return the total number of commands in this Redis server.",
+        b"LIST", b"    Return a list of all commands in this Redis server.",
+        b"INFO [<command-name> ...]", b"    Return details about multiple Redis commands.",
+        b"DOCS [<command-name> ...]", b"    Return documentation details about multiple Redis commands.",
+        b"GETKEYS <full-command>", b"    Return the keys from a full Redis command.",
+        b"HELP", b"    Print this help.",
+    )]  # fmt: skip

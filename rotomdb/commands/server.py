@@ -1,0 +1,323 @@
+"""Commands about the server: data set, persistence, configuration, statistics."""
+
+from __future__ import annotations
+
+import time
+
+from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.registry import (
+    ADMIN,
+    FAST,
+    LOADING,
+    NO_MULTI,
+    NOSCRIPT,
+    READONLY,
+    STALE,
+    WRITE,
+    Bytes,
+    Int,
+    Key,
+    command,
+    container,
+)
+from rotomdb.commands.reply import NO_REPLY, OK, MapReply, Status, Verbatim
+from rotomdb.engine import glob
+from rotomdb.errors import CommandError, ConfigError, SaveError
+
+GROUP = "server"
+
+
+@command("DBSIZE", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+def dbsize(ctx: Context) -> int:
+    """Returns the number of keys in the database."""
+    return len(ctx.db)
+
+
+@command("TIME", since="2.6.0", flags=LOADING | STALE | FAST, group=GROUP)
+def time_(ctx: Context) -> list[bytes]:
+    """Returns the server time."""
+    now = time.time_ns() // 1000
+    return [b"%d" % (now // 1_000_000), b"%d" % (now % 1_000_000)]
+
+
+# Flushing
+
+
+def check_flush_mode(words: tuple[bytes, ...]) -> None:
+    if len(words) > 1 or (words and words[0].upper() not in (b"ASYNC", b"SYNC")):
+        raise syntax_error()
+
+
+@command("FLUSHDB", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+def flushdb(ctx: Context, *mode: Bytes) -> object:
+    """Removes all keys from the current database."""
+    check_flush_mode(mode)
+    ctx.dispatcher.touch_database(ctx.db.index)
+    ctx.dispatcher.dirty += ctx.db.clear() + 1  # also an empty flush is propagated
+    return OK
+
+
+@command("FLUSHALL", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+def flushall(ctx: Context, *mode: Bytes) -> object:
+    """Removes all keys from all databases."""
+    check_flush_mode(mode)
+    for database in ctx.engine.databases:
+        ctx.dispatcher.touch_database(database.index)
+        ctx.dispatcher.dirty += database.clear()
+    ctx.dispatcher.dirty += 1
+    if ctx.server is not None and not ctx.dispatcher.loading:
+        ctx.server.persistence.kill_child("rdb")
+        if ctx.server.persistence.settings.save_points:
+            dirty = ctx.dispatcher.dirty
+            try:
+                ctx.server.persistence.save()
+            except SaveError:
+                pass  # logged, and INFO shows the failed save
+            # The save must not hide that this command changed something.
+            ctx.dispatcher.dirty = max(ctx.dispatcher.dirty, dirty)
+    return OK
+
+
+@command("SWAPDB", since="4.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(N)")
+def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
+    """Swaps two Redis databases."""
+    first = parse_int(index1, "ERR invalid first DB index")
+    second = parse_int(index2, "ERR invalid second DB index")
+    count = len(ctx.engine.databases)
+    if not (0 <= first < count and 0 <= second < count):
+        raise CommandError(DB_INDEX_OUT_OF_RANGE)
+    if first != second:
+        for index in (first, second):
+            ctx.dispatcher.touch_database(index)
+        ctx.engine.swap(first, second)
+        for index in (first, second):
+            ctx.dispatcher.touch_database(index)
+    ctx.dispatcher.dirty += 1
+    return OK
+
+
+# Persistence
+
+
+@command("SAVE", since="1.0.0", flags=ADMIN | NOSCRIPT | NO_MULTI, group=GROUP, complexity="O(N)")
+def save(ctx: Context) -> object:
+    """Synchronously saves the database(s) to disk."""
+    child = ctx.server.persistence.child
+    if child is not None and child.kind == "rdb":
+        raise CommandError("ERR Background save already in progress")
+    try:
+        ctx.server.persistence.save()
+    except SaveError:
+        raise CommandError("ERR") from None
+    return OK
+
+
+@command("BGSAVE", since="1.0.0", flags=ADMIN | NOSCRIPT, group=GROUP)
+def bgsave(ctx: Context, *options: Bytes) -> Status:
+    """Asynchronously saves the database(s) to disk."""
+    if options and (len(options) > 1 or options[0].upper() != b"SCHEDULE"):
+        raise syntax_error()
+    persistence = ctx.server.persistence
+    child = persistence.child
+    if child is not None and child.kind == "rdb":
+        raise CommandError("ERR Background save already in progress")
+    if child is not None and not options:
+        raise CommandError(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule "
+            "a BGSAVE whenever possible."
+        )
+    if child is not None:
+        persistence.save_scheduled = True
+        return Status(b"Background saving scheduled")
+    try:
+        persistence.start_background_save()
+    except SaveError:
+        raise CommandError("ERR") from None
+    return Status(b"Background saving started")
+
+
+@command("BGREWRITEAOF", since="1.0.0", flags=ADMIN | NOSCRIPT, group=GROUP)
+def bgrewriteaof(ctx: Context) -> Status:
+    """Asynchronously rewrites the append-only file to disk."""
+    persistence = ctx.server.persistence
+    child = persistence.child
+    if child is not None and child.kind == "aof":
+        raise CommandError("ERR Background append only file rewriting already in progress")
+    if child is not None:
+        persistence.rewrite_scheduled = True
+        persistence.rewriter.failures = 0
+        return Status(b"Background append only file rewriting scheduled")
+    try:
+        persistence.start_rewrite()
+    except SaveError as error:
+        raise CommandError(f"ERR Can't execute an AOF background rewriting. Please check the server logs: {error}") from None
+    return Status(b"Background append only file rewriting started")
+
+
+@command("LASTSAVE", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP)
+def lastsave(ctx: Context) -> int:
+    """Returns the Unix timestamp of the last successful save to disk."""
+    return int(ctx.server.persistence.status.last_save)
+
+
+@command("SHUTDOWN", since="1.0.0", flags=ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI, group=GROUP, complexity="O(N)")
+def shutdown(ctx: Context, *options: Bytes) -> object:
+    """Synchronously saves the database(s) to disk and shuts down the Redis server."""
+    wants_save: bool | None = None
+    force = abort = False
+    for word in options:
+        option = word.upper()
+        if option == b"NOSAVE" and wants_save is None:
+            wants_save = False
+        elif option == b"SAVE" and wants_save is None:
+            wants_save = True
+        elif option == b"FORCE":
+            force = True
+        elif option == b"ABORT":
+            abort = True
+        elif option != b"NOW":
+            raise syntax_error()
+    if abort:
+        if len(options) > 1:
+            raise syntax_error()
+        raise CommandError("ERR No shutdown in progress.")
+    try:
+        ctx.server.shutdown(save=wants_save, force=force)
+    except SaveError:
+        raise CommandError("ERR Errors trying to SHUTDOWN. Check logs.") from None
+    return NO_REPLY
+
+
+# Information
+
+
+@command("INFO", since="1.0.0", flags=LOADING | STALE, group=GROUP)
+def info(ctx: Context, *sections: Bytes) -> Verbatim:
+    """Returns information and statistics about the server."""
+    return Verbatim(ctx.server.info(sections).encode())
+
+
+@command("LOLWUT", since="5.0.0", flags=READONLY | FAST, group=GROUP, arity=-1)
+def lolwut(ctx: Context, *options: Bytes) -> Verbatim:
+    """Displays computer art and the server version."""
+    return Verbatim(b"  ,--.\n | () |  rotomdb\n  `--'\n")
+
+
+# CONFIG
+
+container("CONFIG", since="2.0.0", group=GROUP, summary="A container for server configuration commands")
+CONFIG_FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
+
+
+@command("CONFIG|GET", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP, arity=-3, complexity="O(N)")
+def config_get(ctx: Context, *patterns: Bytes) -> MapReply:
+    """Returns the effective values of configuration parameters."""
+    config = ctx.server.config
+    reply = MapReply()
+    for name in sorted(config.values):
+        if any(glob.match(pattern.lower(), name.encode(), True) for pattern in patterns):
+            reply += (name.encode(), config.get(name).encode("utf-8", "surrogateescape"))
+    return reply
+
+
+@command("CONFIG|SET", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP, arity=-4, complexity="O(N)")
+def config_set(ctx: Context, *pairs: Bytes) -> object:
+    """Sets configuration parameters in-flight."""
+    if len(pairs) % 2:
+        raise CommandError("ERR wrong number of arguments for 'config|set' command")
+    values = {}
+    try:
+        for i in range(0, len(pairs), 2):
+            name = pairs[i].decode("latin-1").lower()
+            if name in values:
+                raise CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter")
+            values[name] = ctx.server.config.set(name, pairs[i + 1].decode("utf-8", "surrogateescape"))
+        ctx.server.change_config(values)
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
+    except (OSError, SaveError) as error:
+        raise CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {error}") from None
+    return OK
+
+
+@command("CONFIG|RESETSTAT", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP)
+def config_resetstat(ctx: Context) -> object:
+    """Resets the server's statistics."""
+    ctx.server.reset_statistics()
+    return OK
+
+
+@command("CONFIG|REWRITE", since="2.8.0", flags=CONFIG_FLAGS, group=GROUP)
+def config_rewrite(ctx: Context) -> object:
+    """Persists the effective configuration to file."""
+    if ctx.server.config.path is None:
+        raise CommandError("ERR The server is running without a config file")
+    try:
+        ctx.server.rewrite_config()
+    except OSError as error:
+        raise CommandError(f"ERR Rewriting config file: {error.strerror}") from None
+    return OK
+
+
+@command("CONFIG|HELP", since="5.0.0", flags=LOADING | STALE, group=GROUP)
+def config_help(ctx: Context) -> list[Status]:
+    """Returns helpful text about the different subcommands."""
+    return [Status(line) for line in (
+        b"CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"GET <pattern>", b"    Return parameters matching the glob-like <pattern> and their values.",
+        b"SET <directive> <value>", b"    Set the configuration <directive> to <value>.",
+        b"RESETSTAT", b"    Reset statistics reported by the INFO command.",
+        b"REWRITE", b"    Rewrite the configuration file.",
+        b"HELP", b"    Print this help.",
+    )]  # fmt: skip
+
+
+# SLOWLOG
+
+container("SLOWLOG", since="2.2.12", group=GROUP, summary="A container for slow log commands")
+
+
+@command("SLOWLOG|GET", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP, complexity="O(N)")
+def slowlog_get(ctx: Context, count: Int = 10) -> list[object]:
+    """Returns the slow log's entries."""
+    if count < -1:
+        raise CommandError("ERR count should be greater than or equal to -1")
+    calls = list(ctx.server.slow_calls)
+    return [
+        [call.id, call.time, call.microseconds, call.arguments, call.address.encode(), call.name.encode("latin-1")]
+        for call in (calls if count == -1 else calls[:count])
+    ]
+
+
+@command("SLOWLOG|LEN", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP)
+def slowlog_len(ctx: Context) -> int:
+    """Returns the number of entries in the slow log."""
+    return len(ctx.server.slow_calls)
+
+
+@command("SLOWLOG|RESET", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP, complexity="O(N)")
+def slowlog_reset(ctx: Context) -> object:
+    """Clears all entries from the slow log."""
+    ctx.server.slow_calls.clear()
+    return OK
+
+
+# MEMORY
+
+container("MEMORY", since="4.0.0", group=GROUP, summary="A container for memory diagnostics commands")
+
+
+@command("MEMORY|USAGE", since="4.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def memory_usage(ctx: Context, key: Key, *options: Bytes) -> int | None:
+    """Estimates the memory usage of a key."""
+    samples = 5
+    words = Options(options)
+    while words:
+        if words.next() != b"SAMPLES" or not words:
+            raise syntax_error()
+        samples = words.integer(NOT_AN_INTEGER)
+        if samples < 0:
+            raise syntax_error()
+    return ctx.db.memory_usage(key, samples) if ctx.db.exists(key) else None

@@ -1,0 +1,1 @@
+"""Who is connected, and what runs when: reactor, clients, configuration and the life of a server."""

@@ -1,0 +1,39 @@
+from libc.stdint cimport int64_t
+
+from rotomdb.commands.dispatch cimport Context
+from rotomdb.engine.buffer cimport Buffer
+from rotomdb.server.reactor cimport Handler
+from rotomdb.storage.request cimport RequestParser
+
+cdef class Hub:
+    cdef public int64_t max_bulk_bytes, max_query_bytes
+    cdef public int64_t input_bytes, output_bytes
+    cdef public list pending_writes       # clients with unsent replies
+    cdef public bint monitors             # whether any client monitors
+
+cdef class ClientHandler(Handler):
+    cdef Client client
+
+cdef class Client(Context):
+    cdef readonly int64_t id
+    cdef readonly object socket
+    cdef readonly int fd
+    cdef public Hub hub
+    cdef readonly ClientHandler handler
+    cdef RequestParser parser
+    cdef Buffer input                     # bytes of an unfinished request
+    cdef Buffer output
+    cdef size_t sent                      # bytes of output already written
+    cdef bint write_pending
+    cdef public bint close_after_reply
+    cdef public bint closed
+    cdef public int reply_mode            # ReplyMode
+    cdef public str name, address, local_address, library_name, library_version, user
+    cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
+    cdef public bint no_evict, no_touch
+    cdef public str last_command
+    cdef public int64_t commands_total
+    cpdef reply(self, value)
+    cdef int read(self) except -1
+    cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1
+    cdef int flush(self) except -1

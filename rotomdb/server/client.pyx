@@ -1,0 +1,253 @@
+"""A client connection: bytes in, requests, replies, bytes out.
+
+Requests are parsed out of one buffer that all clients share; a client keeps bytes of its own only while a request is
+unfinished. Replies gather in `output` and leave in one write before the reactor sleeps.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t
+from libc.string cimport memmove
+
+from rotomdb.commands.dispatch cimport Context, Dispatcher
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release, buffer_reserve
+from rotomdb.server.encoder cimport encode_reply
+from rotomdb.server.reactor cimport Handler
+from rotomdb.storage.request cimport PARSE_COMPLETE, PARSE_ERROR, PARSE_MORE, RequestParser
+
+from rotomdb.errors import CommandError
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t recv(int fd, void* buffer, size_t length, int flags)
+    ssize_t send(int fd, const void* buffer, size_t length, int flags)
+    int MSG_NOSIGNAL
+
+cdef enum:
+    READ_BYTES = 64 * 1024
+    WRITE_BYTES = 1024 * 1024             # per turn, so that one large reply does not hold up the others
+    KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
+
+REPLY_ON, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT = range(4)
+
+cdef char shared_input[READ_BYTES]
+
+
+cdef class Hub:
+    """The server as its clients see it: limits, counters, and what to do when a connection ends or misbehaves."""
+
+    def __cinit__(self):
+        self.pending_writes = []
+        self.max_bulk_bytes = 512 * 1024 * 1024
+        self.max_query_bytes = 1024 * 1024 * 1024
+
+    def close_client(self, client):
+        raise NotImplementedError
+
+    def want_write(self, client, wanted):
+        raise NotImplementedError
+
+    def protocol_error(self, client, reason):
+        raise NotImplementedError
+
+    def query_buffer_exceeded(self, client):
+        raise NotImplementedError
+
+    def handler_failed(self, client, error):
+        raise NotImplementedError
+
+    def feed_monitors(self, client, arguments):
+        raise NotImplementedError
+
+
+cdef class ClientHandler(Handler):
+    cdef int on_readable(self) except -1:
+        return self.client.read()
+
+    cdef int on_writable(self) except -1:
+        return self.client.flush()
+
+    def failed(self, error):
+        client = self.client
+        if client is not None:
+            client.hub.handler_failed(client, error)
+
+
+cdef class Client(Context):
+    def __init__(self, Dispatcher dispatcher, Hub hub, socket, int64_t id):
+        Context.__init__(self, dispatcher)
+        self.hub = hub
+        self.socket = socket
+        self.fd = socket.fileno()
+        self.id = id
+        self.parser = RequestParser(hub.max_bulk_bytes)
+        self.handler = ClientHandler(self.fd)
+        self.handler.client = self
+        self.name = self.library_name = self.library_version = ""
+        self.user = "default"
+        self.last_command = "NULL"
+        self.created_ms = self.last_interaction_ms = self.engine.now_ms
+
+    def __dealloc__(self):
+        buffer_release(&self.input)
+        buffer_release(&self.output)
+
+    def release(self):
+        """Break the cycle with the handler once the connection is gone."""
+        self.closed = True
+        self.handler.client = None
+        self.socket.close()
+
+    # Input
+
+    cdef int read(self) except -1:
+        cdef ssize_t received
+        cdef Py_ssize_t used = 0
+        cdef char* room
+        cdef size_t wanted
+        if self.closed or self.close_after_reply:
+            # Nothing more is answered; what still arrives is only drained so that the peer sees our last reply.
+            received = recv(self.fd, shared_input, READ_BYTES, 0)
+            if received == 0 or (received < 0 and errno != EAGAIN and errno != EINTR):
+                self.hub.close_client(self)
+            return 0
+        if self.input.length == 0:
+            received = recv(self.fd, shared_input, READ_BYTES, 0)
+        else:
+            wanted = READ_BYTES
+            if self.parser.bulk_length > READ_BYTES:
+                wanted = <size_t>self.parser.bulk_length + 2
+                wanted = wanted - self.input.length if wanted > self.input.length + READ_BYTES else <size_t>READ_BYTES
+            room = buffer_reserve(&self.input, wanted)
+            received = recv(self.fd, room, wanted, 0)
+        if received <= 0:
+            if received < 0 and (errno == EAGAIN or errno == EINTR):
+                return 0
+            self.hub.close_client(self)
+            return 0
+        self.last_interaction_ms = self.engine.now_ms
+        self.hub.input_bytes += received
+        self.parser.authenticated = self.authenticated or not self.dispatcher.requires_auth
+        self.parser.max_bulk_bytes = self.hub.max_bulk_bytes
+        if self.input.length == 0:
+            self.process(shared_input, received, &used)
+            if used < received and not self.closed:
+                buffer_append(&self.input, shared_input + used, <size_t>(received - used))
+        else:
+            self.input.length += received
+            self.process(self.input.data, <Py_ssize_t>self.input.length, &used)
+            self.input.length -= used
+            if self.input.length:
+                memmove(self.input.data, self.input.data + used, self.input.length)
+        if self.input.length == 0 and self.input.capacity:
+            buffer_release(&self.input)
+        elif <int64_t>self.input.length > self.hub.max_query_bytes:
+            self.hub.query_buffer_exceeded(self)
+        return 0
+
+    cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1:
+        """Run every whole request in `data`; *used says how many bytes are done with."""
+        cdef Py_ssize_t consumed
+        cdef int result
+        cdef object value
+        cdef RequestParser parser = self.parser
+        used[0] = 0
+        while used[0] < size and not self.close_after_reply and not self.closed:
+            result = parser.parse(data + used[0], size - used[0], &consumed)
+            used[0] += consumed
+            if result == PARSE_MORE:
+                return 0
+            if result == PARSE_ERROR:
+                self.reply(CommandError("ERR Protocol error: " + parser.error.decode("latin-1")))
+                self.hub.protocol_error(self, parser.error)
+                self.close_after_reply = True
+                used[0] = size
+                return 0
+            if parser.count == 0:
+                continue
+            if self.hub.monitors:
+                self.hub.feed_monitors(self, [<object>parser.items[i] for i in range(parser.count)])
+            value = self.dispatcher.call(self, parser.items, parser.count)
+            self.commands_total += 1
+            if self.closed:
+                return 0
+            self.reply(value)
+            parser.clear()
+        return 0
+
+    # Output
+
+    cpdef reply(self, value):
+        """Queue the reply for the write before the next sleep."""
+        if self.reply_mode:
+            if self.reply_mode == 3:
+                self.reply_mode = 2
+                return
+            if self.reply_mode == 2:
+                self.reply_mode = 0
+            return
+        encode_reply(&self.output, value, self.resp)
+        self.queue_write()
+
+    def queue_write(self):
+        if not self.write_pending and self.output.length:
+            self.write_pending = True
+            self.hub.pending_writes.append(self)
+
+    cdef int flush(self) except -1:
+        """Write what the socket takes."""
+        cdef ssize_t count
+        cdef size_t left
+        cdef size_t budget = WRITE_BYTES
+        if self.closed:
+            return 0
+        while self.sent < self.output.length and budget:
+            left = self.output.length - self.sent
+            count = send(self.fd, self.output.data + self.sent, left if left < budget else budget, MSG_NOSIGNAL)
+            if count < 0:
+                if errno == EINTR:
+                    continue
+                if errno == EAGAIN:
+                    break
+                self.hub.close_client(self)
+                return 0
+            self.sent += count
+            budget -= count
+            self.hub.output_bytes += count
+        if self.sent == self.output.length:
+            self.sent = 0
+            self.output.length = 0
+            self.soft_limit_since_ms = 0
+            if self.output.capacity > KEEP_BYTES:
+                buffer_release(&self.output)
+            if self.handler.wants_write:
+                self.hub.want_write(self, False)
+            if self.close_after_reply:
+                self.hub.close_client(self)
+        elif not self.handler.wants_write:
+            self.hub.want_write(self, True)
+        return 0
+
+    def flush_pending(self):
+        self.write_pending = False
+        self.flush()
+
+    @property
+    def output_pending(self):
+        """Bytes of replies that the socket has not taken yet."""
+        return self.output.length - self.sent
+
+    @property
+    def input_pending(self):
+        return self.input.length
+
+    @property
+    def output_capacity(self):
+        return self.output.capacity
+
+
+def flush_all(list clients):
+    """Write the replies of every client in the list."""
+    cdef Client client
+    for client in clients:
+        client.write_pending = False
+        client.flush()

@@ -1,0 +1,4 @@
+from rotomdb.engine.buffer cimport Buffer
+
+# Append the RESP form of a command's value; `resp` is 2 or 3.
+cdef int encode_reply(Buffer* out, object value, int resp) except -1

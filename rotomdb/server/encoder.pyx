@@ -1,0 +1,159 @@
+"""Values of command functions to RESP2 and RESP3."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
+from libc.math cimport isinf, isnan
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release, buffer_reserve
+from rotomdb.engine.number cimport format_double, format_int64
+
+from rotomdb.commands.reply import NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
+from rotomdb.errors import CommandError
+
+cdef object ok_reply = OK
+cdef object null_array = NULL_ARRAY
+cdef object no_reply = NO_REPLY
+cdef object status_type = Status
+cdef object verbatim_type = Verbatim
+cdef object map_type = MapReply
+cdef object set_type = SetReply
+cdef object push_type = PushReply
+
+
+cdef inline void put_number(Buffer* out, char marker, int64_t value) noexcept:
+    cdef char* p = buffer_reserve(out, 24)
+    cdef int digits
+    p[0] = marker
+    digits = format_int64(p + 1, value)
+    p[1 + digits] = c'\r'
+    p[2 + digits] = c'\n'
+    out.length += 3 + digits
+
+
+cdef inline void put_bulk(Buffer* out, const char* data, Py_ssize_t size) noexcept:
+    cdef char* p = buffer_reserve(out, <size_t>size + 32)
+    cdef int digits
+    p[0] = c'$'
+    digits = format_int64(p + 1, size)
+    p += 1 + digits
+    p[0] = c'\r'
+    p[1] = c'\n'
+    memcpy(p + 2, data, <size_t>size)
+    p[2 + size] = c'\r'
+    p[3 + size] = c'\n'
+    out.length += 5 + digits + size
+
+
+cdef int put_double(Buffer* out, double value, int resp) except -1:
+    cdef char text[48]
+    cdef int size = format_double(text, value)
+    if resp < 3:
+        put_bulk(out, text, size)
+        return 0
+    buffer_append(out, b",", 1)
+    buffer_append(out, text, <size_t>size)
+    buffer_append(out, b"\r\n", 2)
+    return 0
+
+
+cdef int put_elements(Buffer* out, object elements, int resp) except -1:
+    for element in elements:
+        encode_reply(out, element, resp)
+    return 0
+
+
+cdef int put_line(Buffer* out, const char* marker, object text) except -1:
+    buffer_append(out, marker, 1)
+    buffer_append(out, PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
+    buffer_append(out, b"\r\n", 2)
+    return 0
+
+
+cdef int encode_list(Buffer* out, list value, int resp) except -1:
+    cdef Py_ssize_t i, count = PyList_GET_SIZE(value)
+    cdef object element
+    put_number(out, c'*', count)
+    for i in range(count):
+        element = <object>PyList_GET_ITEM(value, i)
+        if PyBytes_CheckExact(element):
+            put_bulk(out, PyBytes_AS_STRING(element), PyBytes_GET_SIZE(element))
+        else:
+            encode_reply(out, element, resp)
+    return 0
+
+
+cdef int encode_reply(Buffer* out, object value, int resp) except -1:
+    if value is ok_reply:
+        buffer_append(out, b"+OK\r\n", 5)
+    elif PyBytes_CheckExact(value):
+        put_bulk(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    elif PyLong_CheckExact(value):
+        put_number(out, c':', value)
+    elif value is None:
+        buffer_append(out, b"$-1\r\n" if resp < 3 else b"_\r\n", 5 if resp < 3 else 3)
+    elif type(value) is list:
+        encode_list(out, value, resp)
+    else:
+        encode_rare(out, value, resp)
+    return 0
+
+
+cdef int encode_rare(Buffer* out, object value, int resp) except -1:
+    cdef object kind = type(value)
+    if kind is bool:
+        buffer_append(out, b":1\r\n" if value else b":0\r\n", 4)
+    elif kind is status_type:
+        put_line(out, b"+", value)
+    elif kind is float:
+        put_double(out, value, resp)
+    elif isinstance(value, CommandError):
+        text = str(value).replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
+        put_line(out, b"-", text)
+    elif kind is tuple:
+        put_number(out, c'*', len(value))
+        put_elements(out, value, resp)
+    elif kind is map_type:
+        put_number(out, c'%' if resp == 3 else c'*', len(value) // 2 if resp == 3 else len(value))
+        put_elements(out, value, resp)
+    elif kind is set_type:
+        put_number(out, c'~' if resp == 3 else c'*', len(value))
+        put_elements(out, value, resp)
+    elif kind is push_type:
+        put_number(out, c'>' if resp == 3 else c'*', len(value))
+        put_elements(out, value, resp)
+    elif kind is dict:
+        put_number(out, c'%' if resp == 3 else c'*', len(value) if resp == 3 else 2 * len(value))
+        for key, item in value.items():
+            encode_reply(out, key, resp)
+            encode_reply(out, item, resp)
+    elif value is null_array:
+        buffer_append(out, b"*-1\r\n" if resp < 3 else b"_\r\n", 5 if resp < 3 else 3)
+    elif kind is verbatim_type:
+        if resp == 3:
+            put_number(out, c'=', len(value) + 4)
+            buffer_append(out, b"txt:", 4)
+            buffer_append(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
+            buffer_append(out, b"\r\n", 2)
+        else:
+            put_bulk(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    elif kind is str:
+        encode_reply(out, value.encode(), resp)
+    elif value is not no_reply:
+        raise TypeError(f"a command returned {value!r}, which is no reply")
+    return 0
+
+
+def encode(value, int resp=2):
+    """RESP bytes of a value."""
+    cdef Buffer out
+    out.data = NULL
+    out.length = 0
+    out.capacity = 0
+    encode_reply(&out, value, resp)
+    result = PyBytes_FromStringAndSize(out.data, <Py_ssize_t>out.length)
+    buffer_release(&out)
+    return result

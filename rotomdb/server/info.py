@@ -1,0 +1,271 @@
+"""INFO: every number of the server, in Redis's sections and under its field names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rotomdb import __version__
+from rotomdb.engine.memory import used_memory
+from rotomdb.storage.rdb import REDIS_VERSION
+
+if TYPE_CHECKING:
+    from rotomdb.server.server import Server
+
+Field = tuple[str, object]
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def human(size: float) -> str:
+    for unit in ("B", "K", "M", "G", "T"):
+        if size < 1024 or unit == "T":
+            return f"{int(size)}B" if unit == "B" else f"{size:.2f}{unit}"
+        size /= 1024
+    return ""
+
+
+def server_section(server: Server) -> Iterator[Field]:
+    uptime = int(time.time() - server.statistics.started)
+    yield "redis_version", REDIS_VERSION
+    yield "redis_git_sha1", "00000000"
+    yield "redis_git_dirty", 0
+    yield "redis_build_id", "0"
+    yield "redis_mode", "standalone"
+    yield "rotomdb_version", __version__
+    yield "os", f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "arch_bits", 64
+    yield "monotonic_clock", "POSIX clock_gettime"
+    yield "multiplexing_api", "epoll" if sys.platform == "linux" else "poll"
+    yield "python_version", platform.python_version()
+    yield "process_id", os.getpid()
+    yield "process_supervised", "no"
+    yield "run_id", server.run_id
+    yield "tcp_port", server.config["port"]
+    yield "server_time_usec", time.time_ns() // 1000
+    yield "uptime_in_seconds", uptime
+    yield "uptime_in_days", uptime // 86400
+    yield "hz", server.config["hz"]
+    yield "configured_hz", server.config["hz"]
+    yield "lru_clock", server.engine.lru_clock
+    yield "executable", sys.executable
+    yield "config_file", server.config.path or ""
+    yield "io_threads_active", 0
+
+
+def clients_section(server: Server) -> Iterator[Field]:
+    clients = list(server.clients.values())
+    yield "connected_clients", len(clients)
+    yield "cluster_connections", 0
+    yield "maxclients", server.config["maxclients"]
+    yield "client_recent_max_input_buffer", max((c.input_pending for c in clients), default=0)
+    yield "client_recent_max_output_buffer", max((c.output_pending for c in clients), default=0)
+    yield "blocked_clients", 0
+    yield "tracking_clients", 0
+    yield "clients_in_timeout_table", 0
+    yield "total_blocking_keys", 0
+
+
+def memory_section(server: Server) -> Iterator[Field]:
+    used, resident = used_memory(), resident_bytes()
+    peak = max(server.statistics.peak_memory, used)
+    yield "used_memory", used
+    yield "used_memory_human", human(used)
+    yield "used_memory_rss", resident
+    yield "used_memory_rss_human", human(resident)
+    yield "used_memory_peak", peak
+    yield "used_memory_peak_human", human(peak)
+    yield "used_memory_peak_perc", f"{used / max(peak, 1) * 100:.2f}%"
+    yield "used_memory_dataset", used
+    yield "total_system_memory", os.sysconf("SC_PHYS_PAGES") * PAGE
+    yield "maxmemory", server.config["maxmemory"]
+    yield "maxmemory_human", human(server.config["maxmemory"])
+    yield "maxmemory_policy", server.config["maxmemory-policy"]
+    yield "mem_fragmentation_ratio", f"{resident / max(used, 1):.2f}"
+    yield "mem_aof_buffer", server.persistence.aof.buffered_bytes
+    yield "mem_clients_normal", sum(c.input_pending + c.output_capacity for c in server.clients.values())
+    yield "mem_allocator", "libc"
+    yield "lazyfree_pending_objects", 0
+
+
+def persistence_section(server: Server) -> Iterator[Field]:
+    persistence = server.persistence
+    status, child, aof = persistence.status, persistence.child, persistence.aof
+    now = time.time()
+    saving = child is not None and child.kind == "rdb"
+    rewriting = child is not None and child.kind == "aof"
+    if child is not None:
+        child.read_progress()
+    yield "loading", int(server.dispatcher.loading)
+    yield "async_loading", 0
+    yield "current_cow_peak", child.progress.cow_bytes if child else 0
+    yield "current_cow_size", child.progress.cow_bytes if child else 0
+    yield "current_cow_size_age", 0
+    total = server.engine.total_keys() if child else 0
+    keys = child.progress.keys if child else 0
+    yield "current_fork_perc", f"{keys / total * 100 if total else 0:.2f}"
+    yield "current_save_keys_processed", keys
+    yield "current_save_keys_total", total
+    yield "rdb_changes_since_last_save", server.dispatcher.dirty
+    yield "rdb_bgsave_in_progress", int(saving)
+    yield "rdb_last_save_time", int(status.last_save)
+    yield "rdb_last_bgsave_status", "ok" if status.last_save_ok else "err"
+    yield "rdb_last_bgsave_time_sec", status.last_save_s
+    yield "rdb_current_bgsave_time_sec", int(now - child.started) if child and saving else -1
+    yield "rdb_saves", status.saves
+    yield "rdb_last_cow_size", status.last_cow_bytes
+    yield "rdb_last_load_keys_expired", status.last_load_expired
+    yield "rdb_last_load_keys_loaded", status.last_load_keys
+    yield "aof_enabled", int(aof.file is not None)
+    yield "aof_rewrite_in_progress", int(rewriting)
+    yield "aof_rewrite_scheduled", int(persistence.rewrite_scheduled)
+    yield "aof_last_rewrite_time_sec", status.last_rewrite_s
+    yield "aof_current_rewrite_time_sec", int(now - child.started) if child and rewriting else -1
+    yield "aof_last_bgrewrite_status", "ok" if status.last_rewrite_ok else "err"
+    yield "aof_rewrites", status.rewrites
+    yield "aof_rewrites_consecutive_failures", persistence.rewriter.failures
+    yield "aof_last_write_status", "ok" if aof.status_error is None else "err"
+    yield "aof_last_cow_size", status.last_rewrite_cow_bytes
+    yield "module_fork_in_progress", 0
+    yield "module_fork_last_cow_size", 0
+    if aof.file is not None:
+        yield "aof_current_size", aof.size
+        yield "aof_base_size", aof.base_size
+        yield "aof_pending_rewrite", 0
+        yield "aof_buffer_length", aof.buffered_bytes
+        yield "aof_pending_bio_fsync", int(aof.sync_thread.busy)
+        yield "aof_delayed_fsync", aof.delayed_fsyncs
+
+
+def stats_section(server: Server) -> Iterator[Field]:
+    statistics, engine = server.statistics, server.engine
+    yield "total_connections_received", statistics.connections
+    yield "total_commands_processed", server.dispatcher.commands_processed
+    yield "instantaneous_ops_per_sec", statistics.ops_per_second
+    yield "total_net_input_bytes", server.input_bytes
+    yield "total_net_output_bytes", server.output_bytes
+    yield "instantaneous_input_kbps", f"{statistics.input_kbps:.2f}"
+    yield "instantaneous_output_kbps", f"{statistics.output_kbps:.2f}"
+    yield "rejected_connections", statistics.rejected_connections
+    yield "sync_full", 0
+    yield "sync_partial_ok", 0
+    yield "sync_partial_err", 0
+    yield "expired_keys", engine.expired
+    yield "evicted_keys", 0
+    yield "evicted_clients", 0
+    yield "keyspace_hits", engine.hits
+    yield "keyspace_misses", engine.misses
+    yield "pubsub_channels", 0
+    yield "pubsub_patterns", 0
+    yield "latest_fork_usec", server.persistence.status.last_fork_us
+    yield "total_forks", server.persistence.status.forks
+    yield "total_error_replies", statistics.errors
+    yield "client_query_buffer_limit_disconnections", statistics.query_limit_disconnections
+    yield "client_output_buffer_limit_disconnections", statistics.output_limit_disconnections
+
+
+def replication_section(server: Server) -> Iterator[Field]:
+    yield "role", "master"
+    yield "connected_slaves", 0
+    yield "master_failover_state", "no-failover"
+    yield "master_replid", server.run_id
+    yield "master_replid2", "0" * 40
+    yield "master_repl_offset", server.dispatcher.stream.offset
+    yield "second_repl_offset", -1
+    yield "repl_backlog_active", 0
+    yield "repl_backlog_size", 1048576
+    yield "repl_backlog_first_byte_offset", 0
+    yield "repl_backlog_histlen", 0
+
+
+def cpu_section(server: Server) -> Iterator[Field]:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    yield "used_cpu_sys", f"{own.ru_stime:.6f}"
+    yield "used_cpu_user", f"{own.ru_utime:.6f}"
+    yield "used_cpu_sys_children", f"{children.ru_stime:.6f}"
+    yield "used_cpu_user_children", f"{children.ru_utime:.6f}"
+
+
+def commandstats_section(server: Server) -> Iterator[Field]:
+    for entry in server.dispatcher.commands.values():
+        for command in (entry, *(entry.subcommands or {}).values()):
+            if command.calls or command.rejected:
+                microseconds = command.nanoseconds / 1000
+                per_call = microseconds / command.calls if command.calls else 0
+                yield (
+                    f"cmdstat_{command.name}",
+                    f"calls={command.calls},usec={int(microseconds)},usec_per_call={per_call:.2f},"
+                    f"rejected_calls={command.rejected},failed_calls={command.failed}",
+                )
+
+
+def errorstats_section(server: Server) -> Iterator[Field]:
+    for code, count in sorted(server.error_counts.items()):
+        yield f"errorstat_{code}", f"count={count}"
+
+
+def modules_section(server: Server) -> Iterator[Field]:
+    return iter(())
+
+
+def cluster_section(server: Server) -> Iterator[Field]:
+    yield "cluster_enabled", 0
+
+
+def keyspace_section(server: Server) -> Iterator[Field]:
+    for database in server.engine.databases:
+        if len(database):
+            yield (
+                f"db{database.index}",
+                f"keys={len(database)},expires={database.volatile_count},avg_ttl={database.average_ttl()}",
+            )
+
+
+Section = Callable[["Server"], Iterator[Field]]
+SECTIONS: dict[str, tuple[str, Section]] = {
+    "server": ("Server", server_section),
+    "clients": ("Clients", clients_section),
+    "memory": ("Memory", memory_section),
+    "persistence": ("Persistence", persistence_section),
+    "stats": ("Stats", stats_section),
+    "replication": ("Replication", replication_section),
+    "cpu": ("CPU", cpu_section),
+    "modules": ("Modules", modules_section),
+    "commandstats": ("Commandstats", commandstats_section),
+    "errorstats": ("Errorstats", errorstats_section),
+    "cluster": ("Cluster", cluster_section),
+    "keyspace": ("Keyspace", keyspace_section),
+}
+DEFAULT = [name for name in SECTIONS if name != "commandstats"]
+
+
+def render(server: Server, wanted: tuple[bytes, ...]) -> str:
+    """The sections asked for (none: the default ones), each under its heading."""
+    names: list[str] = []
+    for word in wanted or (b"default",):
+        name = word.decode("latin-1").lower()
+        if name == "default":
+            names += DEFAULT
+        elif name in ("all", "everything"):
+            names += SECTIONS
+        elif name in SECTIONS:
+            names.append(name)
+    parts = []
+    for name in dict.fromkeys(names):
+        title, section = SECTIONS[name]
+        parts.append(f"# {title}\r\n" + "".join(f"{key}:{value}\r\n" for key, value in section(server)))
+    return "\r\n".join(parts)

@@ -1,0 +1,148 @@
+"""`rotomdb-server`: command line, banner and start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+from rotomdb import __version__
+from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
+from rotomdb.server.config import DIRECTIVES, Config, Kind, format_value
+from rotomdb.storage.rdb import REDIS_VERSION
+
+USAGE = """\
+Usage: rotomdb-server [FILE | -] [--directive value ...]
+
+A Redis-compatible server that keeps its data safe on disk. Without any configuration it listens on port 6379 and logs
+every write to appendonlydir/ in the current directory (appendonly yes, appendfsync everysec).
+
+  FILE                 a redis.conf, or a .toml file with the same directives
+  -                    read the configuration from standard input
+  --directive value    override a directive, for example: --port 7777 --appendfsync always
+  -v, --version        show the version
+  -h, --help           show this page
+
+Examples:
+  rotomdb-server
+  rotomdb-server /etc/redis/redis.conf --port 7777
+  echo "appendfsync always" | rotomdb-server - --dir /var/lib/rotomdb
+
+Directives and their defaults:
+"""
+
+BANNER = r"""
+   ______      rotomdb {version} ({bits} bit), compatible with Redis {redis}
+  / ,--. \
+ | | () | |    Running in standalone mode
+ |  `--'  |    Port: {port}
+  \______/     PID: {pid}
+"""
+
+
+def help_page() -> str:
+    lines = [USAGE]
+    for row in DIRECTIVES.values():
+        default = format_value(row, row.default) or '""'
+        kind = "|".join(row.choices) if row.kind is Kind.ENUM else row.kind.value
+        lines.append(f"  --{row.name} {default}\n        {row.doc} [{kind}]\n")
+    return "".join(lines)
+
+
+def read_config(words: list[str]) -> Config:
+    """Configuration from the command line's words. Raises ConfigError."""
+    config = Config()
+    if words and words[0] != "-" and not words[0].startswith("--"):
+        config.load_file(Path(words.pop(0)))
+    elif words and words[0] == "-":
+        words.pop(0)
+        config.load_text(sys.stdin.read(), "standard input")
+        config.save_lines_seen = False
+    # `-` is also taken behind overrides, as Redis does.
+    if "-" in words:
+        words.remove("-")
+        config.load_text(sys.stdin.read(), "standard input")
+        config.save_lines_seen = False
+    config.load_words(words)
+    return config
+
+
+def disable_huge_pages() -> None:
+    """Huge pages make a fork copy 2 MB where 4 KB were written."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE
+
+
+def enter_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise ConfigError(f"'dir {path}': Can't chdir to '{path}': {error.strerror}") from None
+
+
+def daemonize() -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    if words in (["-v"], ["--version"]):
+        print(f"rotomdb-server v={__version__} redis={REDIS_VERSION} python={platform.python_version()} bits=64")
+        return
+    if words in (["-h"], ["--help"]):
+        print(help_page(), end="")
+        return
+    try:
+        config = read_config(words)
+        enter_directory(config["dir"])
+        config.values["dir"] = str(Path.cwd())
+    except ConfigError as error:
+        sys.stderr.write(f"\n*** FATAL CONFIG FILE ERROR ***\n{error}\n")
+        sys.exit(1)
+    if config["daemonize"]:
+        daemonize()
+    sys.exit(serve(config))
+
+
+def serve(config: Config) -> int:
+    from rotomdb.server.server import Server
+
+    server = Server(config)
+    log = server.log
+    for warning in config.warnings:
+        log("warning", warning)
+    log("notice", "oO0OoO0OoO0Oo rotomdb is starting oO0OoO0OoO0Oo")
+    log("notice", f"rotomdb version={__version__}, redis={REDIS_VERSION}, bits=64, pid={os.getpid()}, just started")
+    if config["always-show-logo"] or (not config["logfile"] and sys.stdout.isatty()):
+        log.write(BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid()))
+    if config["disable-thp"]:
+        disable_huge_pages()
+    try:
+        server.start()
+    except (FileFormatError, ManifestError) as error:
+        log("warning", f"Fatal error loading the DB, check server logs. Exiting. {error}")
+        log("warning", "hint: rotomdb-aof-check appendonlydir/appendonly.aof.manifest, or rotomdb-rdb check dump.rdb")
+        return 1
+    except (RotomError, OSError) as error:
+        log("warning", f"{error}")
+        return 1
+    if config["pidfile"]:
+        with contextlib.suppress(OSError):
+            Path(config["pidfile"]).write_text(f"{os.getpid()}\n")
+    server.install_signals()
+    log("notice", f"Server initialized, Ready to accept connections on port {config['port']}")
+    log("notice", "Ready to accept connections tcp")
+    return server.run()
+
+
+if __name__ == "__main__":
+    main()

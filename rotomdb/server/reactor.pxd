@@ -1,0 +1,16 @@
+from libc.stdint cimport int64_t
+
+cdef class Handler:
+    cdef readonly int fd
+    cdef public bint wants_write
+    cdef int on_readable(self) except -1
+    cdef int on_writable(self) except -1
+
+cdef class Reactor:
+    cdef object poller
+    cdef int read_mask, write_mask
+    cdef double ms_per_unit
+    cdef list handlers                    # by descriptor; None: free
+    cdef list timers                      # [due in monotonic ms, callable that returns the ms to its next call]
+    cdef public object before_sleep, after_sleep
+    cdef public bint stopping

@@ -1,0 +1,546 @@
+"""Server: puts engine, commands, persistence and clients together and keeps them going.
+
+Everything is built here and handed to constructors; two servers in one process share nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import secrets
+import signal
+import socket
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rotomdb.commands import load_all
+from rotomdb.commands.dispatch import Context, Dispatcher
+from rotomdb.commands.registry import REGISTRY
+from rotomdb.engine import Engine
+from rotomdb.engine.memory import used_memory
+from rotomdb.errors import CommandError, FileFormatError, SaveError
+from rotomdb.server.client import Client, Hub, flush_all
+from rotomdb.server.config import Config
+from rotomdb.server.info import render as render_info
+from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
+from rotomdb.server.logger import Logger
+from rotomdb.server.reactor import Reactor
+from rotomdb.storage.aof import AofOptions, FsyncPolicy
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.persistence import Persistence, SnapshotSettings
+
+ENGINE_THRESHOLDS = (
+    "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "set-max-listpack-entries",
+    "set-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value", "list-max-listpack-size",
+)  # fmt: skip
+REHASH_SLICE_US = 1000
+EXPIRE_SAMPLES = 20
+EXPIRE_TIME_SHARE = 0.25  # of the time between two ticks, at the most
+EXPIRE_STALE_SHARE = 0.10  # go on while more than so many of the sampled keys had expired
+PROTECTED_MODE_TEXT = (
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default "
+    "user. In this mode connections are only accepted from the loopback interface. If you want to connect from external "
+    "computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
+    "'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is "
+    "running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make "
+    "this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration "
+    "file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server "
+    "manually just for testing, restart it with the '--protected-mode no' option. 4) Setup an authentication password for "
+    "the default user. NOTE: You only need to do one of the above things in order for the server to start accepting "
+    "connections from the outside."
+)
+BGSAVE_MISCONF = (
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
+    "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
+    "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+)
+
+
+@dataclass
+class SlowCall:
+    """An entry of the slow log."""
+
+    id: int
+    time: int
+    microseconds: int
+    arguments: list[bytes]
+    address: str
+    name: str
+
+
+@dataclass
+class Statistics:
+    """Counters of INFO stats that no other part keeps."""
+
+    started: float = 0.0
+    connections: int = 0
+    rejected_connections: int = 0
+    errors: int = 0
+    query_limit_disconnections: int = 0
+    output_limit_disconnections: int = 0
+    peak_memory: int = 0
+    ops_per_second: int = 0
+    input_kbps: float = 0.0
+    output_kbps: float = 0.0
+
+
+class Server(Hub):
+    def __init__(self, config: Config, *, disk: Disk | None = None, log: Logger | None = None) -> None:
+        load_all()
+        self.config = config
+        self.log = log or Logger(config["loglevel"], config["logfile"])
+        self.reactor = Reactor()
+        self.engine = Engine(config["databases"])
+        self.dispatcher = Dispatcher(self.engine, REGISTRY.values())
+        self.dispatcher.server = self
+        self.dispatcher.on_slow = self.record_slow_call
+        self.dispatcher.on_error = self.count_error
+        self.dispatcher.on_internal_error = lambda trace: self.log("warning", f"internal error in a command:\n{trace}")
+        directory = Path(config["dir"])
+        self.persistence = Persistence(
+            disk or Disk(),
+            self.engine,
+            self.dispatcher,
+            self.dispatcher.stream,
+            AofOptions(
+                directory,
+                config["appendfilename"],
+                config["appenddirname"],
+                single_file=config["aof-layout"] == "single",
+            ),
+            SnapshotSettings(),
+            self.log,
+        )
+        self.persistence.in_child = self.leave_to_parent
+        self.run_id = secrets.token_hex(20)
+        self.clients: dict[int, Client] = {}
+        self.next_client_id = 1
+        self.listeners: list[Listener] = []
+        self.monitor_clients: list[Client] = []
+        self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
+        self.next_slow_id = 0
+        self.statistics = Statistics(started=time.time())
+        self.error_counts: dict[str, int] = {}
+        self.active_expire = True
+        self.exit_status = 0
+        self.shutdown_asked = 0
+        self.expire_database = 0
+        self.sampled = (time.monotonic(), 0, 0, 0)
+        self.ticks = 0
+        self.on_change: dict[str, Callable[[Any], None]] = {
+            "appendonly": self.change_appendonly,
+            "dir": self.change_directory,
+        }
+        self.apply_config()
+
+    # Configuration
+
+    def apply_config(self) -> None:
+        """Bring the parts in line with the values in force."""
+        config, aof = self.config, self.persistence.aof.options
+        for name in ENGINE_THRESHOLDS:
+            setattr(self.engine, name.replace("-", "_"), config[name])
+        aof.policy = FsyncPolicy(config["appendfsync"])
+        aof.no_sync_on_rewrite = config["no-appendfsync-on-rewrite"]
+        aof.checksum = config["aof-checksum"]
+        aof.keep_history = config["aof-disable-auto-gc"]
+        self.dispatcher.stream.timestamps = config["aof-timestamp-enabled"]
+        settings = self.persistence.settings
+        settings.file_name = config["dbfilename"]
+        settings.save_points = list(config["save"])
+        settings.compress = config["rdbcompression"]
+        settings.checksum = config["rdbchecksum"]
+        settings.incremental_sync = config["rdb-save-incremental-fsync"]
+        settings.key_save_delay_us = max(config["rdb-key-save-delay"], 0)
+        settings.rewrite_percentage = config["auto-aof-rewrite-percentage"]
+        settings.rewrite_minimum_size = config["auto-aof-rewrite-min-size"]
+        settings.load_truncated = config["aof-load-truncated"]
+        rewriter = self.persistence.rewriter
+        rewriter.use_preamble = config["aof-use-rdb-preamble"]
+        rewriter.incremental_sync = config["aof-rewrite-incremental-fsync"]
+        rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
+        self.dispatcher.requires_auth = bool(config["requirepass"])
+        self.dispatcher.slowlog_threshold_us = config["slowlog-log-slower-than"]
+        self.max_bulk_bytes = config["proto-max-bulk-len"]
+        self.max_query_bytes = config["client-query-buffer-limit"]
+        self.log.level = config["loglevel"]
+        if self.slow_calls.maxlen != config["slowlog-max-len"]:
+            self.slow_calls = deque(self.slow_calls, maxlen=config["slowlog-max-len"])
+
+    def change_config(self, values: dict[str, Any]) -> None:
+        """Put parsed values in force, all or none. Raises OSError or SaveError when one cannot be."""
+        before = {name: self.config.values[name] for name in values}
+        self.config.values.update(values)
+        try:
+            for name, value in values.items():
+                if name in self.on_change and value != before[name]:
+                    self.on_change[name](value)
+        except (OSError, SaveError):
+            self.config.values.update(before)
+            raise
+        finally:
+            self.apply_config()
+
+    def change_appendonly(self, wanted: bool) -> None:
+        if wanted:
+            self.persistence.enable_log()
+        else:
+            self.persistence.disable_log()
+
+    def change_directory(self, path: str) -> None:
+        os.chdir(path)
+        self.persistence.aof.options.directory = Path()
+
+    # Life
+
+    def start(self) -> None:
+        """Load the data and listen. Raises what stands in the way; nothing on disk is changed then."""
+        self.load()
+        if self.config["port"]:
+            sockets = listen_tcp(self.config["bind"], self.config["port"], self.config["tcp-backlog"])
+            self.listeners += [Listener(s, self.accept, self.reactor) for s in sockets]
+        if self.config["unixsocket"]:
+            unix = listen_unix(self.config["unixsocket"], self.config["unixsocketperm"], self.config["tcp-backlog"])
+            self.listeners.append(Listener(unix, self.accept, self.reactor))
+        self.reactor.before_sleep = self.before_sleep
+        self.reactor.after_sleep = self.dispatcher.update_clock
+        self.reactor.call_later(1, self.cron)
+        # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.
+        gc.collect()
+        gc.freeze()
+
+    def load(self) -> None:
+        self.dispatcher.update_clock()
+        self.dispatcher.loading = True
+        try:
+            message = self.persistence.load(self.config["appendonly"], self.replayer())
+        finally:
+            self.dispatcher.loading = False
+        self.dispatcher.dirty = 0
+        if message:
+            self.log("notice", message)
+        if self.config["appendonly"]:
+            self.persistence.start_log()
+
+    def replayer(self) -> Callable[[list[bytes]], None]:
+        """Executes the commands of a log; an unknown one is fatal, as nobody can tell what it did."""
+        context = Context(self.dispatcher)
+        context.replaying = True
+        execute = self.dispatcher.execute
+
+        def replay_command(arguments: list[bytes]) -> None:
+            value = execute(context, arguments)
+            if isinstance(value, CommandError):
+                if str(value).startswith("ERR unknown command"):
+                    raise FileFormatError("append only file", 0, f"Unknown command {arguments[0]!r} reading the append only file")
+                self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {value}")
+
+        return replay_command
+
+    def run(self) -> int:
+        """Serve until shutdown; returns the exit status."""
+        self.reactor.run()
+        return self.exit_status
+
+    def before_sleep(self) -> None:
+        """Writes reach the log before the replies that acknowledge them leave."""
+        aof = self.persistence.aof
+        if aof.file is not None and (aof.buffered_bytes or aof.block_bytes or not aof.synced):
+            try:
+                aof.flush()
+            except OSError as error:
+                # `always`: what was acknowledged must be on disk, and it is not. No reply of this turn leaves.
+                self.log("warning", f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...")
+                os._exit(1)
+            self.refresh_write_error()
+        if self.pending_writes:
+            clients, self.pending_writes = self.pending_writes, []
+            flush_all(clients)
+
+    def refresh_write_error(self) -> None:
+        persistence = self.persistence
+        if persistence.snapshot_failing and self.config["stop-writes-on-bgsave-error"]:
+            self.dispatcher.write_error = BGSAVE_MISCONF
+        else:
+            self.dispatcher.write_error = persistence.write_refusal
+
+    def cron(self) -> int:
+        """The periodic task; returns the ms to the next."""
+        self.ticks += 1
+        hz = self.config["hz"]
+        if self.shutdown_asked:
+            self.handle_shutdown_signal()
+        try:
+            self.persistence.cron()
+        except OSError as error:
+            self.log("warning", f"Can't persist AOF: {error}. Exiting...")
+            os._exit(1)
+        self.refresh_write_error()
+        for database in self.engine.databases:
+            if len(database) and database.rehash_for(REHASH_SLICE_US):
+                break
+        if self.active_expire and not self.dispatcher.loading:
+            self.expire_cycle(EXPIRE_TIME_SHARE / hz)
+        if self.ticks % hz == 0:
+            self.close_idle_clients()
+            self.sample_rates()
+        self.close_slow_readers()
+        return 1000 // int(hz)
+
+    def expire_cycle(self, limit_s: float) -> None:
+        """Look for expired keys, database by database, for a share of the time between two ticks."""
+        end = time.monotonic() + limit_s
+        databases = self.engine.databases
+        for _ in range(len(databases)):
+            database = databases[self.expire_database % len(databases)]
+            self.expire_database += 1
+            while database.volatile_count:
+                looked, expired = database.expire_some(EXPIRE_SAMPLES)
+                if time.monotonic() > end:
+                    return
+                if looked == 0 or expired / looked <= EXPIRE_STALE_SHARE:
+                    break
+
+    def sample_rates(self) -> None:
+        then, commands, received, sent = self.sampled
+        now = time.monotonic()
+        elapsed = max(now - then, 0.001)
+        self.statistics.ops_per_second = int((self.dispatcher.commands_processed - commands) / elapsed)
+        self.statistics.input_kbps = (self.input_bytes - received) / elapsed / 1024
+        self.statistics.output_kbps = (self.output_bytes - sent) / elapsed / 1024
+        self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
+        self.sampled = (now, self.dispatcher.commands_processed, self.input_bytes, self.output_bytes)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the sockets are the parent's."""
+        for listener in self.listeners:
+            listener.socket.close()
+
+    # Clients
+
+    def accept(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        if len(self.clients) >= self.config["maxclients"]:
+            self.turn_away(connection, b"-ERR max number of clients reached\r\n")
+            self.statistics.rejected_connections += 1
+            return
+        if self.config["protected-mode"] and not self.config["requirepass"] and not is_local(connection):
+            self.turn_away(connection, f"-{PROTECTED_MODE_TEXT}\r\n".encode())
+            self.statistics.rejected_connections += 1
+            return
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.keep_alive(connection, self.config["tcp-keepalive"])
+        client = Client(self.dispatcher, self, connection, self.next_client_id)
+        client.authenticated = not self.config["requirepass"]
+        client.address = address_of(connection, peer=True)
+        client.local_address = address_of(connection, peer=False)
+        self.next_client_id += 1
+        self.clients[client.id] = client
+        self.statistics.connections += 1
+        self.reactor.add(client.handler)
+
+    @staticmethod
+    def turn_away(connection: socket.socket, reply: bytes) -> None:
+        with contextlib.suppress(OSError):
+            connection.send(reply)
+        connection.close()
+
+    @staticmethod
+    def keep_alive(connection: socket.socket, seconds: int) -> None:
+        if seconds:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in (("TCP_KEEPIDLE", seconds), ("TCP_KEEPINTVL", max(seconds // 3, 1)), ("TCP_KEEPCNT", 3)):
+                if hasattr(socket, option):
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def close_client(self, client: Client) -> None:
+        if client.closed:
+            return
+        self.reactor.remove(client.handler)
+        self.clients.pop(client.id, None)
+        client.discard()
+        if client in self.monitor_clients:
+            self.monitor_clients.remove(client)
+            self.monitors = bool(self.monitor_clients)
+        client.release()
+
+    def want_write(self, client: Client, wanted: bool) -> None:
+        self.reactor.want_write(client.handler, wanted)
+
+    def protocol_error(self, client: Client, reason: bytes) -> None:
+        self.log("verbose", f"Protocol error ({reason.decode('latin-1')}) from client: id={client.id} addr={client.address}")
+
+    def handler_failed(self, client: Client, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        self.log("warning", f"internal error while serving id={client.id} addr={client.address}, closing it:\n{trace}")
+        self.close_client(client)
+
+    def query_buffer_exceeded(self, client: Client) -> None:
+        self.log("warning", f"Closing client that reached max query buffer length: id={client.id} addr={client.address}")
+        self.statistics.query_limit_disconnections += 1
+        self.close_client(client)
+
+    def close_idle_clients(self) -> None:
+        timeout = self.config["timeout"]
+        if not timeout:
+            return
+        for client in list(self.clients.values()):
+            if self.engine.now_ms - client.last_interaction_ms > timeout * 1000:
+                self.log("verbose", "Closing idle client")
+                self.close_client(client)
+
+    def close_slow_readers(self) -> None:
+        """Enforce client-output-buffer-limit."""
+        hard, soft, seconds = self.config["client-output-buffer-limit"]["normal"]
+        if not hard and not soft:
+            return
+        for client in list(self.clients.values()):
+            pending = client.output_pending
+            over_soft = bool(soft) and pending > soft
+            if over_soft and not client.soft_limit_since_ms:
+                client.soft_limit_since_ms = self.engine.now_ms
+            elif not over_soft:
+                client.soft_limit_since_ms = 0
+            too_long = over_soft and self.engine.now_ms - client.soft_limit_since_ms > seconds * 1000
+            if (hard and pending > hard) or too_long:
+                self.log(
+                    "warning",
+                    f"Client id={client.id} addr={client.address} scheduled to be closed ASAP for overcoming of output "
+                    "buffer limits.",
+                )
+                self.statistics.output_limit_disconnections += 1
+                self.close_client(client)
+
+    def feed_monitors(self, client: Client, arguments: list[bytes]) -> None:
+        """MONITOR is not built yet; no client sets `monitors`."""
+
+    def record_slow_call(self, context: Context, arguments: list[bytes], microseconds: int) -> None:
+        kept = arguments[:32] if len(arguments) <= 32 else [
+            *arguments[:31], b"... (%d more arguments)" % (len(arguments) - 31)
+        ]  # fmt: skip
+        kept = [word if len(word) <= 128 else word[:128] + b"... (%d more bytes)" % (len(word) - 128) for word in kept]
+        self.slow_calls.appendleft(
+            SlowCall(
+                self.next_slow_id, int(time.time()), microseconds, kept,
+                getattr(context, "address", ""), getattr(context, "name", ""),
+            )
+        )  # fmt: skip
+        self.next_slow_id += 1
+
+    def count_error(self, text: str) -> None:
+        self.statistics.errors += 1
+        code = text.split(" ", 1)[0]
+        if len(self.error_counts) < 128 or code in self.error_counts:
+            self.error_counts[code] = self.error_counts.get(code, 0) + 1
+
+    # What commands ask of the server
+
+    def info(self, sections: tuple[bytes, ...]) -> str:
+        return render_info(self, sections)
+
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        started = self.statistics.started
+        self.statistics = Statistics(started=started)
+        self.error_counts.clear()
+        self.engine.hits = self.engine.misses = self.engine.expired = 0
+        self.input_bytes = self.output_bytes = 0
+        self.dispatcher.commands_processed = 0
+        self.sampled = (time.monotonic(), 0, 0, 0)
+        self.persistence.aof.delayed_fsyncs = 0
+        for entry in self.dispatcher.commands.values():
+            for command in (entry, *(entry.subcommands or {}).values()):
+                command.reset_counters()
+
+    def rewrite_config(self) -> None:
+        """CONFIG REWRITE. Raises OSError; the old file stays whole then."""
+        path = self.config.path
+        assert path is not None
+        content = self.config.rewritten(path.read_text("utf-8", "surrogateescape"))
+        temporary = path.with_name(f"{path.name}-{os.getpid()}.tmp")
+        self.persistence.disk.replace_atomically(path, temporary, content.encode("utf-8", "surrogateescape"))
+
+    # Shutdown
+
+    def install_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.on_signal)
+        reading, writing = socket.socketpair()
+        for end in (reading, writing):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        self.wakeup = (reading, writing)
+        SignalWakeup(reading, self)
+
+    def on_signal(self, number: int, frame: object) -> None:
+        if self.shutdown_asked == signal.SIGINT and number == signal.SIGINT:
+            self.log("warning", "You insist... exiting now.")
+            self.persistence.kill_child()
+            os._exit(1)
+        self.log("warning", f"Received {signal.Signals(number).name} scheduling shutdown...")
+        self.shutdown_asked = number
+
+    def handle_shutdown_signal(self) -> None:
+        name = "shutdown-on-sigterm" if self.shutdown_asked == signal.SIGTERM else "shutdown-on-sigint"
+        how = self.config[name]
+        try:
+            self.shutdown(save={"save": True, "nosave": False}.get(how), force=how == "force")
+        except SaveError:
+            self.log("warning", "Errors trying to shut down the server. Check the logs for more information.")
+            self.shutdown_asked = 0
+
+    def shutdown(self, *, save: bool | None = None, force: bool = False) -> None:
+        """Save what has to be saved and stop. Raises SaveError when that fails and `force` is off."""
+        self.log("notice", "User requested shutdown...")
+        self.persistence.kill_child()
+        if self.persistence.aof.file is not None:
+            self.log("notice", "Calling fsync() on the AOF file.")
+            self.persistence.aof.close()
+        if save or (save is None and self.persistence.settings.save_points):
+            self.log("notice", "Saving the final RDB snapshot before exiting.")
+            try:
+                self.persistence.save()
+            except SaveError:
+                self.log("warning", "Error trying to save the DB, can't exit.")
+                if not force:
+                    if self.config["appendonly"]:
+                        self.persistence.start_log()
+                    raise
+        self.stop()
+
+    def stop(self) -> None:
+        """Close sockets and leave the loop."""
+        if self.config["pidfile"]:
+            with contextlib.suppress(OSError):
+                os.unlink(self.config["pidfile"])
+        for listener in self.listeners:
+            listener.close()
+        if self.config["unixsocket"]:
+            with contextlib.suppress(OSError):
+                os.unlink(self.config["unixsocket"])
+        for client in list(self.clients.values()):
+            client.flush_pending()
+            self.close_client(client)
+        self.log("warning", "rotomdb is now ready to exit, bye bye...")
+        self.reactor.stopping = True
+
+
+class SignalWakeup(Listener):
+    """The socket that a signal writes to, so that the loop wakes up and handles it at once."""
+
+    def __init__(self, reading: socket.socket, server: Server) -> None:
+        super().__init__(reading, lambda connection: None, server.reactor)
+        self.server = server
+
+    def readable(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.socket.recv(64)
+        if self.server.shutdown_asked:
+            self.server.handle_shutdown_signal()

@@ -1,0 +1,132 @@
+"""A forked child that writes a snapshot of memory while the parent goes on serving.
+
+The child tells its progress and its copied pages through a pipe; the parent reads it without blocking. Reference counts
+of Python objects are touched by the child, but keys and values are native memory, so what the kernel copies is small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPORT_INTERVAL_S = 0.2
+DELIBERATE_KILL = signal.SIGUSR1  # tells an intended kill from a crash
+
+
+def private_dirty_bytes(pid: int | str = "self") -> int:
+    """Pages that this process has for itself alone, where the system tells (Linux); else 0."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty"))
+
+
+@dataclass
+class Progress:
+    keys: int = 0
+    cow_bytes: int = 0
+
+
+class Reporter:
+    """The child's end of the pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.last = time.monotonic()
+
+    def report(self, keys: int, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last < REPORT_INTERVAL_S:
+            return
+        self.last = now
+        line = json.dumps({"keys": keys, "cow_bytes": private_dirty_bytes()}) + "\n"
+        with contextlib.suppress(OSError):
+            os.write(self.descriptor, line.encode())
+
+
+@dataclass
+class Outcome:
+    """How the child ended: `status` 0 is success; `signal` is set when it was killed."""
+
+    status: int
+    signal: int
+
+
+class ForkedChild:
+    """A running child, seen from the parent."""
+
+    def __init__(self, pid: int, kind: str, descriptor: int, fork_us: int) -> None:
+        self.pid = pid
+        self.kind = kind
+        self.descriptor = descriptor
+        self.fork_us = fork_us
+        self.started = time.time()
+        self.progress = Progress()
+
+    def read_progress(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.descriptor, 65536):
+                for line in data.decode().splitlines():
+                    with contextlib.suppress(ValueError):
+                        self.progress = Progress(**json.loads(line))
+
+    def poll(self, *, wait: bool = False) -> Outcome | None:
+        """The outcome once the child has ended."""
+        self.read_progress()
+        pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+        if pid == 0:
+            return None
+        self.read_progress()
+        os.close(self.descriptor)
+        return Outcome(
+            os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        )
+
+    def kill(self) -> None:
+        """End it on purpose and wait for that."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, DELIBERATE_KILL)
+        self.poll(wait=True)
+
+
+def fork_child(kind: str, work: Callable[[Reporter], int], in_child: Callable[[], None]) -> ForkedChild:
+    """Fork; in the child run `in_child()` and then `work`, whose result is the number of keys.
+
+    Raises:
+        OSError: no process could be made.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reading, False)
+    start = time.perf_counter_ns()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if pid == 0:
+        status = 1
+        try:
+            gc.disable()
+            for number in (signal.SIGTERM, signal.SIGINT, DELIBERATE_KILL):
+                signal.signal(number, signal.SIG_DFL if number == DELIBERATE_KILL else signal.SIG_IGN)
+            in_child()
+            reporter = Reporter(writing)
+            keys = work(reporter)
+            reporter.report(keys, force=True)
+            status = 0
+        except OSError as error:
+            os.write(2, f"{os.getpid()}:C child failed: {error}\n".encode())
+        finally:
+            # Never return into the parent's event loop, whatever happened.
+            os._exit(status)
+    os.close(writing)
+    return ForkedChild(pid, kind, reading, (time.perf_counter_ns() - start) // 1000)

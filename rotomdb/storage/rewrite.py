@@ -1,0 +1,205 @@
+"""BGREWRITEAOF: replace the log by the shortest one that gives the same data set, while writes go on.
+
+Writes that arrive meanwhile go to a rewrite buffer. In the multi-part layout the new increment file is that buffer, on
+disk from the first byte; in the single-file layout it is blocks in memory that are appended to the new file at the end.
+
+    multi-part                                          a crash right after leaves
+    1  fsync the increment n, create n+1, manifest      two valid increments
+    2  fork; the child writes temp-rewriteaof-PID.aof   a temporary file, removed at the next start
+    3  rename it to base m+1 in the directory, fsync    a base that no manifest names, overwritten later
+    4  manifest: base m+1, increments before n+1 retire the new set, complete
+    5  unlink what retired, manifest without it         the same
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rotomdb.engine import Engine
+from rotomdb.storage.aof import AppendOnlyFile, Log
+from rotomdb.storage.child import Reporter
+from rotomdb.storage.command_encoder import CommandEncoder
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.propagation import encode_command
+from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, SnapshotOptions, save_snapshot
+
+BACKOFF_AFTER_FAILURES = 3
+BACKOFF_MAX_MINUTES = 60
+
+
+def temporary_name(pid: int) -> str:
+    return f"temp-rewriteaof-{pid}.aof"
+
+
+def finished_name(pid: int) -> str:
+    return f"temp-rewriteaof-bg-{pid}.aof"
+
+
+def write_commands(
+    disk: Disk,
+    engine: Engine,
+    path: Path,
+    *,
+    incremental_sync: bool,
+    timestamp: bool,
+    on_progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write the data set as commands; returns the number of keys. The file is removed on failure."""
+    file = disk.create(path)
+    keys = unsynced = 0
+    try:
+        if timestamp:
+            file.write_all(b"#TS:%d\r\n" % time.time())
+        for database in engine.databases:
+            if len(database) == 0:
+                continue
+            file.write_all(encode_command(b"SELECT", database.index))
+            encoder = CommandEncoder(database)
+            while (chunk := encoder.next_chunk(CHUNK_BYTES)) is not None:
+                file.write_all(chunk)
+                unsynced += len(chunk)
+                if incremental_sync and unsynced >= SYNC_EVERY_BYTES:
+                    file.sync()
+                    unsynced = 0
+                if on_progress is not None:
+                    on_progress(keys + encoder.keys)
+            keys += encoder.keys
+        file.sync()
+        file.close()
+    except OSError:
+        file.close()
+        disk.remove_if_there(path)
+        raise
+    return keys
+
+
+class Rewriter:
+    """The steps of a rewrite in parent and child, and when automatic ones may run."""
+
+    def __init__(self, disk: Disk, aof: AppendOnlyFile, engine: Engine, log: Log) -> None:
+        self.disk = disk
+        self.aof = aof
+        self.engine = engine
+        self.log = log
+        self.use_preamble = True
+        self.incremental_sync = True
+        self.compress = True
+        self.checksum = True
+        self.failures = 0
+        self.next_attempt = 0.0
+
+    # In the parent, before the fork
+
+    def begin(self) -> None:
+        """Flush, and start to collect what arrives from now on."""
+        self.aof.flush(force=True)
+        if self.aof.options.single_file:
+            self.aof.rewrite_buffer = []
+            self.aof.stream.forget_selected()
+        else:
+            self.aof.rotate()
+
+    # In the child
+
+    def write(self, reporter: Reporter) -> int:
+        directory, pid = self.aof.options.directory, os.getpid()
+        temporary = directory / temporary_name(pid)
+        if self.use_preamble:
+            options = SnapshotOptions(self.compress, self.checksum, self.incremental_sync, aof_base=True)
+            keys = save_snapshot(self.disk, self.engine, temporary, None, options, reporter.report)
+        else:
+            keys = write_commands(
+                self.disk, self.engine, temporary,
+                incremental_sync=self.incremental_sync, timestamp=self.aof.stream.timestamps, on_progress=reporter.report,
+            )  # fmt: skip
+        self.disk.rename(temporary, directory / finished_name(pid))
+        return keys
+
+    # In the parent, when the child has ended
+
+    def finish(self, pid: int) -> None:
+        """Put the child's file in place; on OSError the old set of files stays valid and in use."""
+        written = self.aof.options.directory / finished_name(pid)
+        if self.aof.options.single_file:
+            self.finish_single(written)
+        else:
+            self.finish_multi_part(written)
+        self.failures = 0
+        self.log("notice", "Background AOF rewrite finished successfully")
+
+    def finish_multi_part(self, written: Path) -> None:
+        aof, directory = self.aof, self.aof.options.log_directory
+        manifest = aof.manifest.copy()
+        base = manifest.next_base(aof.options.file_name, self.use_preamble)
+        self.disk.step("aof.rewrite:before-rename")
+        self.disk.rename(written, directory / base.name)
+        try:
+            self.disk.step("aof.rewrite:after-rename")
+            self.disk.sync_directory(directory)
+            manifest.retire_all_but_last_increment(base)
+            manifest.save(self.disk, directory, aof.manifest_name)
+        except OSError:
+            self.disk.remove_if_there(directory / base.name)
+            raise
+        aof.manifest = manifest
+        self.disk.step("aof.rewrite:after-manifest")
+        aof.base_size = self.disk.size(directory / base.name)
+        assert aof.file is not None
+        aof.size = aof.base_size + aof.file.written
+        aof.base_size = aof.size
+        aof.delete_history()
+
+    def finish_single(self, written: Path) -> None:
+        aof = self.aof
+        target = aof.options.directory / aof.options.file_name
+        aof.flush(force=True)
+        fresh = self.disk.append(written)
+        try:
+            blocks, aof.rewrite_buffer = aof.rewrite_buffer or [], None
+            for block in blocks:
+                fresh.write_all(block)
+            fresh.sync()
+            self.log("notice", f"Residual parent diff successfully flushed to the rewritten AOF ({sum(map(len, blocks))} bytes)")
+            self.disk.rename(written, target)
+            self.disk.sync_directory(target.parent)
+        except OSError:
+            fresh.close()
+            raise
+        assert aof.file is not None
+        aof.sync_thread.wait()
+        aof.file.close()
+        aof.file = fresh
+        aof.sync_thread.completed = fresh.written
+        aof.size = aof.base_size = fresh.written
+
+    def abandon(self, pid: int) -> None:
+        """The child failed or was killed: remove what it left. The increment in use stays in use."""
+        directory = self.aof.options.directory
+        self.disk.remove_if_there(directory / temporary_name(pid))
+        self.disk.remove_if_there(directory / finished_name(pid))
+        self.aof.rewrite_buffer = None
+
+    def failed(self) -> None:
+        self.failures += 1
+        if self.failures >= BACKOFF_AFTER_FAILURES:
+            minutes = min(2 ** (self.failures - BACKOFF_AFTER_FAILURES), BACKOFF_MAX_MINUTES)
+            self.next_attempt = time.time() + minutes * 60
+            self.log(
+                "warning",
+                f"Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {minutes} minutes",
+            )
+
+    @property
+    def held_back(self) -> bool:
+        """Whether an automatic attempt has to wait after repeated failures."""
+        return self.failures >= BACKOFF_AFTER_FAILURES and time.time() < self.next_attempt
+
+    def grown_enough(self, percentage: int, minimum_size: int) -> bool:
+        """Whether the log has grown so much since the last rewrite that an automatic one is due."""
+        if percentage == 0 or self.aof.file is None or self.aof.size <= minimum_size:
+            return False
+        base = self.aof.base_size or 1
+        return self.aof.size * 100 // base - 100 >= percentage

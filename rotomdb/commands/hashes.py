@@ -16,24 +16,23 @@ GROUP = "hash"
 COUNT_LIMIT = (1 << 63) // 2
 
 
-def set_pairs(ctx: Context, key: bytes, pairs: tuple[bytes, ...], name: str) -> int:
+@command("HSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
+def hset(ctx: Context, key: Key, *pairs: Bytes) -> int:
+    """Creates or modifies the value of a field in a hash."""
     if len(pairs) % 2:
-        raise wrong_arguments(name)
+        raise wrong_arguments("hset")
     added = hashes.set(ctx.db, key, pairs)
     ctx.changed(key, "hset", len(pairs) // 2)
     return added
 
 
-@command("HSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
-def hset(ctx: Context, key: Key, *pairs: Bytes) -> int:
-    """Creates or modifies the value of a field in a hash."""
-    return set_pairs(ctx, key, pairs, "hset")
-
-
 @command("HMSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
 def hmset(ctx: Context, key: Key, *pairs: Bytes) -> object:
     """Sets the values of multiple fields."""
-    set_pairs(ctx, key, pairs, "hmset")
+    if len(pairs) % 2:
+        raise wrong_arguments("hmset")
+    hashes.set(ctx.db, key, pairs)
+    ctx.changed(key, "hset", len(pairs) // 2)
     return OK
 
 

@@ -24,35 +24,39 @@ GROUP = "list"
 COUNT_MAX = (1 << 63) - 1
 
 
-def push(ctx: Context, key: bytes, values: tuple[bytes, ...], at_head: bool, only_existing: bool = False) -> int:
-    length = lists.push(ctx.db, key, values, at_head, only_existing)
-    if length:
-        ctx.changed(key, "lpush" if at_head else "rpush", len(values))
-    return length
-
-
 @command("LPUSH", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
 def lpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Prepends one or more elements to a list. Creates the key if it doesn't exist."""
-    return push(ctx, key, elements, True)
+    length = lists.push(ctx.db, key, elements, True)
+    ctx.changed(key, "lpush", len(elements))
+    return length
 
 
 @command("RPUSH", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
 def rpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Appends one or more elements to a list. Creates the key if it doesn't exist."""
-    return push(ctx, key, elements, False)
+    length = lists.push(ctx.db, key, elements, False)
+    ctx.changed(key, "rpush", len(elements))
+    return length
 
 
 @command("LPUSHX", since="2.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
 def lpushx(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Prepends one or more elements to a list only when the list exists."""
-    return push(ctx, key, elements, True, True)
+    return push_existing(ctx, key, elements, True)
 
 
 @command("RPUSHX", since="2.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
 def rpushx(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Appends an element to a list only when the list exists."""
-    return push(ctx, key, elements, False, True)
+    return push_existing(ctx, key, elements, False)
+
+
+def push_existing(ctx: Context, key: bytes, elements: tuple[bytes, ...], at_head: bool) -> int:
+    length = lists.push(ctx.db, key, elements, at_head, True)
+    if length:
+        ctx.changed(key, "lpush" if at_head else "rpush", len(elements))
+    return length
 
 
 

@@ -51,6 +51,17 @@ def with_scores_reply(ctx: Context, flat: Sequence[object], with_scores: bool) -
 @command("ZADD", since="1.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(log(N))")
 def zadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
     """Adds one or more members to a sorted set, or updates their scores. Creates the key if it doesn't exist."""
+    if arguments[0][:1].isalpha():
+        return zadd_with_options(ctx, key, arguments)
+    if len(arguments) % 2:
+        raise syntax_error()
+    added, changed, _ = sorted_sets.add(ctx.db, key, arguments)
+    if added or changed:
+        ctx.changed(key, "zadd", added + changed)
+    return added
+
+
+def zadd_with_options(ctx: Context, key: bytes, arguments: tuple[bytes, ...]) -> object:
     flags, count_changed, at = 0, False, 0
     while at < len(arguments):
         word = arguments[at].upper()
@@ -70,11 +81,7 @@ def zadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
         raise CommandError("ERR GT, LT, and/or NX options at the same time are not compatible")
     if flags & ADD_INCREMENT and len(elements) > 2:
         raise CommandError("ERR INCR option supports a single increment-element pair")
-    pairs: Flat = []
-    for i in range(0, len(elements), 2):
-        pairs.append(parse_float(elements[i]))
-        pairs.append(elements[i + 1])
-    added, changed, score = sorted_sets.add(ctx.db, key, pairs, flags)
+    added, changed, score = sorted_sets.add(ctx.db, key, elements, flags)
     if added or changed:
         ctx.changed(key, "zincr" if flags & ADD_INCREMENT else "zadd", added + changed)
     if flags & ADD_INCREMENT:

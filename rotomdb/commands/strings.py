@@ -183,9 +183,9 @@ def mset(ctx: Context, *pairs: Bytes) -> object:
 
 
 def store_pairs(ctx: Context, pairs: tuple[bytes, ...]) -> None:
-    for i in range(0, len(pairs), 2):
-        strings.set(ctx.db, pairs[i], pairs[i + 1])
-        ctx.changed(pairs[i], "set")
+    strings.set_many(ctx.db, pairs)
+    for key in pairs[::2]:
+        ctx.changed(key, "set")
 
 
 @command(
@@ -244,28 +244,28 @@ def setrange(ctx: Context, key: Key, offset: Int, value: Bytes) -> int:
     return length
 
 
-def increment(ctx: Context, key: bytes, delta: int) -> int:
-    value = strings.increment(ctx.db, key, delta)
-    ctx.changed(key, "incrby")
-    return value
-
-
 @command("INCR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
 def incr(ctx: Context, key: Key) -> int:
     """Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
-    return increment(ctx, key, 1)
+    value = strings.increment(ctx.db, key, 1)
+    ctx.changed(key, "incrby")
+    return value
 
 
 @command("DECR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
 def decr(ctx: Context, key: Key) -> int:
     """Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
-    return increment(ctx, key, -1)
+    value = strings.increment(ctx.db, key, -1)
+    ctx.changed(key, "incrby")
+    return value
 
 
 @command("INCRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
 def incrby(ctx: Context, key: Key, amount: Int) -> int:
     """Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist."""
-    return increment(ctx, key, amount)
+    value = strings.increment(ctx.db, key, amount)
+    ctx.changed(key, "incrby")
+    return value
 
 
 @command("DECRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
@@ -273,7 +273,9 @@ def decrby(ctx: Context, key: Key, amount: Int) -> int:
     """Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist."""
     if amount == -(1 << 63):
         raise CommandError("ERR decrement would overflow")
-    return increment(ctx, key, -amount)
+    value = strings.increment(ctx.db, key, -amount)
+    ctx.changed(key, "incrby")
+    return value
 
 
 @command("INCRBYFLOAT", since="2.6.0", flags=WRITE | DENYOOM | FAST, group=GROUP)

@@ -250,25 +250,42 @@ cdef Entry* new_entry(Keyspace db, bytes key, bytes first) noexcept:
     return db.add(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), TYPE_SORTED_SET, ENCODING_LISTPACK, lp_new(0), 0)
 
 
+cdef double score_of(object given) except? -1:
+    """A score given as a float or as its text."""
+    cdef double value
+    if not isinstance(given, bytes):
+        return given
+    if not parse_double(PyBytes_AS_STRING(given), PyBytes_GET_SIZE(given), &value):
+        raise CommandError("ERR value is not a valid float")
+    return value
+
+
 def add(Keyspace db not None, bytes key not None, pairs, int flags=0):
-    """Apply flat pairs score, member, ... under ADD_* flags.
+    """Apply flat pairs score, member, ... under ADD_* flags; scores are floats or their text.
 
     Returns (added, changed, score): the score of the last member, None when a condition kept it from being applied.
-    Raises CommandError when an increment gives NaN.
+    Raises CommandError when a score is no float (nothing is applied then) or an increment gives NaN.
     """
-    cdef Entry* entry = db.peek_type(key, TYPE_SORTED_SET)
+    cdef Entry* entry
     cdef Cursor cursor
     cdef Py_ssize_t i
-    cdef double score, held
+    cdef double score = 0, held
     cdef int64_t added = 0, changed = 0
     cdef bytes member
     cdef object last = None
+    if len(pairs) > 2:
+        for i in range(0, len(pairs), 2):
+            score_of(pairs[i])
+    else:
+        score = score_of(pairs[0])
+    entry = db.peek_type(key, TYPE_SORTED_SET)
     if entry == NULL:
         if flags & 2:
             return 0, 0, None
         entry = new_entry(db, key, pairs[1])
     for i in range(0, len(pairs), 2):
-        score = pairs[i]
+        if len(pairs) > 2:
+            score = score_of(pairs[i])
         member = pairs[i + 1]
         last = None
         if not find_member(entry, member, &cursor):

@@ -90,6 +90,16 @@ def set(Keyspace db not None, bytes key not None, bytes value not None, bint kee
     db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), keep_ttl)
 
 
+def set_many(Keyspace db not None, tuple pairs not None):
+    """Store strings from a flat sequence key, value, ..."""
+    cdef Py_ssize_t i
+    cdef bytes key, value
+    for i in range(0, len(pairs), 2):
+        key = pairs[i]
+        value = pairs[i + 1]
+        db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False)
+
+
 def length(Keyspace db not None, bytes key not None):
     cdef Entry* entry = db.find_type(key, TYPE_STRING)
     cdef char scratch[24]

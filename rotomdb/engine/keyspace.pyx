@@ -124,6 +124,7 @@ cdef class Engine:
         self.lru_clock = 0
         self.expire_on_access = True
         self.on_expire = None
+        self.function_libraries = []
         self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
         self.set_max_intset_entries = 512

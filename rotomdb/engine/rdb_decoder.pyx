@@ -945,6 +945,8 @@ cdef uint8_t* listpack_of_zipmap(const uint8_t* data, size_t size, const char** 
         if data[at] == 0xFF and not is_value:
             if at != size - 1:
                 problem[0] = "zipmap end marker before its end"
+            elif data[0] != 254 and data[0] != lp_count(lp) // 2:
+                problem[0] = "zipmap count differs from its pairs"
             break
         if data[at] == 0xFF:
             problem[0] = "zipmap key without a value"

@@ -82,6 +82,8 @@ class SnapshotWriter:
     def write(self, engine: Engine) -> int:
         """Write header, databases and trailer; returns the number of keys. The caller syncs and closes."""
         self.put(b"REDIS%04d" % VERSION_WRITTEN + b"".join(encode_aux(*field) for field in self.aux_fields()))
+        for library in engine.function_libraries:
+            self.put(bytes([Opcode.FUNCTION2]) + encode_string(library, self.options.compress))
         for database in engine.databases:
             if len(database) == 0:
                 continue
@@ -180,6 +182,7 @@ class Function:
 @dataclass(frozen=True)
 class ModuleAux:
     module: str
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,7 @@ class RdbReader:
         if opcode == Opcode.MODULE_AUX:
             identifier = decoder.read_length()
             decoder.skip_module_data()
-            return ModuleAux(module_name(identifier))
+            return ModuleAux(module_name(identifier), start)
         if opcode == Opcode.SLOT_IMPORT and self.data[:6] == b"VALKEY":
             decoder.read_string()
             for _ in range(2 * decoder.read_length()):
@@ -358,6 +361,14 @@ class RdbReader:
                     database.reserve(event.keys, event.volatile_keys)
                 elif isinstance(event, Aux):
                     report.aux[event.name] = event.value
+                elif isinstance(event, Function):
+                    engine.function_libraries.append(event.code)
+                elif isinstance(event, ModuleAux):
+                    raise RdbValueError(
+                        event.offset,
+                        "The RDB file contains AUX module data I can't load: no matching module "
+                        f"'{event.module.partition('/')[0]}'",
+                    )
                 elif isinstance(event, End):
                     break
         except RdbValueError as error:

@@ -1,0 +1,1 @@
+"""What the operator types: click commands with rich output. Nothing here is imported by the server."""

@@ -1,0 +1,281 @@
+"""`rotomdb-aof-check`: redis-check-aof's verdicts on append-only files, and a copy kept of what --fix changes.
+
+    rotomdb-aof-check [--fix] [--truncate-to-timestamp T] FILE|MANIFEST|DIRECTORY
+
+The interface and the output are those of redis-check-aof 7 (docs/formats.md, section 7.1), with two additions: a
+directory stands for the manifest in it, and `--fix` and `--truncate-to-timestamp` copy the file before they cut it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from rotomdb import __version__
+from rotomdb.errors import ManifestError
+from rotomdb.storage.aof_scan import (
+    SCAN_BAD_TIMESTAMP,
+    SCAN_END,
+    SCAN_FORMAT_ERROR,
+    SCAN_PAUSED,
+    SCAN_TIMESTAMP,
+    AofScanner,
+)
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
+from rotomdb.tools.rdb_report import report_rdb
+from rotomdb.tools.terminal import PROBLEMS, UNREADABLE, guard, progress
+
+PAUSE_BYTES = 8 << 20
+out = click.echo
+
+
+def stop(message: str | None = None, status: int = PROBLEMS) -> NoReturn:
+    if message is not None:
+        out(message)
+    sys.exit(status)
+
+
+@dataclass
+class Checker:
+    """One run over one or several files. `line` goes on from file to file, as redis-check-aof counts."""
+
+    disk: Disk
+    fix: bool
+    timestamp: int
+    assume_yes: bool
+    line: int = 1
+
+    # Single files
+
+    def check_file(self, name: str, path: Path, *, last: bool, preamble: bool) -> str:
+        """Check one file; returns `valid`, `empty`, `truncated` or `cut to timestamp`, or ends the program."""
+        try:
+            with path.open("r+b"):
+                pass
+            with self.disk.mapped(path) as data:
+                if len(data) == 0:
+                    return "empty"
+                verdict, good, size = self.walk(name, path, data, last=last, preamble=preamble)
+        except OSError as error:
+            stop(f"Cannot open file {path}: {error.strerror}, aborting...")
+        if verdict == "damaged":
+            self.repair(name, path, good, size, last=last)
+            return "truncated"
+        if verdict == "timestamp":
+            self.cut(path, good, size)
+            return "cut to timestamp"
+        return "valid"
+
+    def walk(self, name: str, path: Path, data: memoryview, *, last: bool, preamble: bool) -> tuple[str, int, int]:
+        """The verdict, the offset up to which the file is good, and its size."""
+        size, start = len(data), 0
+        if preamble:
+            totals = report_rdb(data, str(path), out)
+            if totals is None:
+                stop("RDB preamble of AOF file is not sane, aborting.")
+            out("RDB preamble is OK, proceeding with AOF tail...")
+            start = totals.end
+        scanner = AofScanner(data, str(path), start, self.line)
+        try:
+            with progress(f"checking {name}", size) as advance:
+                while (result := scanner.run(self.timestamp, PAUSE_BYTES)) == SCAN_PAUSED:
+                    advance(scanner.position)
+        finally:
+            scanner.close()
+        self.line = scanner.line
+        if result == SCAN_BAD_TIMESTAMP:
+            stop("Invalid timestamp annotation")
+        if result == SCAN_TIMESTAMP:
+            return self.timestamp_verdict(path, scanner.error_offset, size, last=last)
+        if result == SCAN_FORMAT_ERROR:
+            out(f"AOF {path} format error")
+        error, offset = scanner.error, scanner.error_offset
+        if not error and scanner.at_end and scanner.transaction:
+            error = "Reached EOF before reading EXEC for MULTI"
+        if error:
+            out(f"0x{offset:16x}: {error}")
+        difference = size - scanner.good
+        if difference == 0 and self.timestamp:
+            return "valid", size, size
+        out(
+            f"AOF analyzed: filename={name}, size={size}, ok_up_to={scanner.good}, ok_up_to_line={self.line}, "
+            f"diff={difference}"
+        )
+        return ("valid" if difference == 0 and result == SCAN_END else "damaged"), scanner.good, size
+
+    def timestamp_verdict(self, path: Path, offset: int, size: int, *, last: bool) -> tuple[str, int, int]:
+        if offset == 0:
+            stop(f"AOF {path} has nothing before timestamp {self.timestamp}, aborting...")
+        if not last:
+            out(
+                f"Failed to truncate AOF {path} to timestamp {self.timestamp} to offset {offset} because it is not the "
+                "last file."
+            )
+            stop(
+                "If you insist, please delete all files after this file according to the manifest file and delete the "
+                "corresponding records in manifest file manually. Then re-run redis-check-aof."
+            )
+        return "timestamp", offset, size
+
+    def repair(self, name: str, path: Path, good: int, size: int, *, last: bool) -> None:
+        if not self.fix:
+            stop(f"AOF {name} is not valid. Use the --fix option to try fixing it.")
+        if not last:
+            stop(f"Failed to truncate AOF {name} because it is not the last file")
+        out(f"This will shrink the AOF {name} from {size} bytes, with {size - good} bytes, to {good} bytes")
+        if not self.assume_yes:
+            click.echo("Continue? [y/N]: ", nl=False)
+            if not sys.stdin.readline()[:1] in ("y", "Y"):
+                stop("Aborting...")
+        self.cut(path, good, size)
+
+    def cut(self, path: Path, good: int, size: int) -> None:
+        """Keep a copy beside, then truncate."""
+        copy = free_name(path.with_name(f"{path.name}.before-fix"))
+        try:
+            self.disk.copy(path, copy)
+            self.disk.truncate(path, good)
+        except OSError as error:
+            stop(f"Failed to truncate AOF {path.name}: {error.strerror}")
+        click.echo(f"A copy of the file as it was ({size} bytes) is kept in {copy}", err=True)
+
+    # What the argument names
+
+    def check_single(self, argument: str) -> None:
+        path = Path(argument)
+        preamble = starts_with_rdb(path)
+        out("Start checking Old-Style AOF")
+        self.conclude(argument, self.check_file(argument, path, last=True, preamble=preamble), "AOF")
+
+    def conclude(self, name: str, verdict: str, kind: str) -> None:
+        if verdict == "valid":
+            if self.timestamp:
+                out(f"Truncate nothing in AOF {name} to timestamp {self.timestamp}")
+            out(f"{kind} {name} is valid")
+        elif verdict == "empty":
+            out(f"{kind} {name} is empty")
+        elif verdict == "cut to timestamp":
+            out(f"Successfully truncated AOF {name} to timestamp {self.timestamp}")
+        else:
+            out(f"Successfully truncated AOF {name}")
+
+    def check_manifest(self, path: Path) -> None:
+        try:
+            manifest = read_manifest(self.disk, path)
+        except ManifestError as error:
+            stop(str(error))
+        except OSError as error:
+            stop(f"Cannot open file {path}: {error.strerror}", UNREADABLE)
+        directory = path.parent
+        files: list[LogFile] = manifest.files
+        out("Start checking Multi Part AOF")
+        if manifest.base is not None:
+            base_path = directory / manifest.base.name
+            preamble = starts_with_rdb(base_path)
+            out(f"Start to check BASE AOF ({'RDB' if preamble else 'RESP'} format).")
+            verdict = self.check_file(manifest.base.name, base_path, last=len(files) == 1, preamble=preamble)
+            self.conclude(manifest.base.name, verdict, "BASE AOF")
+        if manifest.increments:
+            out("Start to check INCR files.")
+            for file in manifest.increments:
+                verdict = self.check_file(file.name, directory / file.name, last=file is files[-1], preamble=False)
+                self.conclude(file.name, verdict, "INCR AOF")
+        out("All AOF files and manifest are valid")
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or with a number behind it when that is taken."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+def starts_with_rdb(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        stop(f"Cannot open file {path}: {error.strerror}")
+    return len(head) == 8 and head[:5] in (b"REDIS", b"VALKE")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the first line that is no comment begins with `file`."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if not line.startswith(b"#"):
+                    return line.startswith(b"file")
+                if file.tell() > 1 << 20:
+                    break
+    except OSError as error:
+        stop(f"Cannot open file {path}: {error.strerror}")
+    return False
+
+
+def resolve(argument: str) -> Path:
+    """The file to check; a directory stands for the manifest in it."""
+    path = Path(argument)
+    if not path.is_dir():
+        return path
+    manifests = sorted(path.glob(f"*{MANIFEST_SUFFIX}")) or sorted(path.glob(f"*/*{MANIFEST_SUFFIX}"))
+    manifests = [found for found in manifests if not found.name.startswith("temp-")]
+    if not manifests:
+        stop(f"Cannot open file {path}: no manifest in this directory")
+    if len(manifests) > 1:
+        stop(f"Cannot open file {path}: several manifests: {', '.join(found.name for found in manifests)}")
+    return manifests[0]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--fix", is_flag=True, help="Cut the file behind its last sound command, after asking; a copy is kept.")
+@click.option(
+    "--truncate-to-timestamp", "timestamp", metavar="SECONDS", help="Cut the file before the first #TS: later than this."
+)
+@click.option("--yes", "-y", "assume_yes", is_flag=True, help="Answer --fix's question with yes.")
+@click.version_option(__version__, "-v", "--version", message="rotomdb-aof-check %(version)s")
+@click.argument("file", metavar="FILE|MANIFEST|DIRECTORY")
+def cli(fix: bool, timestamp: str | None, assume_yes: bool, file: str) -> None:
+    """Check an append-only file, a manifest with all its files, or a data directory.
+
+    Prints what redis-check-aof 7 prints. The input is only changed by --fix and --truncate-to-timestamp, and then a copy
+    is kept beside it.
+
+    \b
+    Exit status:
+      0  every file is sound, or was fixed
+      1  a problem was found, a file cannot be read, or the fix was declined
+      2  wrong usage
+
+    \b
+    Examples:
+      rotomdb-aof-check appendonlydir/appendonly.aof.manifest
+      rotomdb-aof-check --fix appendonly.aof
+      rotomdb-aof-check --truncate-to-timestamp 1700000000 appendonlydir
+    """
+    seconds = 0
+    if timestamp is not None:
+        if not timestamp.isdigit():
+            stop("Invalid timestamp, aborting...")
+        seconds = int(timestamp)
+    checker = Checker(Disk(), fix, seconds, assume_yes)
+    path = resolve(file)
+    if is_manifest(path):
+        checker.check_manifest(path)
+    else:
+        checker.check_single(file if path == Path(file) else str(path))
+
+
+def main() -> None:
+    guard(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Manners of the tools: exit statuses, progress on a terminal only, errors as one line with a hint."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+SOUND, PROBLEMS, USAGE, UNREADABLE = 0, 1, 2, 3
+PROGRESS_FROM_BYTES = 64 << 20  # smaller files are read in well under a second
+
+
+def fail(message: str, *, hint: str | None = None, status: int = UNREADABLE) -> NoReturn:
+    """One line on standard error, a hint to paste, and the exit status."""
+    sys.stderr.write(f"Error: {message}\n")
+    if hint:
+        sys.stderr.write(f"hint: {hint}\n")
+    sys.exit(status)
+
+
+@contextlib.contextmanager
+def progress(description: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """A function that takes the offset reached; draws a bar when there is a terminal and enough to do."""
+    if total_bytes < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+        yield lambda offset: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task(description, total=total_bytes)
+        yield lambda offset: bar.update(task, completed=offset)
+
+
+def guard(run: Callable[[], None]) -> None:
+    """Run a tool; Ctrl-C and a closed pipe end it quietly."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone (`| head`): not our failure. Keep Python from complaining about the flush at exit.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        sys.exit(0)

@@ -1,0 +1,47 @@
+"""Damaged RDB files: what real servers refuse is refused with file, offset and reason; what they load is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotomdb.engine import Engine
+from rotomdb.errors import RdbError
+from rotomdb.storage.rdb import RdbReader
+from tests.conftest import CORPUS
+from tests.corpus.content import content, expected, holdable, wanted
+
+INDEX = CORPUS / "damaged" / "index.json"
+CASES = [case for case in json.loads(INDEX.read_text())["cases"] if case["kind"] == "rdb"] if INDEX.exists() else []
+
+
+def load(case: dict[str, Any], engine: Engine) -> None:
+    path = CORPUS / "damaged" / case["path"]
+    RdbReader(path.read_bytes(), case["path"]).load_into(engine)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_damaged_rdb_gives_an_error_with_an_offset_or_loads(case: dict[str, Any]) -> None:
+    engine = Engine(16)
+    engine.expire_on_access = False
+    verdicts = [verdict for verdict in case["server"].values() if "loaded" in verdict]
+    any_loads = any(verdict["loaded"] for verdict in verdicts)
+    try:
+        load(case, engine)
+    except RdbError as error:
+        assert error.path == case["path"]
+        assert 0 <= error.offset <= case["size"]
+        assert error.reason
+        if "(valid)" in case["what"] and "cannot be held" not in error.reason:
+            pytest.fail(f"a valid file was refused: {error}")
+        return
+    # rotomdb always looks as closely as a server with sanitize-dump-payload yes.
+    assert any_loads, f"real servers refuse this file: {verdicts}"
+    reference = case.get("loaded_content")
+    if reference:
+        rows = expected(CORPUS / "damaged" / reference)["keys"]
+        if all(holdable(row) for row in rows):
+            assert content(engine) == wanted(rows)

@@ -1,0 +1,11 @@
+"""Runs rotomdb/tools/aof_check.py from a checkout, without an installation."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from rotomdb.tools.aof_check import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

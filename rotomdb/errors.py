@@ -81,7 +81,20 @@ class AofTruncatedError(AofError):
 
 
 class ManifestError(RotomError):
-    """An AOF manifest is malformed or names files that are not there."""
+    """An AOF manifest is malformed or names files that are not there.
+
+    Attributes:
+        line: Number of the line at fault, from 1; 0 when it is none in particular.
+        text: That line.
+        reason: What is wrong.
+    """
+
+    def __init__(self, path: str, reason: str, line: int = 0, text: str = "") -> None:
+        where = f"line {line}: " if line else ""
+        super().__init__(f"{path}: {where}{reason}")
+        self.line = line
+        self.text = text
+        self.reason = reason
 
 
 # While configuring.

@@ -177,7 +177,7 @@ class AppendOnlyFile:
         paths = [self.options.log_directory / file.name for file in self.manifest.files]
         for path in paths:
             if not self.disk.exists(path):
-                raise ManifestError(f"{self.manifest_path}: The AOF file {path.name} doesn't exist")
+                raise ManifestError(str(self.manifest_path), f"The AOF file {path.name} doesn't exist")
         return paths
 
     def open(self, write_base: Callable[[Path], None], *, start_over: bool = False) -> None:

@@ -49,10 +49,8 @@ cdef class AofScanner:
         self.error = message
         return False
 
-    cdef bint newline(self, int64_t at):
-        """Verify the CRLF at `at`."""
-        cdef int first = self.data[at] if at < self.size else 0
-        cdef int second = self.data[at + 1] if at + 1 < self.size else 0
+    cdef bint newline(self, unsigned char first, unsigned char second):
+        """Verify a CRLF."""
         if first == 13 and second == 10:
             self.line += 1
             return True
@@ -85,7 +83,7 @@ cdef class AofScanner:
                 total = total * 10 + self.data[at] - c'0'
             at += 1
         value[0] = -total if negative else total
-        return self.newline(at)
+        return self.newline(self.data[at] if at < end else 0, self.data[at + 1] if at + 1 < end else 0)
 
     cdef bint command(self):
         """One command; False when it is not sound."""
@@ -104,7 +102,7 @@ cdef class AofScanner:
                 self.position = self.size
                 return self.fail("Expected to read %d bytes, got %d bytes" % (length + 2, self.size - start))
             self.position = start + length + 2
-            if not self.newline(start + length):
+            if not self.newline(self.data[start + length], self.data[start + length + 1]):
                 return False
             if i == 0 and (length == 5 or length == 4) and not self.transaction_word(start, length):
                 return False

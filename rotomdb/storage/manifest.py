@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rotomdb.engine.number import parse_int
 from rotomdb.errors import ManifestError
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.request import split_arguments
@@ -115,48 +116,46 @@ def parse_manifest(content: bytes, path: str) -> Manifest:
     """Parse manifest bytes. Raises ManifestError."""
     manifest = Manifest()
     if not content:
-        raise ManifestError(f"{path}: Found an empty AOF manifest")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        if number == content.count(b"\n") + 1:
-            if raw:
-                raise ManifestError(f"{path}: line {number}: no line end (The AOF manifest file contains too long line)")
-            break
-        if len(raw) + 1 > LINE_MAX:
-            raise ManifestError(f"{path}: line {number}: longer than {LINE_MAX} bytes")
+        raise ManifestError(path, "Found an empty AOF manifest")
+    *lines, rest = content.split(b"\n")
+    if rest or any(len(line) + 1 > LINE_MAX for line in lines):
+        raise ManifestError(path, "The AOF manifest file contains too long line")
+    for number, raw in enumerate(lines, start=1):
         if raw.startswith(b"#"):
             continue
-        try:
-            add_line(manifest, raw)
-        except ManifestError as error:
-            raise ManifestError(f"{path}: line {number}: {error}") from None
+        problem = add_line(manifest, raw.strip(b" \t\r\n"))
+        if problem is not None:
+            raise ManifestError(path, problem, number, raw.decode("utf-8", "backslashreplace"))
     return manifest
 
 
-def add_line(manifest: Manifest, raw: bytes) -> None:
+def add_line(manifest: Manifest, raw: bytes) -> str | None:
+    """Add what a line says; returns what is wrong with it, None when nothing is."""
     words = split_arguments(raw)
     if words is None or len(words) < 6 or len(words) % 2:
-        raise ManifestError("Invalid AOF manifest file format")
+        return "Invalid AOF manifest file format"
     values = {words[i].lower(): words[i + 1] for i in range(0, len(words), 2)}
     name = values.get(b"file", b"").decode("utf-8", "surrogateescape")
-    sequence = values.get(b"seq", b"0")
+    sequence = parse_int(values.get(b"seq", b"0")) or 0
     kind = values.get(b"type", b"")[:1].decode("latin-1")
     if "/" in name or "\\" in name:
-        raise ManifestError("File can't be a path, just a filename")
-    if not name or not sequence.isdigit() or int(sequence) == 0 or not kind:
-        raise ManifestError("Invalid AOF manifest file format")
-    file = LogFile(name, int(sequence), kind, offset_of(values, b"startoffset"), offset_of(values, b"endoffset"))
+        return "File can't be a path, just a filename"
+    if not name or not sequence or not kind:
+        return "Invalid AOF manifest file format"
+    file = LogFile(name, sequence, kind, offset_of(values, b"startoffset"), offset_of(values, b"endoffset"))
     if kind == BASE:
         if manifest.base is not None:
-            raise ManifestError("Found duplicate base file information")
+            return "Found duplicate base file information"
         manifest.base = file
     elif kind == HISTORY:
         manifest.history.append(file)
     elif kind == INCREMENT:
         if manifest.increments and file.sequence <= manifest.increments[-1].sequence:
-            raise ManifestError("Found a non-monotonic sequence number")
+            return "Found a non-monotonic sequence number"
         manifest.increments.append(file)
     else:
-        raise ManifestError("Unknown AOF file type")
+        return "Unknown AOF file type"
+    return None
 
 
 def offset_of(values: dict[bytes, bytes], name: bytes) -> int | None:

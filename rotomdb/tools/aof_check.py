@@ -31,6 +31,7 @@ from rotomdb.tools.rdb_report import report_rdb
 from rotomdb.tools.terminal import PROBLEMS, UNREADABLE, guard, progress
 
 PAUSE_BYTES = 8 << 20
+MANIFEST_MAX = 1 << 20  # bytes; no manifest comes near
 out = click.echo
 
 
@@ -168,7 +169,9 @@ class Checker:
         try:
             manifest = read_manifest(self.disk, path)
         except ManifestError as error:
-            stop(str(error))
+            if error.line:
+                out(f"Reading the manifest file, at line {error.line}\n>>> '{error.text}'")
+            stop(error.reason)
         except OSError as error:
             stop(f"Cannot open file {path}: {error.strerror}", UNREADABLE)
         directory = path.parent
@@ -207,17 +210,13 @@ def starts_with_rdb(path: Path) -> bool:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether the first line that is no comment begins with `file`."""
+    """Whether a line of the file begins with `file`, and the file itself like no log."""
     try:
         with path.open("rb") as file:
-            for line in file:
-                if not line.startswith(b"#"):
-                    return line.startswith(b"file")
-                if file.tell() > 1 << 20:
-                    break
+            head = file.read(MANIFEST_MAX)
     except OSError as error:
         stop(f"Cannot open file {path}: {error.strerror}")
-    return False
+    return head[:1] != b"*" and any(line.startswith(b"file") for line in head.split(b"\n"))
 
 
 def resolve(argument: str) -> Path:

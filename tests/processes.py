@@ -56,7 +56,9 @@ class ServerProcess:
     def launch(self) -> None:
         self.directory.mkdir(exist_ok=True)
         log = (self.directory / "server.log").open("ab")
-        self.process = subprocess.Popen(self.command(), cwd=self.directory, stdout=log, stderr=log, env=self.environment())
+        self.process = subprocess.Popen(
+            self.command(), cwd=self.directory, stdout=log, stderr=log, env=self.environment()
+        )
         log.close()
 
     def environment(self) -> dict[str, str]:

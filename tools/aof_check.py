@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rotomdb.tools.aof_check import main  # noqa: E402
+from rotomdb.tools.aof_check import main
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,6 @@ from rotomdb.commands.registry import (
     FAST,
     LOADING,
     NO_AUTH,
-
     NOSCRIPT,
     STALE,
     Bytes,
@@ -186,7 +185,9 @@ def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
 def describe(ctx: Context, client: Any) -> str:
     """A line of CLIENT LIST."""
     now = ctx.now_ms
-    flags = ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + ("T" if client.no_touch else "") or "N"
+    flags = ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + (
+        "T" if client.no_touch else ""
+    ) or "N"
     events = "r" + ("w" if client.output_pending else "")
     command_name = client.command.name if client.command is not None else client.last_command
     return (
@@ -344,5 +345,3 @@ def client_help(ctx: Context) -> list[Status]:
         b"SETINFO <option> <value>", b"    Set client meta attr.",
         b"HELP", b"    Print this help.",
     )]  # fmt: skip
-
-

@@ -118,10 +118,6 @@ def debug_set_active_expire(ctx: Context, enabled: Bytes) -> object:
     return OK
 
 
-
-
-
-
 @command("DEBUG|HELP", since="5.0.0", flags=FLAGS, group=GROUP)
 def debug_help(ctx: Context) -> list[Status]:
     """Returns helpful text about the different subcommands."""

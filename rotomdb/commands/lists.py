@@ -59,7 +59,6 @@ def push_existing(ctx: Context, key: bytes, elements: tuple[bytes, ...], at_head
     return length
 
 
-
 def pop(ctx: Context, key: bytes, count: bytes | None, from_head: bool) -> object:
     event = "lpop" if from_head else "rpop"
     if count is None:
@@ -196,7 +195,9 @@ def lpos(ctx: Context, key: Key, element: Bytes, *options: Bytes) -> object:
                     "or use negative to start from the end of the list"
                 )
             if rank == -(1 << 63):
-                raise CommandError("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+                raise CommandError(
+                    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+                )
         elif word == b"COUNT" and words:
             count = words.integer("ERR COUNT can't be negative")
             if count < 0:

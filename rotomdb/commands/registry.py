@@ -54,6 +54,7 @@ class Flag(enum.IntFlag):
     NO_ASYNC_LOADING = 65536
 
 
+NO_FLAGS = Flag(0)
 WRITE, READONLY, DENYOOM, ADMIN = Flag.WRITE, Flag.READONLY, Flag.DENYOOM, Flag.ADMIN
 NOSCRIPT, LOADING, STALE, FAST = Flag.NOSCRIPT, Flag.LOADING, Flag.STALE, Flag.FAST
 NO_AUTH, NO_MULTI, MOVABLEKEYS = Flag.NO_AUTH, Flag.NO_MULTI, Flag.MOVABLEKEYS
@@ -107,7 +108,7 @@ def command(
     name: str,
     *,
     since: str,
-    flags: Flag = Flag(0),
+    flags: Flag = NO_FLAGS,
     group: str | None = None,
     complexity: str = "O(1)",
     arity: int | None = None,
@@ -132,7 +133,7 @@ def command(
     return register
 
 
-def container(name: str, *, since: str, group: str, summary: str, flags: Flag = Flag(0)) -> None:
+def container(name: str, *, since: str, group: str, summary: str, flags: Flag = NO_FLAGS) -> None:
     """Register a name that only has subcommands."""
     REGISTRY[name.lower()] = CommandSpec(
         name=name.lower(), function=None, arity=-2, flags=flags, since=since, group=group,
@@ -170,9 +171,7 @@ def specification(
     if keys is None and first_key:
         keys = KeyRange(first_key, last_key)
     required = sum(
-        1
-        for p in parameters
-        if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
+        1 for p in parameters if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
     )
     if arity is None:
         arity = required + words

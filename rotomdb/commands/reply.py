@@ -1,7 +1,7 @@
 """What a command function may return beyond plain Python values, and the names of common replies.
 
-    bytes -> bulk string      int, bool -> integer       float -> double (RESP2: bulk string)
-    None -> null              list, tuple -> array       dict -> map (RESP2: flat array)
+bytes -> bulk string      int, bool -> integer       float -> double (RESP2: bulk string)
+None -> null              list, tuple -> array       dict -> map (RESP2: flat array)
 """
 
 from __future__ import annotations

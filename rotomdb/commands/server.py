@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from rotomdb.commands.arguments import Options, parse_int
@@ -71,10 +72,8 @@ def flushall(ctx: Context, *mode: Bytes) -> object:
         ctx.server.persistence.kill_child("rdb")
         if ctx.server.persistence.settings.save_points:
             dirty = ctx.dispatcher.dirty
-            try:
+            with contextlib.suppress(SaveError):  # logged, and INFO shows the failed save
                 ctx.server.persistence.save()
-            except SaveError:
-                pass  # logged, and INFO shows the failed save
             # The save must not hide that this command changed something.
             ctx.dispatcher.dirty = max(ctx.dispatcher.dirty, dirty)
     return OK
@@ -152,7 +151,9 @@ def bgrewriteaof(ctx: Context) -> Status:
     try:
         persistence.start_rewrite()
     except SaveError as error:
-        raise CommandError(f"ERR Can't execute an AOF background rewriting. Please check the server logs: {error}") from None
+        raise CommandError(
+            f"ERR Can't execute an AOF background rewriting. Please check the server logs: {error}"
+        ) from None
     return Status(b"Background append only file rewriting started")
 
 
@@ -232,7 +233,9 @@ def config_set(ctx: Context, *pairs: Bytes) -> object:
         for i in range(0, len(pairs), 2):
             name = pairs[i].decode("latin-1").lower()
             if name in values:
-                raise CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter")
+                raise CommandError(
+                    f"ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
+                )
             values[name] = ctx.server.config.set(name, pairs[i + 1].decode("utf-8", "surrogateescape"))
         ctx.server.change_config(values)
     except ConfigError as error:

@@ -513,21 +513,27 @@ def difference(combination: Combination) -> Flat:
     )
 
 
-@command("ZUNION", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N)+O(M*log(M))")
+@command(
+    "ZUNION", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N)+O(M*log(M))"
+)
 def zunion(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the union of multiple sorted sets."""
     combination = parse_combination(ctx, numkeys, arguments, weighted=True, stored=False)
     return with_scores_reply(ctx, union(combination), combination.with_scores)
 
 
-@command("ZINTER", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N*K)+O(M*log(M))")
+@command(
+    "ZINTER", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N*K)+O(M*log(M))"
+)
 def zinter(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the intersect of multiple sorted sets."""
     combination = parse_combination(ctx, numkeys, arguments, weighted=True, stored=False)
     return with_scores_reply(ctx, intersection(combination), combination.with_scores)
 
 
-@command("ZDIFF", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(L + (N-K)log(N))")
+@command(
+    "ZDIFF", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(L + (N-K)log(N))"
+)
 def zdiff(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the difference between multiple sorted sets."""
     combination = parse_combination(ctx, numkeys, arguments, weighted=False, stored=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.errors import ConfigError
+from rotomdb.server.foreign_directives import FOREIGN
 from rotomdb.storage.request import split_arguments
 
 UNITS = {
@@ -55,7 +56,9 @@ def yes(name: str, default: bool, doc: str, mutable: bool = True) -> Directive:
     return Directive(name, Kind.BOOL, default, doc, mutable)
 
 
-def number(name: str, default: int, doc: str, low: int = 0, high: int = (1 << 63) - 1, mutable: bool = True) -> Directive:
+def number(
+    name: str, default: int, doc: str, low: int = 0, high: int = (1 << 63) - 1, mutable: bool = True
+) -> Directive:
     return Directive(name, Kind.INT, default, doc, mutable, low=low, high=high)
 
 
@@ -158,39 +161,6 @@ ALIASES = {
     "zset-max-ziplist-entries": "zset-max-listpack-entries", "zset-max-ziplist-value": "zset-max-listpack-value",
     "list-max-ziplist-size": "list-max-listpack-size",
 }  # fmt: skip
-
-# Real directives of Redis and Valkey that have no meaning here (yet): accepted with a warning.
-FOREIGN = frozenset(
-    """
-    acl-pubsub-default acllog-max-len aclfile activedefrag active-defrag-cycle-max active-defrag-cycle-min
-    active-defrag-ignore-bytes active-defrag-max-scan-fields active-defrag-threshold-lower active-defrag-threshold-upper
-    aof-load-corrupt-tail-max-size aof_rewrite_cpulist aof-rewrite-cpulist bgsave-cpulist bgsave_cpulist bio-cpulist
-    bio_cpulist bind-source-addr busy-reply-threshold close-on-replica-write cluster-allow-pubsubshard-when-down
-    cluster-allow-reads-when-down cluster-allow-replica-migration cluster-announce-bus-port cluster-announce-hostname
-    cluster-announce-human-nodename cluster-announce-ip cluster-announce-port cluster-announce-tls-port
-    cluster-config-file cluster-enabled cluster-link-sendbuf-limit cluster-migration-barrier cluster-node-timeout
-    cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover cluster-replica-validity-factor
-    cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor crash-log-enabled
-    crash-memcheck-enabled enable-module-command enable-protected-configs gopher-enabled ignore-warnings io-threads
-    io-threads-do-reads jemalloc-bg-thread latency-monitor-threshold latency-tracking latency-tracking-info-percentiles
-    lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush
-    lfu-decay-time lfu-log-factor loadmodule locale-collate lua-time-limit masterauth masteruser max-new-connections-per-cycle
-    max-new-tls-connections-per-cycle maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag
-    min-replicas-to-write min-slaves-max-lag min-slaves-to-write notify-keyspace-events oom-score-adj oom-score-adj-values
-    port-range proc-title-template propagation-error-behavior rdb-del-sync-files rdb-version-check rename-command
-    repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync
-    repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-sync-period repl-ping-replica-period
-    repl-ping-slave-period repl-timeout replica-announce-ip replica-announce-port replica-announced
-    replica-full-sync-buffer-limit replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush
-    replica-priority replica-read-only replica-serve-stale-data replicaof req-res-logfile sanitize-dump-payload
-    server-cpulist server_cpulist set-proc-title slave-announce-ip slave-announce-port slave-priority slave-read-only
-    slave-serve-stale-data slaveof socket-mark-id stream-node-max-bytes stream-node-max-entries supervised syslog-enabled
-    syslog-facility syslog-ident tcp-fastopen tls-auth-clients tls-ca-cert-dir tls-ca-cert-file tls-cert-file tls-ciphers
-    tls-ciphersuites tls-client-cert-file tls-client-key-file tls-client-key-file-pass tls-cluster tls-dh-params-file
-    tls-key-file tls-key-file-pass tls-port tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size
-    tls-session-cache-timeout tls-session-caching tracking-table-max-keys unixsocketgroup use-exit-on-panic user watchdog-period
-    """.split()
-)
 
 
 def parse_memory(word: str) -> int:
@@ -319,7 +289,9 @@ class Config:
         if directive is None:
             raise ConfigError(f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
         if not directive.mutable:
-            raise ConfigError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config")
+            raise ConfigError(
+                f"ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config"
+            )
         try:
             value = parse_value(directive, [word])
         except ValueError as error:
@@ -416,9 +388,7 @@ class Config:
             elif name not in written:
                 written.add(name)
                 lines += self.config_lines(name)
-        missing = [
-            name for name, row in DIRECTIVES.items() if name not in written and self.values[name] != row.default
-        ]
+        missing = [name for name, row in DIRECTIVES.items() if name not in written and self.values[name] != row.default]
         if missing and "# Generated by CONFIG REWRITE" not in lines:
             lines.append("# Generated by CONFIG REWRITE")
         for name in missing:

@@ -52,7 +52,9 @@ def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int) -> list[sock
         except OSError as error:
             if optional:
                 continue
-            raise ConfigError(f"Could not create server TCP listening socket {address}:{port}: {error.strerror}") from None
+            raise ConfigError(
+                f"Could not create server TCP listening socket {address}:{port}: {error.strerror}"
+            ) from None
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

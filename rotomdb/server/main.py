@@ -123,7 +123,9 @@ def serve(config: Config) -> int:
     log("notice", "oO0OoO0OoO0Oo rotomdb is starting oO0OoO0OoO0Oo")
     log("notice", f"rotomdb version={__version__}, redis={REDIS_VERSION}, bits=64, pid={os.getpid()}, just started")
     if config["always-show-logo"] or (not config["logfile"] and sys.stdout.isatty()):
-        log.write(BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid()))
+        log.write(
+            BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid())
+        )
     if config["disable-thp"]:
         disable_huge_pages()
     try:

@@ -238,7 +238,9 @@ class Server(Hub):
             value = execute(context, arguments)
             if isinstance(value, CommandError):
                 if str(value).startswith("ERR unknown command"):
-                    raise FileFormatError("append only file", 0, f"Unknown command {arguments[0]!r} reading the append only file")
+                    raise FileFormatError(
+                        "append only file", 0, f"Unknown command {arguments[0]!r} reading the append only file"
+                    )
                 self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {value}")
 
         return replay_command
@@ -256,7 +258,10 @@ class Server(Hub):
                 aof.flush()
             except OSError as error:
                 # `always`: what was acknowledged must be on disk, and it is not. No reply of this turn leaves.
-                self.log("warning", f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...")
+                self.log(
+                    "warning",
+                    f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",
+                )
                 os._exit(1)
             self.refresh_write_error()
         if self.pending_writes:
@@ -356,7 +361,11 @@ class Server(Hub):
     def keep_alive(connection: socket.socket, seconds: int) -> None:
         if seconds:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in (("TCP_KEEPIDLE", seconds), ("TCP_KEEPINTVL", max(seconds // 3, 1)), ("TCP_KEEPCNT", 3)):
+            for option, value in (
+                ("TCP_KEEPIDLE", seconds),
+                ("TCP_KEEPINTVL", max(seconds // 3, 1)),
+                ("TCP_KEEPCNT", 3),
+            ):
                 if hasattr(socket, option):
                     connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
@@ -375,7 +384,9 @@ class Server(Hub):
         self.reactor.want_write(client.handler, wanted)
 
     def protocol_error(self, client: Client, reason: bytes) -> None:
-        self.log("verbose", f"Protocol error ({reason.decode('latin-1')}) from client: id={client.id} addr={client.address}")
+        self.log(
+            "verbose", f"Protocol error ({reason.decode('latin-1')}) from client: id={client.id} addr={client.address}"
+        )
 
     def handler_failed(self, client: Client, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))
@@ -383,7 +394,9 @@ class Server(Hub):
         self.close_client(client)
 
     def query_buffer_exceeded(self, client: Client) -> None:
-        self.log("warning", f"Closing client that reached max query buffer length: id={client.id} addr={client.address}")
+        self.log(
+            "warning", f"Closing client that reached max query buffer length: id={client.id} addr={client.address}"
+        )
         self.statistics.query_limit_disconnections += 1
         self.close_client(client)
 

@@ -125,7 +125,9 @@ class Persistence:
             self.load_snapshot()
             source = "disk"
             if use_aof:
-                self.log("warning", f"No append only file found: loaded {self.settings.file_name} and going on from it.")
+                self.log(
+                    "warning", f"No append only file found: loaded {self.settings.file_name} and going on from it."
+                )
         return f"DB loaded from {source}: {time.monotonic() - start:.3f} seconds" if source != "nothing" else ""
 
     def load_snapshot(self) -> None:
@@ -161,7 +163,10 @@ class Persistence:
     def cut_tail(self, path: Path, valid_bytes: int, cut: bytes) -> None:
         """Heal the torn end of the last file; what is cut is kept beside."""
         self.log("warning", "!!! Warning: short read while loading the AOF file !!!")
-        self.log("warning", f"AOF loaded anyway because aof-load-truncated is enabled: {path.name} truncated to {valid_bytes} bytes")
+        self.log(
+            "warning",
+            f"AOF loaded anyway because aof-load-truncated is enabled: {path.name} truncated to {valid_bytes} bytes",
+        )
         if cut:
             kept = path.with_name(f"{path.name}.cut-at-{valid_bytes}")
             file = self.disk.create(kept)
@@ -203,7 +208,10 @@ class Persistence:
     def snapshot_options(self) -> SnapshotOptions:
         settings = self.settings
         return SnapshotOptions(
-            settings.compress, settings.checksum, settings.incremental_sync, key_save_delay_us=settings.key_save_delay_us
+            settings.compress,
+            settings.checksum,
+            settings.incremental_sync,
+            key_save_delay_us=settings.key_save_delay_us,
         )
 
     def save(self) -> None:
@@ -281,7 +289,9 @@ class Persistence:
         child = self.child
         if child is None or (kind is not None and child.kind != kind):
             return
-        self.log("notice", f"Killing running {'snapshot' if child.kind == SNAPSHOT else 'AOF rewrite'} child: {child.pid}")
+        self.log(
+            "notice", f"Killing running {'snapshot' if child.kind == SNAPSHOT else 'AOF rewrite'} child: {child.pid}"
+        )
         child.kill()
         self.child_gone()
         if child.kind == SNAPSHOT:

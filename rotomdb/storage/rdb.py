@@ -62,7 +62,9 @@ class SnapshotOptions:
 class SnapshotWriter:
     """Writes the whole data set into an open file."""
 
-    def __init__(self, file: DiskFile, options: SnapshotOptions, on_progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, file: DiskFile, options: SnapshotOptions, on_progress: Callable[[int], None] | None = None
+    ) -> None:
         self.file = file
         self.options = options
         self.on_progress = on_progress
@@ -354,7 +356,8 @@ class RdbReader:
                 if isinstance(event, SelectDb):
                     if event.index >= len(engine.databases):
                         raise RdbValueError(
-                            event.offset, f"database {event.index} is out of range, the limit is {len(engine.databases)}"
+                            event.offset,
+                            f"database {event.index} is out of range, the limit is {len(engine.databases)}",
                         )
                     database = engine.databases[event.index]
                 elif isinstance(event, ResizeDb):

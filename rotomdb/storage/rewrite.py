@@ -162,7 +162,10 @@ class Rewriter:
             for block in blocks:
                 fresh.write_all(block)
             fresh.sync()
-            self.log("notice", f"Residual parent diff successfully flushed to the rewritten AOF ({sum(map(len, blocks))} bytes)")
+            self.log(
+                "notice",
+                f"Residual parent diff successfully flushed to the rewritten AOF ({sum(map(len, blocks))} bytes)",
+            )
             self.disk.rename(written, target)
             self.disk.sync_directory(target.parent)
         except OSError:

@@ -131,7 +131,7 @@ class Checker:
         out(f"This will shrink the AOF {name} from {size} bytes, with {size - good} bytes, to {good} bytes")
         if not self.assume_yes:
             click.echo("Continue? [y/N]: ", nl=False)
-            if not sys.stdin.readline()[:1] in ("y", "Y"):
+            if sys.stdin.readline()[:1] not in ("y", "Y"):
                 stop("Aborting...")
         self.cut(path, good, size)
 
@@ -236,7 +236,10 @@ def resolve(argument: str) -> Path:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--fix", is_flag=True, help="Cut the file behind its last sound command, after asking; a copy is kept.")
 @click.option(
-    "--truncate-to-timestamp", "timestamp", metavar="SECONDS", help="Cut the file before the first #TS: later than this."
+    "--truncate-to-timestamp",
+    "timestamp",
+    metavar="SECONDS",
+    help="Cut the file before the first #TS: later than this.",
 )
 @click.option("--yes", "-y", "assume_yes", is_flag=True, help="Answer --fix's question with yes.")
 @click.version_option(__version__, "-v", "--version", message="rotomdb-aof-check %(version)s")

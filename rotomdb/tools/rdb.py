@@ -73,10 +73,7 @@ def dump(form: str | None, dbs: tuple[int, ...], file: str) -> None:
     unsupported = 0
     with opened(file, f"rotomdb-rdb check {file}") as reader, progress(f"reading {file}", len(reader.data)) as advance:
         rows = records(reader, dbs, advance)
-        if form == "table":
-            unsupported = print_table(rows)
-        else:
-            unsupported = print_json(rows, array=form == "json")
+        unsupported = print_table(rows) if form == "table" else print_json(rows, array=form == "json")
     if unsupported:
         fail(f"{file}: {unsupported} keys have values that this version cannot show", status=PROBLEMS)
 
@@ -159,8 +156,12 @@ def check(as_json: bool, file: str) -> None:
         click.echo(str(problem))
         click.echo(f"{file}: damaged; {result['keys']} keys were read before offset {problem.offset}")
     else:
-        trailing = f", {result['trailing_bytes']} bytes behind it are not part of it" if result["trailing_bytes"] else ""
-        click.echo(f"{file}: sound, RDB version {result['version']}, {result['keys']} keys, checksum {result['checksum']}{trailing}")
+        trailing = (
+            f", {result['trailing_bytes']} bytes behind it are not part of it" if result["trailing_bytes"] else ""
+        )
+        click.echo(
+            f"{file}: sound, RDB version {result['version']}, {result['keys']} keys, checksum {result['checksum']}{trailing}"
+        )
     sys.exit(SOUND if problem is None else PROBLEMS)
 
 

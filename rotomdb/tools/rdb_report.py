@@ -85,4 +85,6 @@ def show_failure(error: RdbError, reader: RdbReader | None, out: Print) -> None:
     out(f"[additional info] While doing: {phase}")
     if inside_key:
         out(f"[additional info] Reading key '{text(decoder.reading_key)}'")
-        out(f"[additional info] Reading type {decoder.reading_type} ({TYPE_NAMES.get(decoder.reading_type, 'unknown')})")
+        out(
+            f"[additional info] Reading type {decoder.reading_type} ({TYPE_NAMES.get(decoder.reading_type, 'unknown')})"
+        )

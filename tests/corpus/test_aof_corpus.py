@@ -62,6 +62,8 @@ def needs_what_is_not_built(directory: Path, rows: list[dict[str, Any]], target:
     later = (b"\nXADD\r", b"EVAL", b"SCRIPT", b"FUNCTION", b"SETBIT", b"BITFIELD", b"PFADD", b"PFMERGE", b"GEO", b"HPEXPIRE",
              b"BITOP", b"HSETEX", b"SORT\r", b"xadd", b"setbit", b"pfadd", b"XGROUP", b"HEXPIRE")  # fmt: skip
     logs = b"".join(path.read_bytes() for path in directory.rglob("*.aof"))
-    return not all(holdable(row) for row in rows) or bool(target["functions"]) or any(
-        word in logs or word.lower() in logs for word in later
+    return (
+        not all(holdable(row) for row in rows)
+        or bool(target["functions"])
+        or any(word in logs or word.lower() in logs for word in later)
     )

@@ -62,14 +62,12 @@ def test_check_gives_the_verdict_and_the_analysis_of_redis_check_aof(case: dict[
         if "analysis" in reference:
             assert reference["analysis"] in lines
         if reference.get("error", "").startswith("0x"):
-            assert reference["error"] in lines
+            assert without_stale_byte(reference["error"]) in map(without_stale_byte, lines)
     assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "case", [case for case in CHECKED if "check_aof_fix" in case], ids=lambda case: case["case"]
-)
+@pytest.mark.parametrize("case", [case for case in CHECKED if "check_aof_fix" in case], ids=lambda case: case["case"])
 def test_fix_cuts_where_redis_check_aof_cuts_and_keeps_a_copy(case: dict[str, Any], tmp_path: Path) -> None:
     for reference in case["check_aof_fix"].values():
         directory, target = prepare(case, tmp_path)

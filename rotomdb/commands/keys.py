@@ -23,7 +23,6 @@ from rotomdb.commands.registry import (
     TOUCHES_ARBITRARY_KEYS,
     WRITE,
     Bytes,
-    Int,
     Key,
     command,
     container,
@@ -184,7 +183,7 @@ def randomkey(ctx: Context) -> bytes | None:
 # Expiry
 
 
-def expire(ctx: Context, key: bytes, amount: int, unit_ms: int, relative: bool, words: tuple[bytes, ...]) -> int:
+def expire(ctx: Context, key: bytes, amount: bytes, unit_ms: int, relative: bool, words: tuple[bytes, ...]) -> int:
     only_without = only_with = only_greater = only_less = False
     for word in words:
         option = word.upper()
@@ -202,7 +201,7 @@ def expire(ctx: Context, key: bytes, amount: int, unit_ms: int, relative: bool, 
         raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")
     if only_greater and only_less:
         raise CommandError("ERR GT and LT options at the same time are not compatible")
-    expire_ms = absolute_ms(ctx, amount, unit_ms, relative, positive=False)
+    expire_ms = absolute_ms(ctx, parse_int(amount), unit_ms, relative, positive=False)
     current = ctx.db.expire_at(key)
     if current is None:
         return 0
@@ -227,25 +226,25 @@ def expire(ctx: Context, key: bytes, amount: int, unit_ms: int, relative: bool, 
 
 
 @command("EXPIRE", since="1.0.0", flags=WRITE | FAST, group=GROUP)
-def expire_seconds(ctx: Context, key: Key, seconds: Int, *options: Bytes) -> int:
+def expire_seconds(ctx: Context, key: Key, seconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key in seconds."""
     return expire(ctx, key, seconds, 1000, True, options)
 
 
 @command("PEXPIRE", since="2.6.0", flags=WRITE | FAST, group=GROUP)
-def expire_milliseconds(ctx: Context, key: Key, milliseconds: Int, *options: Bytes) -> int:
+def expire_milliseconds(ctx: Context, key: Key, milliseconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key in milliseconds."""
     return expire(ctx, key, milliseconds, 1, True, options)
 
 
 @command("EXPIREAT", since="1.2.0", flags=WRITE | FAST, group=GROUP)
-def expire_at_seconds(ctx: Context, key: Key, unix_time_seconds: Int, *options: Bytes) -> int:
+def expire_at_seconds(ctx: Context, key: Key, unix_time_seconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key to a Unix timestamp."""
     return expire(ctx, key, unix_time_seconds, 1000, False, options)
 
 
 @command("PEXPIREAT", since="2.6.0", flags=WRITE | FAST, group=GROUP)
-def expire_at_milliseconds(ctx: Context, key: Key, unix_time_milliseconds: Int, *options: Bytes) -> int:
+def expire_at_milliseconds(ctx: Context, key: Key, unix_time_milliseconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key to a Unix milliseconds timestamp."""
     return expire(ctx, key, unix_time_milliseconds, 1, False, options)
 

@@ -94,9 +94,11 @@ def llen(ctx: Context, key: Key) -> int:
 
 
 @command("LINDEX", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
-def lindex(ctx: Context, key: Key, index: Int) -> bytes | None:
+def lindex(ctx: Context, key: Key, index: Bytes) -> bytes | None:
     """Returns an element from a list by its index."""
-    return lists.index(ctx.db, key, index)
+    if lists.length(ctx.db, key) == 0:
+        return None
+    return lists.index(ctx.db, key, parse_int(index))
 
 
 @command("LRANGE", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(S+N)")
@@ -106,12 +108,11 @@ def lrange(ctx: Context, key: Key, start: Int, stop: Int) -> list[bytes]:
 
 
 @command("LSET", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")
-def lset(ctx: Context, key: Key, index: Int, element: Bytes) -> object:
+def lset(ctx: Context, key: Key, index: Bytes, element: Bytes) -> object:
     """Sets the value of an element in a list by its index."""
-    done = lists.set_index(ctx.db, key, index, element)
-    if done is None:
+    if lists.length(ctx.db, key) == 0:
         raise CommandError(NO_SUCH_KEY)
-    if not done:
+    if not lists.set_index(ctx.db, key, parse_int(index), element):
         raise CommandError(INDEX_OUT_OF_RANGE)
     ctx.changed(key, "lset")
     return OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotomdb.commands.arguments import Options
+from rotomdb.commands.arguments import Options, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import (
     NOT_A_FLOAT,
@@ -23,7 +23,7 @@ from rotomdb.commands.registry import (
     command,
 )
 from rotomdb.commands.reply import OK, MapReply
-from rotomdb.engine import number, strings
+from rotomdb.engine import number, strings, subsequence
 from rotomdb.errors import CommandError
 
 GROUP = "string"
@@ -136,21 +136,21 @@ def getdel(ctx: Context, key: Key) -> bytes | None:
 @command("GETEX", since="6.2.0", flags=WRITE | FAST, group=GROUP)
 def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
     """Returns the string value of a key after setting its expiration time."""
-    persist, expire_ms, absolute = False, None, False
+    persist, unit, amount = False, b"", b""
     words = Options(options)
     while words:
         word = words.next()
-        if word == b"PERSIST" and expire_ms is None:
+        if word == b"PERSIST" and not unit:
             persist = True
-        elif word in EXPIRE_WORDS and expire_ms is None and not persist:
-            expire_ms = expire_option(ctx, word, words)
-            absolute = word.endswith(b"AT")
+        elif word in EXPIRE_WORDS and not unit and not persist:
+            unit, amount = word, words.value()
         else:
             raise syntax_error()
     value = strings.get(ctx.db, key)
     if value is None:
         return None
-    if expire_ms is not None and absolute and expire_ms < ctx.now_ms:
+    expire_ms = absolute_ms(ctx, parse_int(amount), *EXPIRE_WORDS[unit]) if unit else None
+    if expire_ms is not None and unit.endswith(b"AT") and expire_ms < ctx.now_ms:
         ctx.db.delete(key)
         ctx.changed(key, "del")
         ctx.propagate(b"DEL", key)
@@ -296,6 +296,8 @@ def incrbyfloat(ctx: Context, key: Key, amount: Bytes) -> bytes:
 @command("LCS", since="7.0.0", flags=READONLY, group=GROUP, complexity="O(N*M)")
 def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
     """Finds the longest common substring."""
+    if not all(name in (None, b"string") for name in (ctx.db.type_name(key1), ctx.db.type_name(key2))):
+        raise CommandError("ERR The specified keys must contain string values")
     want_length = want_matches = with_lengths = False
     minimum = 0
     words = Options(options)
@@ -313,10 +315,10 @@ def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
             raise syntax_error()
     if want_length and want_matches:
         raise CommandError("ERR If you want both the length and indexes, please just use IDX.")
-    if not all(name in (None, b"string") for name in (ctx.db.type_name(key1), ctx.db.type_name(key2))):
-        raise CommandError("ERR The specified keys must contain string values")
     a, b = strings.peek(ctx.db, key1) or b"", strings.peek(ctx.db, key2) or b""
-    sequence, matches = longest_common_subsequence(a, b)
+    if subsequence.table_bytes(a, b) > MAX_STRING_BYTES:
+        raise CommandError("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+    sequence, matches = subsequence.longest_common_subsequence(a, b)
     if want_length:
         return len(sequence)
     if not want_matches:
@@ -327,30 +329,3 @@ def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
             row: list[object] = [[a_start, a_start + length - 1], [b_start, b_start + length - 1]]
             found.append([*row, length] if with_lengths else row)
     return MapReply([b"matches", found, b"len", len(sequence)])
-
-
-def longest_common_subsequence(a: bytes, b: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
-    """The subsequence and its runs (start in a, start in b, length), last run first."""
-    width = len(b) + 1
-    table = [[0] * width]
-    for byte in a:
-        above, row = table[-1], [0] * width
-        for j, other in enumerate(b, start=1):
-            row[j] = above[j - 1] + 1 if byte == other else max(above[j], row[j - 1])
-        table.append(row)
-    i, j = len(a), len(b)
-    sequence = bytearray()
-    runs: list[tuple[int, int, int]] = []
-    while i and j:
-        if a[i - 1] == b[j - 1]:
-            sequence.append(a[i - 1])
-            if runs and runs[-1][0] == i and runs[-1][1] == j:
-                runs[-1] = (i - 1, j - 1, runs[-1][2] + 1)
-            else:
-                runs.append((i - 1, j - 1, 1))
-            i, j = i - 1, j - 1
-        elif table[i - 1][j] > table[i][j - 1]:
-            i -= 1
-        else:
-            j -= 1
-    return bytes(reversed(sequence)), runs

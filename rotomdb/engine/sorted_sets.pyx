@@ -191,7 +191,7 @@ cdef void to_skiplist(Entry* entry) noexcept:
 cdef int pack_insert(Entry* entry, bytes member, double score) except -1:
     """Insert an absent member at its place in the listpack."""
     cdef char text[48]
-    cdef int size = format_double(text, score)
+    cdef int size = format_double(text, score + 0.0)     # a packed score is an integer where it can be: -0 becomes 0
     cdef uint8_t* lp = pack_of(entry)
     cdef uint8_t* at = lp_first(lp)
     cdef uint8_t* score_element

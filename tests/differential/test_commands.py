@@ -1,0 +1,96 @@
+"""The same random commands go to rotomdb and to a real redis-server; every reply and the data sets must agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from tests.differential.generator import Command, Generator
+from tests.processes import RedisServer, RotomServer
+
+COMMANDS_PER_SEED = int(os.environ.get("ROTOMDB_DIFFERENTIAL_COMMANDS", "4000"))
+SEEDS = range(int(os.environ.get("ROTOMDB_DIFFERENTIAL_SEEDS", "4")))
+DIGEST_EVERY = 500
+UNORDERED = {"SMEMBERS", "SINTER", "SUNION", "SDIFF", "HKEYS", "HVALS", "KEYS", "HGETALL", "SPOP"}
+
+
+class Link:
+    """A raw connection: sends words, returns the reply with errors as text."""
+
+    def __init__(self, port: int, protocol: int) -> None:
+        self.pool = redis.ConnectionPool(port=port, protocol=protocol)
+        self.connection = self.pool.get_connection()
+
+    def run(self, command: Command) -> Any:
+        self.connection.send_command(*command)
+        try:
+            return plain(self.connection.read_response(disable_decoding=True))
+        except redis.ResponseError as error:
+            return plain(error)
+
+
+def plain(reply: Any) -> Any:
+    """Errors as text, so that replies compare."""
+    if isinstance(reply, redis.ResponseError):
+        return f"error {type(reply).__name__}: {reply}"
+    if isinstance(reply, list):
+        return [plain(part) for part in reply]
+    if isinstance(reply, dict):
+        return {repr(plain(key)): plain(value) for key, value in reply.items()}
+    return reply
+
+
+def comparable(command: Command, reply: Any) -> Any:
+    """The reply without what may differ: the order of hash tables, and 17 against fewer digits of a double."""
+    if isinstance(reply, list):
+        parts = [comparable(["inner"], part) for part in reply]
+        if command[0] == "HGETALL":
+            return sorted(map(repr, zip(parts[::2], parts[1::2], strict=True)))
+        return sorted(map(repr, parts)) if command[0] in UNORDERED else parts
+    if isinstance(reply, set):
+        return sorted(map(repr, reply))
+    if isinstance(reply, bytes) and b"." in reply:
+        try:
+            return float(reply)
+        except ValueError:
+            return reply
+    return reply
+
+
+def agree(command: Command, queue: list[Command], left: Any, right: Any) -> bool:
+    if command[0] == "EXEC" and isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(
+            comparable(queued, a) == comparable(queued, b) for queued, a, b in zip(queue, left, right, strict=True)
+        )
+    return bool(comparable(command, left) == comparable(command, right))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_commands_reply_and_leave_data_as_redis_does(
+    rotom: Callable[..., RotomServer], redis_server: Callable[..., RedisServer], seed: int, protocol: int
+) -> None:
+    reference = Link(redis_server("--save", "", "--appendonly", "no").port, protocol)
+    ours = Link(rotom("--save", "").port, protocol)
+    generator = Generator(seed * 2 + protocol)
+    queue: list[Command] = []
+    history: list[Command] = []
+    for number in range(COMMANDS_PER_SEED):
+        command = generator.next()
+        history.append(command)
+        expected, got = reference.run(command), ours.run(command)
+        if expected == b"QUEUED":
+            queue.append(command)
+        assert agree(command, queue, expected, got), f"{command}: redis {expected!r}, rotomdb {got!r}; {history[-6:]}"
+        if command[0] in ("MULTI", "EXEC", "DISCARD") and expected != b"QUEUED":
+            queue = [] if not str(expected).startswith("error") else queue
+        if number % DIGEST_EVERY == DIGEST_EVERY - 1:
+            for link in (reference, ours):
+                link.run(["DISCARD"])
+            queue = []
+            assert reference.run(["DEBUG", "DIGEST"]) == ours.run(["DEBUG", "DIGEST"]), f"after {history[-6:]}"

@@ -19,6 +19,7 @@ def longest_common_subsequence(bytes a not None, bytes b not None):
     cdef Py_ssize_t width = columns + 1
     cdef uint32_t* table = <uint32_t*>mem_alloc(<size_t>(rows + 1) * <size_t>width * sizeof(uint32_t))
     cdef uint32_t above, before
+    cdef Py_ssize_t run_start = -1, other_start = -1, length
     cdef bytearray sequence = bytearray()
     cdef list runs = []
     for j in range(width):
@@ -37,10 +38,12 @@ def longest_common_subsequence(bytes a not None, bytes b not None):
     while i and j:
         if left[i - 1] == right[j - 1]:
             sequence.append(<unsigned char>left[i - 1])
-            if runs and runs[-1][0] == i and runs[-1][1] == j:
-                runs[-1] = (i - 1, j - 1, runs[-1][2] + 1)
-            else:
-                runs.append((i - 1, j - 1, 1))
+            length = 1
+            if runs and run_start == i and other_start == j:
+                length += runs.pop()[2]
+            run_start = i - 1
+            other_start = j - 1
+            runs.append((run_start, other_start, length))
             i -= 1
             j -= 1
         elif table[(i - 1) * width + j] > table[i * width + j - 1]:

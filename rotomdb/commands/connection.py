@@ -287,7 +287,7 @@ def client_kill(ctx: Context, *options: Bytes) -> object:
 def kill(ctx: Context, clients: Iterable[Any]) -> None:
     for client in list(clients):
         if client is ctx:
-            client.close_after_reply = True
+            as_client(ctx).close_after_reply = True
         else:
             ctx.server.close_client(client)
 

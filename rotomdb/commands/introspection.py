@@ -139,7 +139,7 @@ def document(entry: Command) -> MapReply:
     arguments: list[object] = []
     letters = spec.converters + spec.rest
     for name, letter in zip(spec.parameters, letters, strict=False):
-        argument = [b"name", name.encode(), b"type", kinds[letter], b"display_text", name.encode()]
+        argument: list[object] = [b"name", name.encode(), b"type", kinds[letter], b"display_text", name.encode()]
         if letter == "K":
             argument += [b"key_spec_index", 0]
         arguments.append(MapReply(argument))

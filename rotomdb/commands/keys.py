@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import anycrc
-
 from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, scan_options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import (
@@ -30,11 +28,11 @@ from rotomdb.commands.registry import (
 from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import lists, rdb_decoder, rdb_encoder
 from rotomdb.errors import CommandError, RdbValueError
+from rotomdb.storage.checksum import crc64
 
 GROUP = "generic"
 DUMP_VERSION = 10
 DUMP_VERSION_ACCEPTED = 12
-CRC64 = anycrc.Model("CRC64-REDIS")
 TYPES = (b"string", b"list", b"set", b"zset", b"hash")
 
 
@@ -149,7 +147,7 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
     assert body is not None
     rdb_decoder.RdbDecoder(body).restore_value(target, destination)
     expire_ms = ctx.db.expire_at(source)
-    if expire_ms != -1:
+    if expire_ms is not None and expire_ms != -1:
         target.set_expire_at(destination, expire_ms)
     ctx.changed(destination, "copy_to")
     ctx.dispatcher.touch(target.index, destination)
@@ -362,7 +360,7 @@ def dump(ctx: Context, key: Key) -> bytes | None:
     if body is None:
         return None
     body += DUMP_VERSION.to_bytes(2, "little")
-    return body + CRC64.calc(body).to_bytes(8, "little")
+    return body + crc64(body).to_bytes(8, "little")
 
 
 def payload_body(payload: bytes) -> bytes:
@@ -371,7 +369,7 @@ def payload_body(payload: bytes) -> bytes:
         raise CommandError("ERR DUMP payload version or checksum are wrong")
     version = int.from_bytes(payload[-10:-8], "little")
     checksum = int.from_bytes(payload[-8:], "little")
-    if version > DUMP_VERSION_ACCEPTED or CRC64.calc(payload[:-8]) != checksum:
+    if version > DUMP_VERSION_ACCEPTED or crc64(payload[:-8]) != checksum:
         raise CommandError("ERR DUMP payload version or checksum are wrong")
     return payload[:-10]
 

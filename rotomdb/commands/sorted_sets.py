@@ -287,7 +287,7 @@ def zlexcount(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
 # Removing
 
 
-def remove(ctx: Context, key: bytes, members: Sequence[object], event: str) -> int:
+def remove(ctx: Context, key: bytes, members: Sequence[bytes], event: str) -> int:
     removed = sorted_sets.remove(ctx.db, key, members)
     if removed:
         ctx.changed(key, event, removed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import anycrc
+import anycrc  # type: ignore[import-untyped]
 
 _MODEL = anycrc.Model("CRC64-REDIS")
 

@@ -80,11 +80,13 @@ def show_failure(error: RdbError, reader: RdbReader | None, out: Print) -> None:
         out("[additional info] While doing: start")
         return
     decoder = reader.decoder
-    inside_key = decoder.reading_key is not None
-    phase = "check-sum" if error.reason.startswith("checksum") else "read-object-value" if inside_key else "read-type"
+    key = decoder.reading_key
+    phase = (
+        "check-sum" if error.reason.startswith("checksum") else "read-object-value" if key is not None else "read-type"
+    )
     out(f"[additional info] While doing: {phase}")
-    if inside_key:
-        out(f"[additional info] Reading key '{text(decoder.reading_key)}'")
+    if key is not None:
+        out(f"[additional info] Reading key '{text(key)}'")
         out(
             f"[additional info] Reading type {decoder.reading_type} ({TYPE_NAMES.get(decoder.reading_type, 'unknown')})"
         )

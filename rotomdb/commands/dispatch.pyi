@@ -1,0 +1,69 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rotomdb.commands.registry import CommandSpec
+from rotomdb.engine.keyspace import Engine, Keyspace
+from rotomdb.storage.propagation import PropagationStream
+
+class Command:
+    spec: CommandSpec
+    name: str
+    subcommands: dict[bytes, Command] | None
+    flags: int
+    calls: int
+    nanoseconds: int
+    rejected: int
+    failed: int
+    def __init__(self, spec: CommandSpec) -> None: ...
+    def add_subcommand(self, command: Command) -> None: ...
+    def reset_counters(self) -> None: ...
+    def accepts(self, count: int) -> bool: ...
+
+class Context:
+    db: Keyspace
+    dispatcher: Dispatcher
+    engine: Engine
+    resp: int
+    authenticated: bool
+    in_multi: bool
+    abort_exec: bool
+    watched_changed: bool
+    queue: list[list[bytes]]
+    watched: list[tuple[int, bytes]]
+    replaying: bool
+    command: Command
+    def __init__(self, dispatcher: Dispatcher) -> None: ...
+    @property
+    def now_ms(self) -> int: ...
+    @property
+    def server(self) -> Any: ...
+    def changed(self, key: bytes, event: str, count: int = 1) -> None: ...
+    def propagate(self, *arguments: object) -> None: ...
+    def propagate_nothing(self) -> None: ...
+    def request(self) -> list[bytes]: ...
+    def select(self, index: int) -> bool: ...
+    def discard(self) -> None: ...
+    def unwatch(self) -> None: ...
+    def execute(self, *arguments: object) -> Any: ...
+
+class Dispatcher:
+    engine: Engine
+    stream: PropagationStream
+    commands: dict[bytes, Command]
+    server: Any
+    dirty: int
+    commands_processed: int
+    slowlog_threshold_us: int
+    on_slow: Callable[[Context, list[bytes], int], None] | None
+    on_error: Callable[[str], None] | None
+    on_internal_error: Callable[[str], None] | None
+    write_error: str | None
+    requires_auth: bool
+    loading: bool
+    watchers: dict[tuple[int, bytes], set[Context]]
+    def __init__(self, engine: Engine, specs: Iterable[CommandSpec]) -> None: ...
+    def update_clock(self) -> None: ...
+    def find(self, name: bytes) -> Command | None: ...
+    def execute(self, context: Context, arguments: list[bytes]) -> Any: ...
+    def touch(self, database: int, key: bytes) -> None: ...
+    def touch_database(self, database: int) -> None: ...

@@ -151,10 +151,12 @@ def ltrim(ctx: Context, key: Key, start: Int, stop: Int) -> object:
 def move(ctx: Context, source: bytes, destination: bytes, from_head: bool, to_head: bool) -> bytes | None:
     if lists.length(ctx.db, source) == 0:
         return None
-    lists.length(ctx.db, destination)  # a destination of another type is refused before anything moves
-    value = lists.pop(ctx.db, source, from_head)
+    value = lists.index(ctx.db, source, 0 if from_head else -1)
     assert value is not None
+    # Pushed before it is popped: a list that is rotated keeps its key and expire time, and a destination of another
+    # type is refused before anything moves.
     lists.push(ctx.db, destination, (value,), to_head)
+    lists.pop(ctx.db, source, from_head)
     ctx.changed(source, "lpop" if from_head else "rpop")
     ctx.changed(destination, "lpush" if to_head else "rpush", 0)
     return value

@@ -1,0 +1,1 @@
+"""Side-by-side measurements against a real redis-server, printed as ratios: `make bench`."""

@@ -72,44 +72,60 @@ cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
     return (x > y) - (x < y)
 
 
-cdef bint pack_has_duplicates(uint8_t* lp, uint32_t step) noexcept nogil:
-    """Whether two of the elements 0, step, 2*step, ... are equal."""
+cdef struct PackSummary:
+    bint duplicates                   # two of the elements 0, step, 2*step, ... are equal
+    uint32_t longest                  # text length of the longest element that counts
+
+
+cdef PackSummary inspect_pack(uint8_t* lp, uint32_t step, bint scored) noexcept nogil:
+    """One pass over a packed value of single members (step 1) or pairs (step 2, scored: the second is a score)."""
+    cdef PackSummary summary
     cdef char scratch[LISTPACK_INTEGER_TEXT]
-    cdef uint32_t length, count = 0, i
+    cdef uint32_t length, count = 0, position = 0, i
     cdef const char* text
     cdef uint8_t* at = lp_first(lp)
-    cdef uint8_t* other
-    cdef uint64_t* hashes
-    cdef bint found = False
-    if lp_count(lp) <= SMALL_PACK * step:
-        while at != NULL:
-            text = lp_text(at, &length, scratch)
-            other = at
-            while True:
-                for i in range(step):
-                    other = lp_next(lp, other)
-                if other == NULL:
-                    break
-                if lp_equals(other, text, length):
-                    return True
-            for i in range(step):
-                at = lp_next(lp, at)
-        return False
-    # Keyed 64-bit hashes, sorted: equal ones are equal elements for all but 2**-64 of pairs.
-    hashes = <uint64_t*>mem_alloc(sizeof(uint64_t) * (lp_count(lp) // step + 1))
+    cdef uint64_t* hashes = NULL
+    cdef uint64_t seen = 0, bit
+    summary.duplicates = False
+    summary.longest = 0
+    if lp_count(lp) > SMALL_PACK * step:
+        hashes = <uint64_t*>mem_alloc(sizeof(uint64_t) * (lp_count(lp) // step + 1))
     while at != NULL:
         text = lp_text(at, &length, scratch)
-        hashes[count] = table_hash(text, length)
-        count += 1
+        if length > summary.longest and not (scored and position & 1):
+            summary.longest = length
+        if position % step == 0:
+            if hashes != NULL:
+                hashes[count] = table_hash(text, length)
+                count += 1
+            else:
+                # A fingerprint of six bits spares most members the comparison with all before them.
+                bit = <uint64_t>1 << ((length * 7 + (<uint32_t>text[0] * 5 + <uint32_t>text[length - 1] if length else 0)) & 63)
+                if seen & bit and stands_before(lp, at, step, text, length):
+                    summary.duplicates = True
+                seen |= bit
+        position += 1
+        at = lp_next(lp, at)
+    if hashes != NULL:
+        # Keyed 64-bit hashes, sorted: equal ones are equal elements for all but 2**-64 of pairs.
+        qsort(hashes, count, sizeof(uint64_t), compare_hashes)
+        for i in range(1, count):
+            if hashes[i] == hashes[i - 1]:
+                summary.duplicates = True
+        mem_free(hashes)
+    return summary
+
+
+cdef bint stands_before(uint8_t* lp, uint8_t* end, uint32_t step, const char* text, uint32_t length) noexcept nogil:
+    """Whether an element before `end`, at a multiple of `step`, equals the text."""
+    cdef uint8_t* at = lp_first(lp)
+    cdef uint32_t i
+    while at != end:
+        if lp_equals(at, text, length):
+            return True
         for i in range(step):
             at = lp_next(lp, at)
-    qsort(hashes, count, sizeof(uint64_t), compare_hashes)
-    for i in range(1, count):
-        if hashes[i] == hashes[i - 1]:
-            found = True
-            break
-    mem_free(hashes)
-    return found
+    return False
 
 
 cdef double element_score(uint8_t* element, bint* valid) noexcept:
@@ -558,6 +574,7 @@ cdef class RdbDecoder:
         cdef const char* problem = NULL
         cdef uint8_t* lp = NULL
         cdef Entry* entry
+        cdef PackSummary summary
         if not self.text(1, &data, &size):
             return False
         if type == 11:
@@ -587,8 +604,10 @@ cdef class RdbDecoder:
             return True
         if problem == NULL and type != 20 and lp_count(lp) & 1:
             problem = "odd number of elements where pairs belong"
-        if problem == NULL and pack_has_duplicates(lp, 1 if type == 20 else 2):
-            problem = "duplicate member in packed value"
+        if problem == NULL:
+            summary = inspect_pack(lp, 1 if type == 20 else 2, type == 12 or type == 17)
+            if summary.duplicates:
+                problem = "duplicate member in packed value"
         if problem == NULL and (type == 12 or type == 17):
             problem = sort_packed_scores(&lp)
         if problem != NULL:
@@ -596,15 +615,18 @@ cdef class RdbDecoder:
             return self.corrupt(problem, start)
         if type == 20:
             entry = db.add(key, key_length, TYPE_SET, ENCODING_LISTPACK, lp, 0)
-            if not fits(lp, 1, db.engine.set_max_listpack_entries, db.engine.set_max_listpack_value):
+            if (lp_count(lp) > <uint32_t>db.engine.set_max_listpack_entries
+                    or summary.longest > <uint32_t>db.engine.set_max_listpack_value):
                 set_to_table(entry)
         elif type == 12 or type == 17:
             entry = db.add(key, key_length, TYPE_SORTED_SET, ENCODING_LISTPACK, lp, 0)
-            if not fits(lp, 2, db.engine.zset_max_listpack_entries, db.engine.zset_max_listpack_value):
+            if (lp_count(lp) // 2 > <uint32_t>db.engine.zset_max_listpack_entries
+                    or summary.longest > <uint32_t>db.engine.zset_max_listpack_value):
                 to_skiplist(entry)
         else:
             entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp, 0)
-            if not fits(lp, 2, db.engine.hash_max_listpack_entries, db.engine.hash_max_listpack_value):
+            if (lp_count(lp) // 2 > <uint32_t>db.engine.hash_max_listpack_entries
+                    or summary.longest > <uint32_t>db.engine.hash_max_listpack_value):
                 hash_to_table(entry)
         return True
 
@@ -978,21 +1000,6 @@ cdef uint8_t* listpack_of_zipmap(const uint8_t* data, size_t size, const char** 
         mem_free(lp)
         return NULL
     return lp
-
-
-cdef bint fits(uint8_t* lp, uint32_t step, int max_entries, int max_value) noexcept:
-    """Whether a packed value is within the limits of its packed form (scores do not count)."""
-    cdef uint8_t* at = lp_first(lp)
-    cdef uint32_t length, position = 0
-    cdef char scratch[LISTPACK_INTEGER_TEXT]
-    if lp_count(lp) // step > <uint32_t>max_entries:
-        return False
-    while at != NULL:
-        lp_text(at, &length, scratch)
-        if length > <uint32_t>max_value:
-            return False
-        at = lp_next(lp, at)
-    return True
 
 
 cdef const char* sort_packed_scores(uint8_t** lp) noexcept:

@@ -186,6 +186,7 @@ class Server(Hub):
             raise
         finally:
             self.apply_config()
+            self.refresh_write_error()
 
     def change_appendonly(self, wanted: bool) -> None:
         if wanted:

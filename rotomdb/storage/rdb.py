@@ -361,7 +361,8 @@ class RdbReader:
                         )
                     database = engine.databases[event.index]
                 elif isinstance(event, ResizeDb):
-                    database.reserve(event.keys, event.volatile_keys)
+                    # Hints from the file: never more than it could hold.
+                    database.reserve(min(event.keys, len(self.data)), min(event.volatile_keys, len(self.data)))
                 elif isinstance(event, Aux):
                     report.aux[event.name] = event.value
                 elif isinstance(event, Function):

@@ -1,0 +1,191 @@
+"""Every data type against its Python model, over all its encodings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rotomdb.engine import Engine, hashes, lists, sets, sorted_sets, strings
+
+TEXT = st.one_of(
+    st.binary(max_size=12),
+    st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: b"%d" % n),
+    st.integers(-300, 300).map(lambda n: b"%d" % n),
+    st.binary(min_size=60, max_size=70),
+    st.sampled_from([b"x" * 5000, b"y" * 17000, b"-0", b"007", b""]),
+)
+KEY = b"k"
+
+
+def engine() -> Engine:
+    made = Engine(1)
+    # Low limits, so that few elements cross every conversion.
+    made.hash_max_listpack_entries = made.set_max_listpack_entries = made.zset_max_listpack_entries = 6
+    made.set_max_intset_entries = 8
+    return made
+
+
+@given(st.lists(st.tuples(st.sampled_from(["set", "del"]), TEXT, TEXT), max_size=60))
+def test_hash_behaves_like_a_dict(operations: list[tuple[str, bytes, bytes]]) -> None:
+    db = engine().databases[0]
+    model: dict[bytes, bytes] = {}
+    for name, field, value in operations:
+        if name == "set":
+            assert hashes.set(db, KEY, (field, value)) == (field not in model)
+            model[field] = value
+        else:
+            assert hashes.delete(db, KEY, (field,)) == (field in model)
+            model.pop(field, None)
+        assert hashes.length(db, KEY) == len(model)
+        assert hashes.get(db, KEY, field) == model.get(field)
+        assert db.exists(KEY) == bool(model)
+    flat = hashes.items(db, KEY)
+    assert dict(zip(flat[::2], flat[1::2], strict=True)) == model
+
+
+@given(st.lists(st.tuples(st.booleans(), TEXT), max_size=80))
+def test_set_behaves_like_a_set(operations: list[tuple[bool, bytes]]) -> None:
+    db = engine().databases[0]
+    model: set[bytes] = set()
+    for add, member in operations:
+        if add:
+            assert sets.add(db, KEY, (member,)) == (member not in model)
+            model.add(member)
+        else:
+            assert sets.remove(db, KEY, (member,)) == (member in model)
+            model.discard(member)
+        assert sets.length(db, KEY) == len(model)
+        assert sets.contains(db, KEY, member) == (member in model)
+    assert sorted(sets.members(db, KEY)) == sorted(model)
+
+
+@given(st.lists(st.tuples(st.booleans(), TEXT, st.floats(allow_nan=False)), max_size=60))
+def test_sorted_set_behaves_like_a_sorted_list(operations: list[tuple[bool, bytes, float]]) -> None:
+    db = engine().databases[0]
+    model: dict[bytes, float] = {}
+    for add, member, score in operations:
+        if add:
+            assert sorted_sets.add(db, KEY, (score, member))[0] == (member not in model)
+            model[member] = score
+        else:
+            assert sorted_sets.remove(db, KEY, (member,)) == (member in model)
+            model.pop(member, None)
+    ordered = sorted(model.items(), key=lambda item: (item[1], item[0]))
+    flat = sorted_sets.items(db, KEY)
+    assert list(zip(flat[::2], flat[1::2], strict=True)) == ordered
+    for rank, (member, score) in enumerate(ordered):
+        assert sorted_sets.rank(db, KEY, member) == (rank, score)
+        assert sorted_sets.range_by_rank(db, KEY, rank, rank) == [member, score]
+        below = sum(other < score for other in model.values())
+        assert sorted_sets.count_by_score(db, KEY, float("-inf"), False, score, True) == below
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["push", "pop", "set", "insert", "remove", "trim"]),
+            TEXT,
+            st.integers(-40, 40),
+            st.booleans(),
+        ),
+        max_size=80,
+    )
+)
+def test_list_behaves_like_a_list(operations: list[tuple[str, bytes, int, bool]]) -> None:
+    db = engine().databases[0]
+    model: list[bytes] = []
+    for name, value, number, flag in operations:
+        apply(db, model, name, value, number, flag)
+        assert lists.length(db, KEY) == len(model)
+    assert lists.get_range(db, KEY, 0, -1) == model
+    assert [lists.index(db, KEY, -1 - i) for i in range(len(model))] == model[::-1]
+
+
+def apply(db: Any, model: list[bytes], name: str, value: bytes, number: int, flag: bool) -> None:
+    if name == "push":
+        model.insert(0, value) if flag else model.append(value)
+        assert lists.push(db, KEY, (value,), flag) == len(model)
+    elif name == "pop":
+        assert lists.pop(db, KEY, flag) == (model.pop(0 if flag else -1) if model else None)
+    elif name == "set" and -len(model) <= number < len(model):
+        model[number] = value
+        assert lists.set_index(db, KEY, number, value)
+    elif name == "insert" and model:
+        pivot = model[number % len(model)]
+        model.insert(model.index(pivot) + (not flag), value)
+        assert lists.insert(db, KEY, pivot, value, not flag) == len(model)
+    elif name == "remove" and model:
+        victim = model[number % len(model)]
+        assert lists.remove(db, KEY, 1, victim) == 1
+        model.remove(victim)
+    elif name == "trim":
+        stop = number + 30
+        start = max(number + len(model), 0) if number < 0 else number
+        kept = (
+            model[start : (stop + len(model) if stop < 0 else stop) + 1]
+            if stop + (len(model) if stop < 0 else 0) >= 0
+            else []
+        )
+        lists.trim(db, KEY, number, stop)
+        model[:] = kept
+
+
+@given(st.lists(st.tuples(st.sampled_from(["set", "append", "range"]), TEXT, st.integers(0, 60)), max_size=30))
+def test_string_behaves_like_bytes(operations: list[tuple[str, bytes, int]]) -> None:
+    db = engine().databases[0]
+    model = b""
+    for name, value, offset in operations:
+        if name == "set":
+            strings.set(db, KEY, value)
+            model = value
+        elif name == "append":
+            model += value
+            assert strings.append(db, KEY, value) == len(model)
+        elif value:
+            model = model.ljust(offset, b"\0")[:offset] + value + model[offset + len(value) :]
+            assert strings.set_range(db, KEY, offset, value) == len(model)
+        assert (strings.get(db, KEY) or b"") == model
+        assert strings.get_range(db, KEY, 1, -2) == model[1:-1]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 3000), st.integers(1, 50), st.integers(0, 1 << 30))
+def test_scan_returns_what_is_there_from_start_to_end_while_the_table_resizes(keep: int, count: int, seed: int) -> None:
+    import random
+
+    source = random.Random(seed)
+    db = Engine(1).databases[0]
+    stable = {b"stable:%d" % i for i in range(keep)}
+    for key in stable:
+        strings.set(db, key, b"v")
+    seen: set[bytes] = set()
+    cursor, step = 0, 0
+    while True:
+        cursor, keys = db.scan(cursor, count)
+        seen.update(keys)
+        if cursor == 0:
+            break
+        step += 1
+        if step > 3000:
+            break
+        for i in range(source.randrange(40)):
+            name = b"volatile:%d" % source.randrange(4000)
+            strings.set(db, name, b"v") if source.random() < 0.5 else db.delete(name)
+            del i
+    assert stable <= seen
+
+
+def test_random_keys_are_uniform() -> None:
+    from collections import Counter
+
+    db = Engine(1).databases[0]
+    count, draws = 60, 60_000
+    for i in range(count):
+        strings.set(db, b"key:%d" % i, b"v")
+    seen = Counter(db.random_key() for _ in range(draws))
+    expected = draws / count
+    chi_squared = sum((seen[b"key:%d" % i] - expected) ** 2 / expected for i in range(count))
+    assert chi_squared < 110  # 59 degrees of freedom: p is below 0.0001 beyond this

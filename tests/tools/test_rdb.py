@@ -1,0 +1,101 @@
+"""rotomdb-rdb on files of real servers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "data"
+STRINGS = DATA / "rdb-redis-7.0.15-strings.rdb"
+
+
+def run(*words: str, tool: str = "rotomdb.tools.rdb") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-m", tool, *words], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_dump_prints_json_in_a_pipe() -> None:
+    done = run("dump", str(STRINGS))
+    rows = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert {row["type"] for row in rows} == {"string"}
+    assert all({"db", "key", "ttl_ms_absolute", "value"} <= set(row) for row in rows)
+
+
+def test_ndjson_has_an_object_a_line() -> None:
+    lines = run("dump", "-f", "ndjson", str(STRINGS)).stdout.splitlines()
+    assert len(lines) == len(json.loads(run("dump", "-f", "json", str(STRINGS)).stdout))
+    assert all(json.loads(line)["type"] == "string" for line in lines)
+
+
+def test_table_shows_every_key() -> None:
+    done = run("dump", "-f", "table", str(DATA / "rdb-legacy-rdbtools-intset_64.rdb"))
+    assert done.returncode == 0
+    assert "intset_64" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.rdb")), ids=lambda path: path.stem)
+def test_check_says_sound(path: Path) -> None:
+    done = run("check", str(path))
+    assert done.returncode == 0
+    assert "sound" in done.stdout
+
+
+def test_check_names_file_offset_and_reason(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.rdb"
+    data = bytearray(STRINGS.read_bytes())
+    data[-3] ^= 1
+    bad.write_bytes(data)
+    done = run("check", str(bad))
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{bad}: offset {len(data) - 8}: checksum is")
+    report = json.loads(run("check", "--json", str(bad)).stdout)
+    assert (report["sound"], report["offset"]) == (False, len(data) - 8)
+    assert bad.read_bytes() == bytes(data)
+
+
+def test_dump_of_a_cut_file_does_not_look_whole(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.rdb"
+    cut.write_bytes(STRINGS.read_bytes()[:-30])
+    done = run("dump", "-f", "json", str(cut))
+    assert done.returncode == 1
+    assert f"Error: {cut}: offset" in done.stderr
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(done.stdout)
+
+
+def test_info_counts_types_and_names_the_writer() -> None:
+    summary = json.loads(run("info", "--json", str(DATA / "rdb-redis-7.0.15-allkinds.rdb")).stdout)
+    assert summary["version"] == 10
+    assert summary["aux"]["redis-ver"] == "7.0.15"
+    assert summary["types"]["stream"] == 1
+    assert sum(summary["types"].values()) == summary["keys"]
+
+
+@pytest.mark.parametrize("words", [["check", "/nowhere.rdb"], ["dump", "/nowhere.rdb"], ["info", "/nowhere.rdb"]])
+def test_unreadable_file_is_status_3(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 3
+    assert "No such file" in done.stderr
+
+
+@pytest.mark.parametrize("tool", ["rotomdb.tools.rdb", "rotomdb.tools.aof_check"])
+def test_wrong_usage_is_status_2_and_help_is_0(tool: str) -> None:
+    assert run("--nonsense", tool=tool).returncode == 2
+    done = run("--help", tool=tool)
+    assert done.returncode == 0
+    assert "Exit status" in done.stdout
+
+
+def test_launchers_run_from_a_checkout() -> None:
+    for launcher in ("aof_check.py", "rdb_dump.py"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tools" / launcher), "--version"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ compile_args = ["-O0", "-g", "-UNDEBUG"] if debug else ["-O3", "-fno-semantic-in
 compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code", "-Wno-unused-function"]
 link_args: list[str] = []
 if sanitize:
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize=alignment,function", "-fno-omit-frame-pointer"]
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-omit-frame-pointer"]
     compile_args = ["-O1", "-g", "-fno-strict-aliasing", *flags]
     link_args = flags
 

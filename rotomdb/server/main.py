@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rotomdb import __version__
 from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
-from rotomdb.server.config import DIRECTIVES, Config, Kind, format_value
+from rotomdb.server.config import DIRECTIVES, Config, Directive, Kind, format_value
 from rotomdb.storage.rdb import REDIS_VERSION
 
 USAGE = """\
@@ -45,9 +45,29 @@ BANNER = r"""
 def help_page() -> str:
     lines = [USAGE]
     for row in DIRECTIVES.values():
-        default = format_value(row, row.default) or '""'
-        kind = "|".join(row.choices) if row.kind is Kind.ENUM else row.kind.value
-        lines.append(f"  --{row.name} {default}\n        {row.doc} [{kind}]\n")
+        lines.append(f"  --{row.name} {shown_default(row)}\n        {row.doc} [{shown_kind(row)}]\n")
+    return "".join(lines)
+
+
+def shown_default(row: Directive) -> str:
+    return format_value(row, row.default) or '""'
+
+
+def shown_kind(row: Directive) -> str:
+    return "|".join(row.choices) if row.kind is Kind.ENUM else row.kind.value
+
+
+def configuration_page() -> str:
+    """docs/configuration.md, from the table of directives."""
+    lines = [
+        "# Configuration\n\nGenerated from the table in `rotomdb/server/config.py` by "
+        "`python -m rotomdb.server.main --configuration-page`; a test fails when it is stale.\n\n"
+        "| directive | default | values | at run time | what it does |\n| --- | --- | --- | --- | --- |\n"
+    ]
+    for row in DIRECTIVES.values():
+        mutable = "yes" if row.mutable else "no"
+        kind = shown_kind(row).replace("|", "\\|")
+        lines.append(f"| `{row.name}` | `{shown_default(row)}` | {kind} | {mutable} | {row.doc} |\n")
     return "".join(lines)
 
 
@@ -101,6 +121,9 @@ def main() -> None:
     if words in (["-h"], ["--help"]):
         print(help_page(), end="")
         return
+    if words == ["--configuration-page"]:
+        print(configuration_page(), end="")
+        return
     try:
         config = read_config(words)
         enter_directory(config["dir"])
@@ -126,6 +149,7 @@ def serve(config: Config) -> int:
         log.write(
             BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid())
         )
+    log("notice", f"Running mode=standalone, port={config['port']}.")
     if config["disable-thp"]:
         disable_huge_pages()
     try:
@@ -141,7 +165,7 @@ def serve(config: Config) -> int:
         with contextlib.suppress(OSError):
             Path(config["pidfile"]).write_text(f"{os.getpid()}\n")
     server.install_signals()
-    log("notice", f"Server initialized, Ready to accept connections on port {config['port']}")
+    log("notice", "Server initialized")
     log("notice", "Ready to accept connections tcp")
     return server.run()
 

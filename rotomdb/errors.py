@@ -80,6 +80,10 @@ class AofTruncatedError(AofError):
     """An AOF file ends inside a command or a transaction."""
 
 
+class UnknownCommandError(RotomError):
+    """A log holds a command that this server does not have; nobody can tell what it did."""
+
+
 class ManifestError(RotomError):
     """An AOF manifest is malformed or names files that are not there.
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import sys
 from pathlib import Path
 
 from rotomdb import __version__
 from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
 from rotomdb.server.config import DIRECTIVES, Config, Directive, Kind, format_value
+from rotomdb.server.logger import Logger
 from rotomdb.storage.rdb import REDIS_VERSION
+
+OWN_DESCRIPTORS = 32  # files and sockets that are no clients
 
 USAGE = """\
 Usage: rotomdb-server [FILE | -] [--directive value ...]
@@ -97,6 +101,25 @@ def disable_huge_pages() -> None:
         ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE
 
 
+def raise_descriptor_limit(config: Config, log: Logger) -> None:
+    """Room for maxclients connections and our own files; with less, maxclients is lowered and the log says so."""
+    wanted = config["maxclients"] + OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted or soft == resource.RLIM_INFINITY:
+        return
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft < wanted:
+        config.values["maxclients"] = max(soft - OWN_DESCRIPTORS, 1)
+        log(
+            "warning",
+            f"Current maximum open files is {soft}. maxclients has been reduced to {config['maxclients']} to compensate "
+            "for low ulimit. If you need higher maxclients increase 'ulimit -n'.",
+        )
+
+
 def enter_directory(path: str) -> None:
     try:
         os.chdir(path)
@@ -150,6 +173,7 @@ def serve(config: Config) -> int:
             BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid())
         )
     log("notice", f"Running mode=standalone, port={config['port']}.")
+    raise_descriptor_limit(config, log)
     if config["disable-thp"]:
         disable_huge_pages()
     try:

@@ -24,7 +24,7 @@ from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, FileFormatError, SaveError
+from rotomdb.errors import CommandError, SaveError, UnknownCommandError
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
@@ -239,9 +239,7 @@ class Server(Hub):
             value = execute(context, arguments)
             if isinstance(value, CommandError):
                 if str(value).startswith("ERR unknown command"):
-                    raise FileFormatError(
-                        "append only file", 0, f"Unknown command {arguments[0]!r} reading the append only file"
-                    )
+                    raise UnknownCommandError(f"Unknown command {arguments[0]!r} reading the append only file")
                 self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {value}")
 
         return replay_command
@@ -379,6 +377,10 @@ class Server(Hub):
         if client in self.monitor_clients:
             self.monitor_clients.remove(client)
             self.monitors = bool(self.monitor_clients)
+        if self.persistence.child is not None:
+            # The child holds a copy of the descriptor: without this the peer would see the end only when it exits.
+            with contextlib.suppress(OSError):
+                client.socket.shutdown(socket.SHUT_RDWR)
         client.release()
 
     def want_write(self, client: Client, wanted: bool) -> None:

@@ -265,6 +265,17 @@ class AppendOnlyFile:
         self.stream.forget_selected()
         self.log("notice", f"Creating AOF incr file {increment.name} on background rewrite")
 
+    def replace_file(self, fresh: DiskFile) -> None:
+        """Go on in a synced file that already holds everything, also what could not be written to the old one."""
+        assert self.file is not None
+        self.sync_thread.wait()
+        self.file.close()
+        self.file = fresh
+        self.unwritten = b""
+        self.write_error = None
+        self.sync_thread.completed = fresh.written
+        self.size = self.base_size = fresh.written
+
     # Appending
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rotomdb.engine import Engine
-from rotomdb.errors import AofError, AofTruncatedError
+from rotomdb.errors import AofError, AofTruncatedError, UnknownCommandError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.rdb import RdbReader
 from rotomdb.storage.request import LogReader
@@ -60,7 +60,7 @@ def replay(
 
     Raises:
         RdbError: the preamble is damaged.
-        AofError: bytes in the middle are no command, or a checksum does not match.
+        AofError: bytes in the middle are no command or an unknown one, or a checksum does not match.
     """
     report = ReplayReport()
     if has_rdb_preamble(data):
@@ -72,6 +72,7 @@ def replay(
         report.valid_bytes = report.preamble_bytes
     log = LogReader(data, report.preamble_bytes)
     transaction: list[list[bytes]] | None = None
+    start = log.offset
     try:
         while True:
             start = log.offset
@@ -108,6 +109,8 @@ def replay(
         report.truncated = "unexpected end of file inside a command"
     except ValueError as error:
         raise AofError(path, log.offset, f"bad file format: {error}") from None
+    except UnknownCommandError as error:
+        raise AofError(path, start, str(error)) from None
     finally:
         log.close()
     if report.truncated is None and transaction is not None:

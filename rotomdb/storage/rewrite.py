@@ -136,20 +136,15 @@ class Rewriter:
         base = manifest.next_base(aof.options.file_name, self.use_preamble)
         self.disk.step("aof.rewrite:before-rename")
         self.disk.rename(written, directory / base.name)
-        try:
-            self.disk.step("aof.rewrite:after-rename")
-            self.disk.sync_directory(directory)
-            manifest.retire_all_but_last_increment(base)
-            manifest.save(self.disk, directory, aof.manifest_name)
-        except OSError:
-            self.disk.remove_if_there(directory / base.name)
-            raise
+        self.disk.step("aof.rewrite:after-rename")
+        self.disk.sync_directory(directory)
+        manifest.retire_all_but_last_increment(base)
+        # When this fails the new base stays: the manifest that names it may already be in place, and both load.
+        manifest.save(self.disk, directory, aof.manifest_name)
         aof.manifest = manifest
         self.disk.step("aof.rewrite:after-manifest")
-        aof.base_size = self.disk.size(directory / base.name)
         assert aof.file is not None
-        aof.size = aof.base_size + aof.file.written
-        aof.base_size = aof.size
+        aof.size = aof.base_size = self.disk.size(directory / base.name) + aof.file.written
         aof.delete_history()
 
     def finish_single(self, written: Path) -> None:
@@ -171,12 +166,7 @@ class Rewriter:
         except OSError:
             fresh.close()
             raise
-        assert aof.file is not None
-        aof.sync_thread.wait()
-        aof.file.close()
-        aof.file = fresh
-        aof.sync_thread.completed = fresh.written
-        aof.size = aof.base_size = fresh.written
+        aof.replace_file(fresh)
 
     def abandon(self, pid: int) -> None:
         """The child failed or was killed: remove what it left. The increment in use stays in use."""

@@ -20,8 +20,7 @@ cdef enum:
     SPARE_MAX = 1 << 20               # growing strings keep as much spare room as they hold, up to 1 MiB
 
 
-cdef inline const char* text_of(Entry* entry, size_t* length, char* scratch) noexcept nogil:
-    """The value's bytes; integers are written into `scratch` (21 bytes)."""
+cdef const char* text_of(Entry* entry, size_t* length, char* scratch) noexcept nogil:
     cdef int encoding = encoding_of(entry)
     if encoding == ENCODING_EMBSTR:
         length[0] = <size_t>entry.value
@@ -41,7 +40,6 @@ cdef inline bytes to_bytes(Entry* entry):
 
 
 cdef RawString* writable(Keyspace db, Entry* entry, size_t needed) noexcept:
-    """Turn the value into a RawString with room for `needed` bytes in all."""
     cdef char scratch[24]
     cdef size_t length, capacity
     cdef const char* text

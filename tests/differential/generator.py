@@ -124,6 +124,23 @@ class Generator:
             lambda: ["ZRANGE", LEX_KEY, x(), x(), "bylex", *o("", "rev", "limit 1 2", "withscores")],
             lambda: ["ZLEXCOUNT", LEX_KEY, x(), x()],
         ]  # fmt: skip
+        bits: list[Callable[[], Command]] = [
+            lambda: ["SETBIT", k(), *o("0", "7", "100", "-1", "x", "70000"), *o("0", "1", "2")],
+            lambda: ["GETBIT", k(), *o("0", "1", "100", "x")], lambda: ["BITCOUNT", k()],
+            lambda: ["BITCOUNT", k(), *o("0 -1", "1 5", "-3 -1", "5 1", "0 100"), *o("", "byte", "bit")], 
+            lambda: ["BITPOS", k(), *o("0", "1"), *o("", "1", "0 -1", "1 5 bit", "-3 -1 byte", "9 2")],
+            lambda: ["BITOP", *o("and", "or", "xor", "bad"), k(), *some(k)], lambda: ["BITOP", "not", k(), *some(k, 2)],
+            lambda: ["BITFIELD", k(), *o("get u8 0", "set i16 #1 -5", "incrby u4 3 9", "overflow sat incrby i8 0 100",
+                                          "overflow fail incrby u2 0 7 get u2 0", "get u64 0", "set u8 x 1", "",
+                                          "incrby i64 0 9223372036854775807", "get i5 4294967290", "overflow bad get u8 0")],
+            lambda: ["BITFIELD_RO", k(), *o("get u8 0", "set u8 0 1", "get i64 3")],
+        ]  # fmt: skip
+        sorting: list[Callable[[], Command]] = [
+            lambda: ["SORT", k(), *o("", "desc", "alpha", "alpha desc", "limit 0 2", "limit -1 2", "limit 1 -1", "get # alpha",
+                                     "by nosort get #", "by k* get k*", "by nosort store k1", "alpha store k2",
+                                     "by k*->a get k*->1", "limit x 1", "bad", "by *->a get #")],
+            lambda: ["SORT_RO", k(), *o("alpha", "store k1", "desc")],
+        ]  # fmt: skip
         keys: list[Callable[[], Command]] = [
             lambda: ["DEL", *some(k)], lambda: ["UNLINK", k()], lambda: ["EXISTS", *some(k)], lambda: ["TYPE", k()],
             lambda: ["RENAME", k(), k()], lambda: ["RENAMENX", k(), k()], lambda: ["TOUCH", *some(k)],
@@ -141,5 +158,5 @@ class Generator:
             lambda: ["GET"], lambda: ["GET", "a", "b"], lambda: ["CLIENT", "NOSUCH"], lambda: ["CONFIG", "SET", "x", "y"],
         ]  # fmt: skip
         rare: list[Callable[[], Command]] = [lambda: ["FLUSHDB"], lambda: ["SWAPDB", "0", "1"], lambda: ["FLUSHALL"]]
-        common = strings + lists + sets + hashes + sorted_sets + keys + others
+        common = strings + lists + sets + hashes + sorted_sets + bits + sorting + keys + others
         return common * 5 + rare

@@ -1,0 +1,183 @@
+"""Bitmap commands: strings as arrays of bits."""
+
+from __future__ import annotations
+
+from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, KeyRange, command
+from rotomdb.engine import bitmaps, strings
+from rotomdb.errors import CommandError, WrongTypeError
+
+GROUP = "bitmap"
+MAX_BITS = 512 * 1024 * 1024 * 8
+OFFSET_ERROR = "ERR bit offset is not an integer or out of range"
+TYPE_ERROR = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+
+
+def parse_offset(text: bytes, width: int = 1, *, scaled: bool = False) -> int:
+    """A bit offset; with `scaled`, `#N` means N times the width."""
+    multiple = scaled and text.startswith(b"#")
+    offset = parse_int(text[1:] if multiple else text, OFFSET_ERROR)
+    if multiple:
+        offset *= width
+    if not 0 <= offset <= MAX_BITS - width:
+        raise CommandError(OFFSET_ERROR)
+    return offset
+
+
+@command("SETBIT", since="2.2.0", flags=WRITE | DENYOOM, group=GROUP)
+def setbit(ctx: Context, key: Key, offset: Bytes, value: Bytes) -> int:
+    """Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist."""
+    at = parse_offset(offset)
+    bit = parse_int(value, "ERR bit is not an integer or out of range")
+    if bit not in (0, 1):
+        raise CommandError("ERR bit is not an integer or out of range")
+    old, changed = bitmaps.set(ctx.db, key, at, bool(bit))
+    if changed:
+        ctx.changed(key, "setbit")
+    return old
+
+
+@command("GETBIT", since="2.2.0", flags=READONLY | FAST, group=GROUP)
+def getbit(ctx: Context, key: Key, offset: Bytes) -> int:
+    """Returns a bit value by offset."""
+    return bitmaps.get(ctx.db, key, parse_offset(offset))
+
+
+def by_bit(unit: bytes) -> bool:
+    if unit.upper() not in (b"BYTE", b"BIT"):
+        raise syntax_error()
+    return unit.upper() == b"BIT"
+
+
+@command("BITCOUNT", since="2.6.0", flags=READONLY, group=GROUP, complexity="O(N)")
+def bitcount(ctx: Context, key: Key, *bounds: Bytes) -> int:
+    """Counts the number of set bits (population counting) in a string."""
+    if not bounds:
+        return bitmaps.count(ctx.db, key)
+    if len(bounds) not in (2, 3):
+        raise syntax_error()
+    start, end = parse_int(bounds[0]), parse_int(bounds[1])
+    return bitmaps.count(ctx.db, key, start, end, len(bounds) == 3 and by_bit(bounds[2]))
+
+
+@command("BITPOS", since="2.8.7", flags=READONLY, group=GROUP, complexity="O(N)")
+def bitpos(ctx: Context, key: Key, bit: Bytes, *bounds: Bytes) -> int:
+    """Finds the first set (1) or clear (0) bit in a string."""
+    wanted = parse_int(bit)
+    if wanted not in (0, 1):
+        raise CommandError("ERR The bit argument must be 1 or 0.")
+    if len(bounds) > 3:
+        raise syntax_error()
+    start = parse_int(bounds[0]) if bounds else 0
+    end = parse_int(bounds[1]) if len(bounds) > 1 else -1
+    unit = len(bounds) == 3 and by_bit(bounds[2])
+    return bitmaps.position(ctx.db, key, bool(wanted), start, end, unit, len(bounds) > 1)
+
+
+@command("BITOP", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4, keys=KeyRange(2, -1), complexity="O(N)")
+def bitop(ctx: Context, operation: Bytes, destination: Bytes, *keys: Bytes) -> int:
+    """Performs bitwise operations on multiple strings, and stores the result."""
+    name = operation.upper()
+    if name not in bitmaps.OPERATIONS:
+        raise syntax_error()
+    if name == b"NOT" and len(keys) != 1:
+        raise CommandError("ERR BITOP NOT must be called with a single source key.")
+    if name in (b"DIFF", b"DIFF1", b"ANDOR") and len(keys) < 2:
+        raise CommandError(f"ERR BITOP {name.decode()} must be called with at least two source keys.")
+    sources = []
+    for key in keys:
+        if ctx.db.type_name(key) not in (None, b"string"):
+            raise WrongTypeError
+        sources.append(strings.peek(ctx.db, key) or b"")
+    result = bitmaps.combine(name, sources)
+    if result:
+        strings.set(ctx.db, destination, result)
+        ctx.changed(destination, "set")
+    elif ctx.db.delete(destination):
+        ctx.changed(destination, "del")
+    return len(result)
+
+
+class Field:
+    """An integer type of BITFIELD, such as `i16` or `u8`."""
+
+    def __init__(self, text: bytes) -> None:
+        self.signed = text[:1] == b"i"
+        digits = text[1:]
+        self.width = int(digits) if digits.isdigit() and len(digits) < 3 else 0
+        if text[:1] not in (b"i", b"u") or not 1 <= self.width <= (64 if self.signed else 63):
+            raise CommandError(TYPE_ERROR)
+        self.low = -(1 << (self.width - 1)) if self.signed else 0
+        self.high = (1 << (self.width - 1)) - 1 if self.signed else (1 << self.width) - 1
+
+    def interpret(self, bits: int) -> int:
+        return bits - (1 << self.width) if self.signed and bits > self.high else bits
+
+    def overflow(self, value: int, how: bytes) -> int | None:
+        """The value inside the type's range; None when it must not be stored."""
+        if self.low <= value <= self.high:
+            return value
+        if how == b"FAIL":
+            return None
+        if how == b"SAT":
+            return self.high if value > self.high else self.low
+        return self.interpret(value & ((1 << self.width) - 1))
+
+
+def bitfield_operations(words: tuple[bytes, ...]) -> list[tuple[bytes, Field, int, int, bytes]]:
+    """(GET, SET or INCRBY; type; offset; value; overflow) for each operation."""
+    found = []
+    how = b"WRAP"
+    options = Options(words)
+    while options:
+        name = options.next()
+        if name == b"OVERFLOW" and options:
+            how = options.next()
+            if how not in (b"WRAP", b"SAT", b"FAIL"):
+                raise CommandError("ERR Invalid OVERFLOW type specified")
+        elif (name == b"GET" and options.remaining() >= 2) or (
+            name in (b"SET", b"INCRBY") and options.remaining() >= 3
+        ):
+            field = Field(options.value())
+            offset = parse_offset(options.value(), field.width, scaled=True)
+            found.append((name, field, offset, 0 if name == b"GET" else options.integer(), how))
+        else:
+            raise syntax_error()
+    return found
+
+
+@command("BITFIELD", since="3.2.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(1) for each subcommand")
+def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
+    """Performs arbitrary bitfield integer operations on strings."""
+    replies: list[int | None] = []
+    parsed = bitfield_operations(operations)
+    strings.length(ctx.db, key)  # a wrong type is an error even without operations
+    ends = [offset + field.width for name, field, offset, _, _ in parsed if name != b"GET"]
+    # The string grows to the last bit written before anything is, also where a write then fails on overflow.
+    changes = int(bool(ends) and bitmaps.grow(ctx.db, key, max(ends)))
+    for name, field, offset, value, how in parsed:
+        old = field.interpret(bitmaps.field_get(ctx.db, key, offset, field.width))
+        if name == b"GET":
+            replies.append(old)
+            continue
+        stored = field.overflow(value if name == b"SET" else old + value, how)
+        if stored is None:
+            replies.append(None)
+            continue
+        changes += bitmaps.field_set(ctx.db, key, offset, field.width, stored & ((1 << field.width) - 1))
+        replies.append(old if name == b"SET" else stored)
+    if changes:
+        ctx.changed(key, "setbit", changes)
+    return replies
+
+
+@command("BITFIELD_RO", since="6.0.0", flags=READONLY | FAST, group=GROUP, complexity="O(1) for each subcommand")
+def bitfield_ro(ctx: Context, key: Key, *operations: Bytes) -> list[int]:
+    """Performs arbitrary read-only bitfield integer operations on strings."""
+    parsed = bitfield_operations(operations)
+    if any(name != b"GET" for name, *_ in parsed):
+        raise CommandError("ERR BITFIELD_RO only supports the GET subcommand")
+    strings.length(ctx.db, key)
+    return [field.interpret(bitmaps.field_get(ctx.db, key, at, field.width)) for _, field, at, _, _ in parsed]

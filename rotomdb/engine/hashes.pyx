@@ -11,7 +11,7 @@ from rotomdb.engine.keyspace cimport (
 )
 from rotomdb.engine.listpack cimport (
     LISTPACK_INTEGER_TEXT, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_new, lp_next, lp_replace, lp_seek,
-    lp_text,
+    lp_text, lp_to_bytes,
 )
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc
 from rotomdb.engine.table cimport (
@@ -26,13 +26,6 @@ cdef inline uint8_t* pack_of(Entry* entry) noexcept nogil:
 
 cdef inline Table* table_of(Entry* entry) noexcept nogil:
     return <Table*>entry.value
-
-
-cdef inline bytes pack_bytes(uint8_t* element):
-    cdef char scratch[LISTPACK_INTEGER_TEXT]
-    cdef uint32_t size
-    cdef const char* text = lp_text(element, &size, scratch)
-    return PyBytes_FromStringAndSize(text, size)
 
 
 cdef inline bytes name_bytes(Field* field):
@@ -147,7 +140,7 @@ cdef bytes value_of(Entry* entry, bytes name):
     cdef Field* field
     if encoding_of(entry) == ENCODING_LISTPACK:
         at = lp_find(pack_of(entry), lp_first(pack_of(entry)), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), 1)
-        return None if at == NULL else pack_bytes(lp_next(pack_of(entry), at))
+        return None if at == NULL else lp_to_bytes(lp_next(pack_of(entry), at))
     field = find_field(table_of(entry), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
     return None if field == NULL else value_bytes(field)
 
@@ -220,10 +213,10 @@ cdef list flatten(Entry* entry, bint names, bint values):
         at = lp_first(pack_of(entry))
         while at != NULL:
             if names:
-                out.append(pack_bytes(at))
+                out.append(lp_to_bytes(at))
             at = lp_next(pack_of(entry), at)
             if values:
-                out.append(pack_bytes(at))
+                out.append(lp_to_bytes(at))
             at = lp_next(pack_of(entry), at)
         return out
     table_iterate(table_of(entry), &iterator)
@@ -258,7 +251,7 @@ cdef tuple random_pair(Entry* entry):
     cdef Field* field
     if encoding_of(entry) == ENCODING_LISTPACK:
         at = lp_seek(pack_of(entry), 2 * <int64_t>(random_uint64() % <uint64_t>count_of(entry)))
-        return pack_bytes(at), pack_bytes(lp_next(pack_of(entry), at))
+        return lp_to_bytes(at), lp_to_bytes(lp_next(pack_of(entry), at))
     field = <Field*>table_random(table_of(entry))
     return name_bytes(field), value_bytes(field)
 

@@ -19,6 +19,8 @@ cdef uint8_t* lp_seek(uint8_t* lp, int64_t index) noexcept nogil
 cdef const char* lp_get(const uint8_t* element, uint32_t* length, int64_t* value) noexcept nogil
 # The element as text; integers are written into `scratch` (LISTPACK_INTEGER_TEXT bytes).
 cdef const char* lp_text(const uint8_t* element, uint32_t* length, char* scratch) noexcept nogil
+# The element's text as a bytes object.
+cdef bytes lp_to_bytes(const uint8_t* element)
 # Each returns the listpack's new address; offsets (element - lp) stay meaningful, pointers do not.
 cdef uint8_t* lp_insert(uint8_t* lp, size_t offset, const char* data, size_t length) noexcept nogil
 cdef uint8_t* lp_append(uint8_t* lp, const char* data, size_t length) noexcept nogil

@@ -6,6 +6,7 @@
 The functions here trust their input: bytes from outside pass lp_validate first.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
@@ -219,6 +220,13 @@ cdef const char* lp_text(const uint8_t* element, uint32_t* length, char* scratch
         return text
     length[0] = <uint32_t>format_int64(scratch, value)
     return scratch
+
+
+cdef bytes lp_to_bytes(const uint8_t* element):
+    cdef char scratch[LISTPACK_INTEGER_TEXT]
+    cdef uint32_t size
+    cdef const char* text = lp_text(element, &size, scratch)
+    return PyBytes_FromStringAndSize(text, size)
 
 
 cdef size_t encode_integer(uint8_t* out, int64_t value) noexcept nogil:

@@ -40,7 +40,7 @@ from rotomdb.engine.skiplist cimport (
 )
 from rotomdb.engine.sorted_sets cimport to_skiplist
 from rotomdb.engine.table cimport Table, table_hash, table_length, table_reserve
-from rotomdb.engine.ziplist cimport ziplist_first, ziplist_get, ziplist_next, ziplist_validate
+from rotomdb.engine.ziplist cimport ziplist_first, ziplist_next, ziplist_text, ziplist_validate
 
 from rotomdb.errors import RdbTruncatedError, RdbUnsupportedTypeError, RdbValueError
 
@@ -1008,14 +1008,10 @@ cdef class RdbDecoder:
 cdef void push_ziplist(Quicklist* items, const uint8_t* data, int fill) noexcept:
     cdef size_t at = ziplist_first(data)
     cdef uint32_t length
-    cdef int64_t integer
     cdef char scratch[24]
     cdef const char* text
     while at:
-        text = ziplist_get(data, at, &length, &integer)
-        if text == NULL:
-            length = <uint32_t>format_int64(scratch, integer)
-            text = scratch
+        text = ziplist_text(data, at, &length, scratch)
         quicklist_push(items, text, length, False, fill)
         at = ziplist_next(data, at)
 
@@ -1024,14 +1020,10 @@ cdef uint8_t* listpack_of_ziplist(const uint8_t* data) noexcept:
     cdef uint8_t* lp = lp_new(0)
     cdef size_t at = ziplist_first(data)
     cdef uint32_t length
-    cdef int64_t integer
     cdef char scratch[24]
     cdef const char* text
     while at:
-        text = ziplist_get(data, at, &length, &integer)
-        if text == NULL:
-            length = <uint32_t>format_int64(scratch, integer)
-            text = scratch
+        text = ziplist_text(data, at, &length, scratch)
         lp = lp_append(lp, text, length)
         at = ziplist_next(data, at)
     return lp

@@ -12,7 +12,7 @@ from rotomdb.engine.keyspace cimport (
 )
 from rotomdb.engine.listpack cimport (
     LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_delete, lp_find, lp_first, lp_new, lp_next, lp_seek,
-    lp_text,
+    lp_text, lp_to_bytes,
 )
 from rotomdb.engine.memory cimport mem_alloc, mem_free
 from rotomdb.engine.number cimport format_int64, parse_int64
@@ -28,13 +28,6 @@ cdef enum:
 cdef inline bytes integer_bytes(int64_t value):
     cdef char text[24]
     cdef int size = format_int64(text, value)
-    return PyBytes_FromStringAndSize(text, size)
-
-
-cdef inline bytes pack_bytes(uint8_t* element):
-    cdef char scratch[LISTPACK_INTEGER_TEXT]
-    cdef uint32_t size
-    cdef const char* text = lp_text(element, &size, scratch)
     return PyBytes_FromStringAndSize(text, size)
 
 
@@ -252,7 +245,7 @@ cdef list all_members(Entry* entry):
     elif encoding == ENCODING_LISTPACK:
         at = lp_first(<uint8_t*>entry.value)
         while at != NULL:
-            out.append(pack_bytes(at))
+            out.append(lp_to_bytes(at))
             at = lp_next(<uint8_t*>entry.value, at)
     else:
         table_iterate(<Table*>entry.value, &iterator)
@@ -279,7 +272,7 @@ cdef bytes random_member(Entry* entry):
     pick = random_uint64() % <uint64_t>count_of(entry)
     if encoding == ENCODING_INTSET:
         return integer_bytes(intset_get(<Intset*>entry.value, <uint32_t>pick))
-    return pack_bytes(lp_seek(<uint8_t*>entry.value, <int64_t>pick))
+    return lp_to_bytes(lp_seek(<uint8_t*>entry.value, <int64_t>pick))
 
 
 def pop(Keyspace db not None, bytes key not None):

@@ -13,7 +13,7 @@ from rotomdb.engine.keyspace cimport (
 )
 from rotomdb.engine.listpack cimport (
     LISTPACK_HEADER, LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_delete, lp_find, lp_first, lp_get,
-    lp_insert, lp_last, lp_new, lp_next, lp_previous, lp_seek, lp_text,
+    lp_insert, lp_last, lp_new, lp_next, lp_previous, lp_seek, lp_text, lp_to_bytes,
 )
 from rotomdb.engine.memory cimport mem_free
 from rotomdb.engine.number cimport format_double, parse_double
@@ -40,13 +40,6 @@ cdef inline uint8_t* pack_of(Entry* entry) noexcept nogil:
 
 cdef inline SortedSet* skip_of(Entry* entry) noexcept nogil:
     return <SortedSet*>entry.value
-
-
-cdef inline bytes pack_bytes(uint8_t* element):
-    cdef char scratch[LISTPACK_INTEGER_TEXT]
-    cdef uint32_t size
-    cdef const char* text = lp_text(element, &size, scratch)
-    return PyBytes_FromStringAndSize(text, size)
 
 
 cdef double pack_score(uint8_t* element) noexcept:
@@ -96,7 +89,7 @@ cdef inline double score_at(Cursor* cursor) noexcept:
 
 
 cdef inline bytes member_at(Cursor* cursor):
-    return pack_bytes(cursor.at) if cursor.at != NULL else node_bytes(cursor.node)
+    return lp_to_bytes(cursor.at) if cursor.at != NULL else node_bytes(cursor.node)
 
 
 cdef int64_t count_of(Entry* entry) noexcept nogil:
@@ -340,19 +333,12 @@ def rank(Keyspace db not None, bytes key not None, bytes member not None, bint r
     """(0-based rank, score), or None."""
     cdef Entry* entry = db.find_type(key, TYPE_SORTED_SET)
     cdef Cursor cursor
-    cdef int64_t position = 0
+    cdef int64_t position
     cdef double held
-    cdef uint8_t* at
     if entry == NULL or not find_member(entry, member, &cursor):
         return None
     held = score_at(&cursor)
-    if cursor.at != NULL:
-        at = lp_first(cursor.pack)
-        while at != cursor.at:
-            at = lp_next(cursor.pack, lp_next(cursor.pack, at))
-            position += 1
-    else:
-        position = sorted_set_rank(skip_of(entry), cursor.node)
+    position = rank_of_cursor(entry, &cursor)
     return (count_of(entry) - 1 - position if reverse else position), held
 
 

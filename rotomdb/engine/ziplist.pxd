@@ -5,5 +5,5 @@ cdef const char* ziplist_validate(const uint8_t* data, size_t size) noexcept nog
 # Walking a validated ziplist: offset of the first entry, of the one after `at`; 0 at the end.
 cdef size_t ziplist_first(const uint8_t* data) noexcept nogil
 cdef size_t ziplist_next(const uint8_t* data, size_t at) noexcept nogil
-# As lp_get: string entries give pointer and length, integers NULL and the value.
-cdef const char* ziplist_get(const uint8_t* data, size_t at, uint32_t* length, int64_t* value) noexcept nogil
+# The entry as text; integers are written into `scratch` (21 bytes).
+cdef const char* ziplist_text(const uint8_t* data, size_t at, uint32_t* length, char* scratch) noexcept nogil

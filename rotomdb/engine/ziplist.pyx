@@ -7,6 +7,8 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from rotomdb.engine.number cimport format_int64
+
 cdef enum:
     HEADER = 10
     END = 0xFF
@@ -110,7 +112,7 @@ cdef size_t ziplist_next(const uint8_t* data, size_t at) noexcept nogil:
     return at if data[at] != END else 0
 
 
-cdef const char* ziplist_get(const uint8_t* data, size_t at, uint32_t* length, int64_t* value) noexcept nogil:
+cdef const char* entry_value(const uint8_t* data, size_t at, uint32_t* length, int64_t* value) noexcept nogil:
     cdef const uint8_t* p = data + at + previous_size(data + at)
     cdef uint8_t c = p[0]
     cdef int16_t i16
@@ -135,3 +137,12 @@ cdef const char* ziplist_get(const uint8_t* data, size_t at, uint32_t* length, i
     else:
         value[0] = (c & 0x0f) - 1
     return NULL
+
+
+cdef const char* ziplist_text(const uint8_t* data, size_t at, uint32_t* length, char* scratch) noexcept nogil:
+    cdef int64_t integer
+    cdef const char* text = entry_value(data, at, length, &integer)
+    if text != NULL:
+        return text
+    length[0] = <uint32_t>format_int64(scratch, integer)
+    return scratch

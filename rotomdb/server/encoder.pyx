@@ -6,10 +6,10 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from libc.math cimport isinf, isnan
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
-from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release, buffer_reserve
-from rotomdb.engine.number cimport format_double, format_int64
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
+from rotomdb.engine.number cimport format_double
+from rotomdb.storage.resp cimport put_bulk, put_number
 
 from rotomdb.commands.reply import NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
 from rotomdb.errors import CommandError
@@ -24,35 +24,11 @@ cdef object set_type = SetReply
 cdef object push_type = PushReply
 
 
-cdef inline void put_number(Buffer* out, char marker, int64_t value) noexcept:
-    cdef char* p = buffer_reserve(out, 24)
-    cdef int digits
-    p[0] = marker
-    digits = format_int64(p + 1, value)
-    p[1 + digits] = c'\r'
-    p[2 + digits] = c'\n'
-    out.length += 3 + digits
-
-
-cdef inline void put_bulk(Buffer* out, const char* data, Py_ssize_t size) noexcept:
-    cdef char* p = buffer_reserve(out, <size_t>size + 32)
-    cdef int digits
-    p[0] = c'$'
-    digits = format_int64(p + 1, size)
-    p += 1 + digits
-    p[0] = c'\r'
-    p[1] = c'\n'
-    memcpy(p + 2, data, <size_t>size)
-    p[2 + size] = c'\r'
-    p[3 + size] = c'\n'
-    out.length += 5 + digits + size
-
-
 cdef int put_double(Buffer* out, double value, int resp) except -1:
     cdef char text[48]
     cdef int size = format_double(text, value)
     if resp < 3:
-        put_bulk(out, text, size)
+        put_bulk(out, text, <size_t>size)
         return 0
     buffer_append(out, b",", 1)
     buffer_append(out, text, <size_t>size)
@@ -80,7 +56,7 @@ cdef int encode_list(Buffer* out, list value, int resp) except -1:
     for i in range(count):
         element = <object>PyList_GET_ITEM(value, i)
         if PyBytes_CheckExact(element):
-            put_bulk(out, PyBytes_AS_STRING(element), PyBytes_GET_SIZE(element))
+            put_bulk(out, PyBytes_AS_STRING(element), <size_t>PyBytes_GET_SIZE(element))
         else:
             encode_reply(out, element, resp)
     return 0
@@ -90,7 +66,7 @@ cdef int encode_reply(Buffer* out, object value, int resp) except -1:
     if value is ok_reply:
         buffer_append(out, b"+OK\r\n", 5)
     elif PyBytes_CheckExact(value):
-        put_bulk(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        put_bulk(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
     elif PyLong_CheckExact(value):
         put_number(out, c':', value)
     elif value is None:
@@ -139,7 +115,7 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
             buffer_append(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
             buffer_append(out, b"\r\n", 2)
         else:
-            put_bulk(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+            put_bulk(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
     elif kind is str:
         encode_reply(out, value.encode(), resp)
     elif value is not no_reply:

@@ -4,7 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
+from rotomdb.engine.buffer cimport Buffer, buffer_release
 from rotomdb.engine.intset cimport Intset, intset_get
 from rotomdb.engine.keyspace cimport (
     ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
@@ -15,29 +15,14 @@ from rotomdb.engine.listpack cimport LISTPACK_INTEGER_TEXT, lp_count, lp_first, 
 from rotomdb.engine.number cimport format_double, format_int64
 from rotomdb.engine.quicklist cimport ListCursor, Quicklist, cursor_next, cursor_text, quicklist_seek
 from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of, member_of
+from rotomdb.storage.resp cimport put_bulk, put_number
 from rotomdb.engine.table cimport Table, TableIterator, table_iterate, table_length, table_next, table_stop
 
 cdef enum:
     ITEMS_PER_COMMAND = 64
 
 
-cdef void put_header(Buffer* out, char marker, int64_t number) noexcept nogil:
-    cdef char* p = buffer_reserve(out, 32)
-    cdef int digits
-    p[0] = marker
-    digits = format_int64(p + 1, number)
-    p[1 + digits] = c'\r'
-    p[2 + digits] = c'\n'
-    out.length += 3 + digits
-
-
-cdef void put_bulk(Buffer* out, const char* data, size_t length) noexcept nogil:
-    put_header(out, c'$', <int64_t>length)
-    buffer_append(out, data, length)
-    buffer_append(out, b"\r\n", 2)
-
-
-cdef void put_integer(Buffer* out, int64_t value) noexcept nogil:
+cdef void put_integer(Buffer* out, int64_t value) noexcept:
     cdef char text[24]
     put_bulk(out, text, <size_t>format_int64(text, value))
 
@@ -70,7 +55,7 @@ cdef class CommandEncoder:
                 break
             self.put_value(entry)
             if entry.expire_ms != NO_EXPIRE:
-                put_header(&self.buffer, c'*', 3)
+                put_number(&self.buffer, c'*', 3)
                 put_bulk(&self.buffer, b"PEXPIREAT", 9)
                 put_bulk(&self.buffer, key_of(entry), entry.key_length)
                 put_integer(&self.buffer, entry.expire_ms)
@@ -84,7 +69,7 @@ cdef class CommandEncoder:
         cdef int64_t items
         if self.open_items == 0:
             items = self.items_left if self.items_left < ITEMS_PER_COMMAND else ITEMS_PER_COMMAND
-            put_header(&self.buffer, c'*', 2 + items * words)
+            put_number(&self.buffer, c'*', 2 + items * words)
             put_bulk(&self.buffer, name, name_length)
             put_bulk(&self.buffer, key_of(entry), entry.key_length)
             self.open_items = items
@@ -114,7 +99,7 @@ cdef class CommandEncoder:
 
     cdef void put_string(self, Entry* entry) noexcept:
         cdef RawString* raw
-        put_header(&self.buffer, c'*', 3)
+        put_number(&self.buffer, c'*', 3)
         put_bulk(&self.buffer, b"SET", 3)
         put_bulk(&self.buffer, key_of(entry), entry.key_length)
         if encoding_of(entry) == ENCODING_INT:

@@ -3,40 +3,18 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
-from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release
 from rotomdb.engine.number cimport format_int64
+from rotomdb.storage.resp cimport put_bulk, put_number
 
 
 cdef void put_command(Buffer* out, PyObject** arguments, int count) noexcept:
     """Append a command in RESP; the arguments are bytes objects."""
-    cdef char* p
-    cdef char* start
-    cdef Py_ssize_t size
     cdef int i
-    cdef size_t room = 32
+    put_number(out, c'*', count)
     for i in range(count):
-        room += 32 + <size_t>PyBytes_GET_SIZE(<object>arguments[i])
-    start = buffer_reserve(out, room)
-    p = start
-    p[0] = c'*'
-    p += 1 + format_int64(p + 1, count)
-    p[0] = c'\r'
-    p[1] = c'\n'
-    p += 2
-    for i in range(count):
-        size = PyBytes_GET_SIZE(<object>arguments[i])
-        p[0] = c'$'
-        p += 1 + format_int64(p + 1, size)
-        p[0] = c'\r'
-        p[1] = c'\n'
-        memcpy(p + 2, PyBytes_AS_STRING(<object>arguments[i]), <size_t>size)
-        p += 2 + size
-        p[0] = c'\r'
-        p[1] = c'\n'
-        p += 2
-    out.length += p - start
+        put_bulk(out, PyBytes_AS_STRING(<object>arguments[i]), <size_t>PyBytes_GET_SIZE(<object>arguments[i]))
 
 
 def encode_command(*arguments):

@@ -243,6 +243,9 @@ class AppendOnlyFile:
         """Begin a new increment: what is written from now on is the rewrite buffer of the multi-part layout."""
         directory = self.options.log_directory
         assert self.file is not None
+        if self.unwritten:
+            # Written to the next increment instead, it would be replayed on top of a base that holds its effect.
+            raise self.write_error or OSError(errno.EIO, "the log could not be written")
         # Synced before the next file exists: a cut of the old one in a power loss would be fatal once it is not last.
         self.sync_thread.wait()
         self.file.sync()

@@ -127,7 +127,7 @@ class Generator:
         bits: list[Callable[[], Command]] = [
             lambda: ["SETBIT", k(), *o("0", "7", "100", "-1", "x", "70000"), *o("0", "1", "2")],
             lambda: ["GETBIT", k(), *o("0", "1", "100", "x")], lambda: ["BITCOUNT", k()],
-            lambda: ["BITCOUNT", k(), *o("0 -1", "1 5", "-3 -1", "5 1", "0 100"), *o("", "byte", "bit")], 
+            lambda: ["BITCOUNT", k(), *o("0 -1", "1 5", "-3 -1", "5 1", "0 100"), *o("", "byte", "bit")],
             lambda: ["BITPOS", k(), *o("0", "1"), *o("", "1", "0 -1", "1 5 bit", "-3 -1 byte", "9 2")],
             lambda: ["BITOP", *o("and", "or", "xor", "bad"), k(), *some(k)], lambda: ["BITOP", "not", k(), *some(k, 2)],
             lambda: ["BITFIELD", k(), *o("get u8 0", "set i16 #1 -5", "incrby u4 3 9", "overflow sat incrby i8 0 100",

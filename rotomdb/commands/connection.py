@@ -31,8 +31,10 @@ REDIS_VERSION = b"7.2.4"
 
 
 @command("PING", since="1.0.0", flags=FAST, group=GROUP)
-def ping(ctx: Context, message: Bytes | None = None) -> bytes:
+def ping(ctx: Context, message: Bytes | None = None) -> object:
     """Returns the server's liveliness response."""
+    if ctx.subscribed and ctx.resp == 2:
+        return [b"pong", message or b""]
     return PONG if message is None else message
 
 
@@ -62,6 +64,7 @@ def reset(ctx: Context) -> Status:
     """Resets the connection."""
     client = as_client(ctx)
     client.discard()
+    ctx.server.pubsub.drop(client)
     client.select(0)
     client.resp = 2
     client.name = ""
@@ -185,7 +188,9 @@ def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
 def describe(ctx: Context, client: Any) -> str:
     """A line of CLIENT LIST."""
     now = ctx.now_ms
-    flags = ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + (
+    subscriptions = ctx.server.pubsub.of(client)
+    names = subscriptions.names
+    flags = ("P" if client.subscribed else "") + ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + (
         "T" if client.no_touch else ""
     ) or "N"
     events = "r" + ("w" if client.output_pending else "")
@@ -193,7 +198,7 @@ def describe(ctx: Context, client: Any) -> str:
     return (
         f"id={client.id} addr={client.address} laddr={client.local_address} fd={client.fd} name={client.name} "
         f"age={(now - client.created_ms) // 1000} idle={(now - client.last_interaction_ms) // 1000} flags={flags} "
-        f"db={client.db.index} sub=0 psub=0 ssub=0 multi={len(client.queue) if client.in_multi else -1} "
+        f"db={client.db.index} sub={len(names['channel'])} psub={len(names['pattern'])} ssub={len(names['shard'])} multi={len(client.queue) if client.in_multi else -1} "
         f"watch={len(client.watched)} qbuf={client.input_pending} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 "
         f"obl=0 oll=0 omem={client.output_pending} tot-mem={client.input_pending + client.output_capacity + 1024} "
         f"events={events} cmd={command_name} user={client.user} redir=-1 resp={client.resp} "

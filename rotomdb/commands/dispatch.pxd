@@ -17,6 +17,7 @@ cdef class Command:
     cdef bytes converters
     cdef char rest
     cdef bint never_queued                # runs at once inside MULTI
+    cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
     cdef public int64_t calls, nanoseconds, rejected, failed
 
 cdef class Context:
@@ -31,6 +32,7 @@ cdef class Context:
     cdef public list queue                # argument lists of the transaction
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
+    cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
     cdef public Command command           # the one that runs
     cdef public list arguments            # its arguments, filled in on demand
     cdef PyObject** raw_arguments

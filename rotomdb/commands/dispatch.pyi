@@ -31,6 +31,7 @@ class Context:
     queue: list[list[bytes]]
     watched: list[tuple[int, bytes]]
     replaying: bool
+    subscribed: bool
     command: Command
     def __init__(self, dispatcher: Dispatcher) -> None: ...
     @property

@@ -42,6 +42,9 @@ cdef enum:
     FLAG_ARBITRARY_KEYS = 2048
     FLAG_SKIP_SLOWLOG = 4096
 
+RUN_WHILE_SUBSCRIBED = {
+    "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
+}
 RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
 cdef object queued_reply = QUEUED
 cdef bytes MULTI = b"MULTI"
@@ -65,6 +68,7 @@ cdef class Command:
         self.rest = ord(spec.rest) if spec.rest else 0
         self.plain = not set(spec.converters + spec.rest) & {"I", "F"}
         self.never_queued = spec.name in RUN_INSIDE_MULTI
+        self.while_subscribed = spec.name in RUN_WHILE_SUBSCRIBED
 
     def add_subcommand(self, Command command):
         if self.subcommands is None:
@@ -240,6 +244,10 @@ cdef class Dispatcher:
         if self.write_error is not None and (command.flags & FLAG_WRITE or command.name == "ping"):
             command.rejected += 1
             return self.refuse(context, self.write_error)
+        if context.subscribed and context.resp == 2 and not command.while_subscribed:
+            command.rejected += 1
+            return self.refuse(context, f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
+                                        "PING / QUIT / RESET are allowed in this context")
         if self.loading and not command.flags & FLAG_LOADING:
             command.rejected += 1
             return self.refuse(context, "LOADING Redis is loading the dataset in memory")

@@ -23,7 +23,7 @@ GROUP_CATEGORIES = {"sorted-set": "sortedset", "generic": "keyspace", "server": 
 SHOWN_FLAGS = {
     Flag.WRITE: "write", Flag.READONLY: "readonly", Flag.DENYOOM: "denyoom", Flag.ADMIN: "admin",
     Flag.NOSCRIPT: "noscript", Flag.BLOCKING: "blocking", Flag.LOADING: "loading", Flag.STALE: "stale",
-    Flag.FAST: "fast", Flag.NO_AUTH: "no_auth", Flag.NO_MULTI: "no_multi",
+    Flag.FAST: "fast", Flag.PUBSUB: "pubsub", Flag.NO_AUTH: "no_auth", Flag.NO_MULTI: "no_multi",
 }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def weigh(ctx: Context, element: bytes, options: SortOptions) -> float | bytes |
     return value
 
 
-def compare(left: Weighted, right: Weighted, options: SortOptions) -> int:
+def compare(left: Weighted, right: Weighted) -> int:
     (a, weight_a), (b, weight_b) = left, right
     if isinstance(weight_a, float) and isinstance(weight_b, float):
         # Equal numbers are told apart by the elements, so that the order is the same on every server.
@@ -116,7 +116,7 @@ def sorted_elements(ctx: Context, key: bytes, options: SortOptions) -> list[byte
         options.by, options.alphabetic = None, True
     if not options.unsorted:
         weighted: list[Weighted] = [(element, weigh(ctx, element, options)) for element in elements]
-        weighted.sort(key=cmp_to_key(lambda a, b: compare(a, b, options)), reverse=options.descending)
+        weighted.sort(key=cmp_to_key(compare), reverse=options.descending)
         elements = [element for element, _ in weighted]
     elif kind == b"zset" and options.descending:
         elements.reverse()

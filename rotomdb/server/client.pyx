@@ -188,6 +188,11 @@ cdef class Client(Context):
         encode_reply(&self.output, value, self.resp)
         self.queue_write()
 
+    def push(self, value):
+        """Queue out-of-band data, whatever CLIENT REPLY says."""
+        encode_reply(&self.output, value, self.resp)
+        self.queue_write()
+
     def queue_write(self):
         if not self.write_pending and self.output.length:
             self.write_pending = True

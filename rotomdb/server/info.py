@@ -168,8 +168,9 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "evicted_clients", 0
     yield "keyspace_hits", engine.hits
     yield "keyspace_misses", engine.misses
-    yield "pubsub_channels", 0
-    yield "pubsub_patterns", 0
+    yield "pubsub_channels", len(server.pubsub.listeners["channel"])
+    yield "pubsub_patterns", len(server.pubsub.listeners["pattern"])
+    yield "pubsubshard_channels", len(server.pubsub.listeners["shard"])
     yield "latest_fork_usec", server.persistence.status.last_fork_us
     yield "total_forks", server.persistence.status.forks
     yield "total_error_replies", statistics.errors

@@ -30,6 +30,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.logger import Logger
+from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Reactor
 from rotomdb.storage.aof import AofOptions, FsyncPolicy
 from rotomdb.storage.disk import Disk
@@ -123,6 +124,7 @@ class Server(Hub):
         self.next_client_id = 1
         self.listeners: list[Listener] = []
         self.monitor_clients: list[Client] = []
+        self.pubsub = PubSub()
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
         self.next_slow_id = 0
         self.statistics = Statistics(started=time.time())
@@ -374,6 +376,7 @@ class Server(Hub):
         self.reactor.remove(client.handler)
         self.clients.pop(client.id, None)
         client.discard()
+        self.pubsub.drop(client)
         if client in self.monitor_clients:
             self.monitor_clients.remove(client)
             self.monitors = bool(self.monitor_clients)
@@ -414,10 +417,9 @@ class Server(Hub):
 
     def close_slow_readers(self) -> None:
         """Enforce client-output-buffer-limit."""
-        hard, soft, seconds = self.config["client-output-buffer-limit"]["normal"]
-        if not hard and not soft:
-            return
+        limits = self.config["client-output-buffer-limit"]
         for client in list(self.clients.values()):
+            hard, soft, seconds = limits["pubsub" if client.subscribed else "normal"]
             pending = client.output_pending
             over_soft = bool(soft) and pending > soft
             if over_soft and not client.soft_limit_since_ms:

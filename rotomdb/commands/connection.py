@@ -190,9 +190,9 @@ def describe(ctx: Context, client: Any) -> str:
     now = ctx.now_ms
     subscriptions = ctx.server.pubsub.of(client)
     names = subscriptions.names
-    flags = ("P" if client.subscribed else "") + ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + (
-        "T" if client.no_touch else ""
-    ) or "N"
+    flags = ("b" if client.blocked else "") + ("P" if client.subscribed else "") + ("x" if client.in_multi else "") + (
+        "e" if client.no_evict else ""
+    ) + ("T" if client.no_touch else "") or "N"
     events = "r" + ("w" if client.output_pending else "")
     command_name = client.command.name if client.command is not None else client.last_command
     return (
@@ -331,6 +331,15 @@ def client_no_touch(ctx: Context, mode: Bytes) -> object:
     """Controls whether commands sent by the client affect the LRU/LFU of accessed keys."""
     as_client(ctx).no_touch = on_off(mode)
     return OK
+
+
+@command("CLIENT|UNBLOCK", since="5.0.0", flags=ADMIN | EVER, group=GROUP)
+def client_unblock(ctx: Context, identifier: Bytes, how: Bytes = b"TIMEOUT") -> bool:
+    """Unblocks a client blocked by a blocking command from a different connection."""
+    if how.upper() not in (b"TIMEOUT", b"ERROR"):
+        raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    client = ctx.server.clients.get(parse_int(identifier))
+    return client is not None and ctx.server.blocking.unblock(client, with_error=how.upper() == b"ERROR")
 
 
 @command("CLIENT|HELP", since="5.0.0", flags=LOADING | STALE, group=GROUP)

@@ -55,6 +55,11 @@ cdef class Dispatcher:
     cdef public bint requires_auth
     cdef public bint loading
     cdef public dict watchers             # (database index, key) -> set of contexts
+    cdef public dict awaited              # (database index, key) -> clients that wait for it
+    cdef dict ready                       # awaited places that were written since the last look
+    cdef public object on_block           # called with (context, keys, type, milliseconds)
+    cdef public object on_ready           # called with the ready places after the unit that wrote them
+    cdef bint retrying
     cdef list pending                     # effects of the running unit: (database index, arguments)
     cdef bint explicit                    # the running command said itself what to propagate
     cdef int depth
@@ -66,3 +71,4 @@ cdef class Dispatcher:
     cdef object refuse(self, Context context, str text)
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
+    cdef object serve_waiting(self)

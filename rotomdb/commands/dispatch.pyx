@@ -22,7 +22,7 @@ from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
 from rotomdb.commands.registry import Flag
-from rotomdb.commands.reply import QUEUED
+from rotomdb.commands.reply import BLOCKED, QUEUED
 from rotomdb.errors import CommandError
 from rotomdb.storage.propagation import as_argument
 
@@ -118,8 +118,21 @@ cdef class Context:
             count: Changes to add to the dirty counter.
         """
         self.dispatcher.dirty += count
-        if self.dispatcher.watchers:
+        if self.dispatcher.watchers or self.dispatcher.awaited:
             self.dispatcher.touch(self.db.index, key)
+
+    def block(self, keys, bytes type_name, int64_t timeout_ms, otherwise):
+        """Wait until one of the keys holds a value of the type; the result is what the command function returns.
+
+        A timeout replies with the null array. Where waiting is impossible (inside a transaction, in a replay) the
+        reply is `otherwise`, at once.
+        """
+        if self.dispatcher.retrying:
+            return BLOCKED
+        if self.dispatcher.depth > 1 or self.replaying or self.dispatcher.on_block is None:
+            return otherwise
+        self.dispatcher.on_block(self, keys, type_name, timeout_ms)
+        return BLOCKED
 
     def propagate(self, *arguments):
         """Append this command to the stream, in place of the running one. May be called several times."""
@@ -174,6 +187,8 @@ cdef class Dispatcher:
         self.commands = {}
         self.spellings = {}
         self.watchers = {}
+        self.awaited = {}
+        self.ready = {}
         self.pending = []
         self.slowlog_threshold_us = -1
         for spec in specs:
@@ -307,7 +322,24 @@ cdef class Dispatcher:
                 and not command.flags & FLAG_SKIP_SLOWLOG and self.on_slow is not None):
             self.on_slow(context, [<object>arguments[i] for i in range(count)], (end - start) // 1000)
         context.command = outer
+        if outermost and self.ready and not self.retrying:
+            self.serve_waiting()
         return value
+
+    cdef object serve_waiting(self):
+        """Let those who wait for what was written have it; what they write in turn may serve others."""
+        while self.ready:
+            ready = self.ready
+            self.ready = {}
+            self.on_ready(ready)
+
+    def retry(self, Context context, list arguments):
+        """Run a waiting client's command again; BLOCKED when it still finds nothing."""
+        self.retrying = True
+        try:
+            return self.execute(context, arguments)
+        finally:
+            self.retrying = False
 
     cdef object invoke(self, Context context, Command command, PyObject** arguments, int count):
         """Call the function with the argument bytes as they are."""
@@ -411,14 +443,19 @@ cdef class Dispatcher:
     # Watched keys
 
     def touch(self, int database, bytes key):
-        """Fail the transactions that watch this key."""
+        """The key was written: fail the transactions that watch it, note it for those who wait for it."""
+        if (database, key) in self.awaited:
+            self.ready[database, key] = None
         contexts = self.watchers.get((database, key))
         if contexts is not None:
             for context in contexts:
                 (<Context>context).watched_changed = True
 
     def touch_database(self, int database):
-        """Fail the transactions that watch an existing key of this database."""
+        """As `touch`, for every existing key of this database that anybody watches or waits for."""
+        for index, key in self.awaited:
+            if index == database and self.engine.databases[index].exists(key):
+                self.ready[index, key] = None
         for (index, key), contexts in self.watchers.items():
             if index == database and self.engine.databases[index].exists(key):
                 for context in contexts:

@@ -42,3 +42,4 @@ QUEUED = Status(b"QUEUED")
 PONG = Status(b"PONG")
 NULL_ARRAY = Special("NULL_ARRAY")  # `*-1` in RESP2, `_` in RESP3
 NO_REPLY = Special("NO_REPLY")  # nothing is sent
+BLOCKED = Special("BLOCKED")  # nothing is sent now: the client waits

@@ -9,6 +9,7 @@ cdef class Hub:
     cdef public int64_t max_bulk_bytes, max_query_bytes
     cdef public int64_t input_bytes, output_bytes
     cdef public list pending_writes       # clients with unsent replies
+    cdef public list resumable            # clients that were served and have requests in their buffers
     cdef public bint monitors             # whether any client monitors
 
 cdef class ClientHandler(Handler):
@@ -27,6 +28,7 @@ cdef class Client(Context):
     cdef bint write_pending
     cdef public bint close_after_reply
     cdef public bint closed
+    cdef public bint blocked              # waits for a key: requests stay in the buffer
     cdef public int reply_mode            # ReplyMode
     cdef public str name, address, local_address, library_name, library_version, user
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
@@ -36,4 +38,5 @@ cdef class Client(Context):
     cpdef reply(self, value)
     cdef int read(self) except -1
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1
+    cdef int consume_input(self) except -1
     cdef int flush(self) except -1

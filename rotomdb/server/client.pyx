@@ -37,6 +37,7 @@ cdef class Hub:
 
     def __cinit__(self):
         self.pending_writes = []
+        self.resumable = []
         self.max_bulk_bytes = 512 * 1024 * 1024
         self.max_query_bytes = 1024 * 1024 * 1024
 
@@ -134,15 +135,31 @@ cdef class Client(Context):
                 buffer_append(&self.input, shared_input + used, <size_t>(received - used))
         else:
             self.input.length += received
-            self.process(self.input.data, <Py_ssize_t>self.input.length, &used)
-            self.input.length -= used
-            if self.input.length:
-                memmove(self.input.data, self.input.data + used, self.input.length)
-        if self.input.length == 0 and self.input.capacity:
-            buffer_release(&self.input)
-        elif <int64_t>self.input.length > self.hub.max_query_bytes:
+            self.consume_input()
+        if <int64_t>self.input.length > self.hub.max_query_bytes:
             self.hub.query_buffer_exceeded(self)
         return 0
+
+    cdef int consume_input(self) except -1:
+        """Run what the client's own buffer holds."""
+        cdef Py_ssize_t used = 0
+        self.process(self.input.data, <Py_ssize_t>self.input.length, &used)
+        self.input.length -= used
+        if self.input.length:
+            memmove(self.input.data, self.input.data + used, self.input.length)
+        else:
+            buffer_release(&self.input)
+        return 0
+
+    def resume(self):
+        """Go on with the requests that came while the client waited."""
+        if self.input.length and not self.blocked and not self.closed:
+            self.consume_input()
+
+    def resume_later(self):
+        """As `resume`, before the next sleep: the command of another client is still running."""
+        if self.input.length:
+            self.hub.resumable.append(self)
 
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1:
         """Run every whole request in `data`; *used says how many bytes are done with."""
@@ -151,7 +168,7 @@ cdef class Client(Context):
         cdef object value
         cdef RequestParser parser = self.parser
         used[0] = 0
-        while used[0] < size and not self.close_after_reply and not self.closed:
+        while used[0] < size and not self.close_after_reply and not self.closed and not self.blocked:
             result = parser.parse(data + used[0], size - used[0], &consumed)
             used[0] += consumed
             if result == PARSE_MORE:

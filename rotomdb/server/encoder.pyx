@@ -11,12 +11,13 @@ from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.number cimport format_double
 from rotomdb.storage.resp cimport put_bulk, put_number
 
-from rotomdb.commands.reply import NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
+from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
 from rotomdb.errors import CommandError
 
 cdef object ok_reply = OK
 cdef object null_array = NULL_ARRAY
 cdef object no_reply = NO_REPLY
+cdef object blocked = BLOCKED
 cdef object status_type = Status
 cdef object verbatim_type = Verbatim
 cdef object map_type = MapReply
@@ -118,7 +119,7 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
             put_bulk(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
     elif kind is str:
         encode_reply(out, value.encode(), resp)
-    elif value is not no_reply:
+    elif value is not no_reply and value is not blocked:
         raise TypeError(f"a command returned {value!r}, which is no reply")
     return 0
 

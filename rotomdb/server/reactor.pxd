@@ -11,6 +11,8 @@ cdef class Reactor:
     cdef int read_mask, write_mask
     cdef double ms_per_unit
     cdef list handlers                    # by descriptor; None: free
-    cdef list timers                      # [due in monotonic ms, callable that returns the ms to its next call]
+    cdef list timers                      # heap of [due in monotonic ms, number, callable or None when cancelled]
+    cdef int64_t timer_count
+    cdef Py_ssize_t cancelled             # timers in the heap that were
     cdef public object before_sleep, after_sleep
     cdef public bint stopping

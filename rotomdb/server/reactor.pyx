@@ -5,6 +5,7 @@ events, run the timers that are due. The poller is the standard library's: epoll
 """
 
 import select
+from heapq import heapify, heappop, heappush
 
 from libc.stdint cimport int64_t
 
@@ -74,8 +75,23 @@ cdef class Reactor:
             self.poller.modify(handler.fd, self.read_mask | self.write_mask if wanted else self.read_mask)
 
     def call_later(self, int64_t milliseconds, callback):
-        """Call back once the time has passed; it returns the ms to its next call, or None for never."""
-        self.timers.append([rotom_monotonic_ns() // 1000000 + milliseconds, callback])
+        """Call back once the time has passed; it returns the ms to its next call, or None for never.
+
+        Returns a token for `cancel`.
+        """
+        self.timer_count += 1
+        timer = [rotom_monotonic_ns() // 1000000 + milliseconds, self.timer_count, callback]
+        heappush(self.timers, timer)
+        return timer
+
+    def cancel(self, timer):
+        """Forget a timer that is not due yet. Cancelled ones leave the heap once they are half of it."""
+        timer[2] = None
+        self.cancelled += 1
+        if self.cancelled > 64 and self.cancelled * 2 > len(self.timers):
+            self.timers = [kept for kept in self.timers if kept[2] is not None]
+            heapify(self.timers)
+            self.cancelled = 0
 
     def run(self):
         """Turn until `stopping`."""
@@ -94,9 +110,7 @@ cdef class Reactor:
             return
         if self.timers:
             now = rotom_monotonic_ns() // 1000000
-            for timer in self.timers:
-                if wait_ms < 0 or timer[0] - now < wait_ms:
-                    wait_ms = timer[0] - now
+            wait_ms = self.timers[0][0] - now
             if wait_ms < 0:
                 wait_ms = 0
         if limit_ms >= 0 and wait_ms > limit_ms:
@@ -123,12 +137,14 @@ cdef class Reactor:
 
     def run_timers(self):
         cdef int64_t now = rotom_monotonic_ns() // 1000000
-        for timer in [timer for timer in self.timers if timer[0] <= now]:
-            again = timer[1]()
-            if again is None:
-                self.timers.remove(timer)
-            else:
-                timer[0] = rotom_monotonic_ns() // 1000000 + again
+        while self.timers and self.timers[0][0] <= now:
+            callback = heappop(self.timers)[2]
+            if callback is None:
+                self.cancelled -= 1
+                continue
+            again = callback()
+            if again is not None:
+                self.call_later(again, callback)
 
     def close(self):
         if hasattr(self.poller, "close"):

@@ -25,6 +25,7 @@ from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, SaveError, UnknownCommandError
+from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
@@ -125,6 +126,7 @@ class Server(Hub):
         self.listeners: list[Listener] = []
         self.monitor_clients: list[Client] = []
         self.pubsub = PubSub()
+        self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
         self.next_slow_id = 0
         self.statistics = Statistics(started=time.time())
@@ -253,6 +255,10 @@ class Server(Hub):
 
     def before_sleep(self) -> None:
         """Writes reach the log before the replies that acknowledge them leave."""
+        while self.resumable:
+            clients, self.resumable = self.resumable, []
+            for client in clients:
+                client.resume()
         aof = self.persistence.aof
         if aof.file is not None and (aof.buffered_bytes or aof.block_bytes or not aof.synced):
             try:
@@ -377,6 +383,7 @@ class Server(Hub):
         self.clients.pop(client.id, None)
         client.discard()
         self.pubsub.drop(client)
+        self.blocking.release(client)
         if client in self.monitor_clients:
             self.monitor_clients.remove(client)
             self.monitors = bool(self.monitor_clients)
@@ -411,7 +418,8 @@ class Server(Hub):
         if not timeout:
             return
         for client in list(self.clients.values()):
-            if self.engine.now_ms - client.last_interaction_ms > timeout * 1000:
+            waits = client.blocked or client.subscribed
+            if not waits and self.engine.now_ms - client.last_interaction_ms > timeout * 1000:
                 self.log("verbose", "Closing idle client")
                 self.close_client(client)
 

@@ -23,12 +23,12 @@ class Clients:
             self.connections[name] = socket.create_connection(("127.0.0.1", self.port))
         self.connections[name].sendall(encode_command(*words))
 
-    def received(self) -> dict[str, bytes]:
+    def received(self, quiet_s: float = QUIET_S) -> dict[str, bytes]:
         """What each client got until all have been quiet for a moment."""
         got = dict.fromkeys(self.connections, b"")
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < QUIET_S:
-            ready, _, _ = select.select(list(self.connections.values()), [], [], QUIET_S)
+        while time.monotonic() - quiet_since < quiet_s:
+            ready, _, _ = select.select(list(self.connections.values()), [], [], quiet_s)
             for name, connection in self.connections.items():
                 if connection in ready:
                     got[name] += connection.recv(1 << 16)
@@ -40,18 +40,15 @@ class Clients:
             connection.close()
 
 
-def play(script: str, port: int) -> list[tuple[str, dict[str, bytes]]]:
-    """Run lines of `client: COMMAND words`; what was received after each. `sleep S` waits."""
+def play(script: str, port: int, quiet_s: float = QUIET_S) -> list[tuple[str, dict[str, bytes]]]:
+    """Run lines of `client: COMMAND words`; what was received after each."""
     clients = Clients(port)
     transcript = []
     try:
         for line in filter(None, map(str.strip, script.splitlines())):
-            if line.startswith("sleep "):
-                time.sleep(float(line.split()[1]))
-            else:
-                name, _, command = line.partition(": ")
-                clients.send(name, *(word.strip('"') for word in command.split()))
-            transcript.append((line, clients.received()))
+            name, _, command = line.partition(": ")
+            clients.send(name, *command.split())
+            transcript.append((line, clients.received(quiet_s)))
     finally:
         clients.close()
     return transcript

@@ -144,6 +144,7 @@ DIRECTIVES: dict[str, Directive] = {
         number("zset-max-listpack-value", 64, "Longest member of a packed sorted set.", high=INT_MAX),
         number("list-max-listpack-size", -2, "Elements per list node, or -1 to -5 for 4 to 64 KB.", -5, INT_MAX),
         number("list-compress-depth", 0, "Accepted; list nodes are not compressed in memory.", high=INT_MAX),
+        number("hll-sparse-max-bytes", 3000, "Longest sparse HyperLogLog; a longer one becomes dense."),
         # Observation
         number("slowlog-log-slower-than", 10000, "Microseconds from which a command is logged; negative: none.", -INT_MAX),
         number("slowlog-max-len", 128, "Entries that the slow log keeps.", high=INT_MAX),

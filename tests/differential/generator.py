@@ -135,6 +135,14 @@ class Generator:
                                           "incrby i64 0 9223372036854775807", "get i5 4294967290", "overflow bad get u8 0")],
             lambda: ["BITFIELD_RO", k(), *o("get u8 0", "set u8 0 1", "get i64 3")],
         ]  # fmt: skip
+        sketches: list[Callable[[], Command]] = [
+            lambda: ["PFADD", b"hll", *some(lambda: b"x%d" % self.random.randrange(100_000), 200)],
+            lambda: ["PFADD", b"hll2", *some(lambda: b"y%d" % self.random.randrange(500), 20)], lambda: ["PFADD", b"hll3"],
+            lambda: ["PFCOUNT", *some(k)], lambda: ["PFCOUNT", b"hll", b"hll2"], lambda: ["PFCOUNT", b"hll2"],
+            lambda: ["PFMERGE", b"hll3", b"hll2"], lambda: ["PFMERGE", b"hll2", b"hll2"], lambda: ["GET", b"hll3"],
+            lambda: ["PFMERGE", b"hll3", b"hll2", b"hll"], lambda: ["PFDEBUG", "ENCODING", b"hll2"], lambda: ["GET", b"hll2"],
+            lambda: ["DEL", b"hll2"], lambda: ["DEL", b"hll3"], lambda: ["PFDEBUG", "TODENSE", b"hll3"],
+        ]  # fmt: skip
         sorting: list[Callable[[], Command]] = [
             lambda: ["SORT", k(), *o("", "desc", "alpha", "alpha desc", "limit 0 2", "limit -1 2", "limit 1 -1", "get # alpha",
                                      "by nosort get #", "by k* get k*", "by nosort store k1", "alpha store k2",
@@ -158,5 +166,5 @@ class Generator:
             lambda: ["GET"], lambda: ["GET", "a", "b"], lambda: ["CLIENT", "NOSUCH"], lambda: ["CONFIG", "SET", "x", "y"],
         ]  # fmt: skip
         rare: list[Callable[[], Command]] = [lambda: ["FLUSHDB"], lambda: ["SWAPDB", "0", "1"], lambda: ["FLUSHALL"]]
-        common = strings + lists + sets + hashes + sorted_sets + bits + sorting + keys + others
+        common = strings + lists + sets + hashes + sorted_sets + bits + sketches + sorting + keys + others
         return common * 5 + rare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 FAMILIES = (
-    "bitmaps", "blocking", "connection", "debug", "hashes", "hyperloglog", "introspection", "keys", "lists", "pubsub", "server", "sets", "sorted_sets", "sorting", "strings",
+    "bitmaps", "blocking", "connection", "debug", "geo", "hashes", "hyperloglog", "introspection", "keys", "lists", "pubsub", "server", "sets", "sorted_sets", "sorting", "strings",
     "transactions",
 )  # fmt: skip
 

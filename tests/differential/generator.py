@@ -143,6 +143,31 @@ class Generator:
             lambda: ["PFMERGE", b"hll3", b"hll2", b"hll"], lambda: ["PFDEBUG", "ENCODING", b"hll2"], lambda: ["GET", b"hll2"],
             lambda: ["DEL", b"hll2"], lambda: ["DEL", b"hll3"], lambda: ["PFDEBUG", "TODENSE", b"hll3"],
         ]  # fmt: skip
+
+        def place() -> list[Word]:
+            return [f"{self.random.uniform(-180, 180):.5f}", f"{self.random.uniform(-85, 85):.5f}"]
+
+        def member() -> bytes:
+            return b"place:%d" % self.random.randrange(60)
+
+        order = ("asc", "desc")
+        geo: list[Callable[[], Command]] = [
+            lambda: ["GEOADD", b"geo", *o("", "nx", "xx", "ch", "nx ch"), *place(), member(), *place(), member()],
+            lambda: ["GEOADD", b"geo", *o("13.361389 38.115556", "200 1", "1 86", "x 1", "1"), member()],
+            lambda: ["GEOPOS", b"geo", member(), b"none"], lambda: ["GEOHASH", b"geo", member(), b"none"],
+            lambda: ["GEODIST", b"geo", member(), member(), *o("", "km", "mi", "ft", "bad")],
+            lambda: ["GEOSEARCH", b"geo", "FROMLONLAT", *place(), "BYRADIUS", *o("1000 km", "5000 mi", "20000 km", "0 m"),
+                     *o(*order), *o("", "withdist", "withhash withcoord", "count 3", "count 3 any asc")],
+            lambda: ["GEOSEARCH", b"geo", "FROMMEMBER", member(), "BYBOX", *o("3000 2000 km", "100 9000 mi", "1 -1 m"),
+                     *o(*order), *o("", "withdist", "count 0", "any", "bad")],
+            lambda: ["GEORADIUS", b"geo", *place(), *o("3000 km", "-1 m", "x m", "1 bad"), *o(*order),
+                     *o("", "withdist", "store geo2", "storedist geo2", "store geo2 withdist")],
+            lambda: ["GEORADIUSBYMEMBER", b"geo", member(), "2000", "km", *o(*order), *o("", "withcoord")],
+            lambda: ["GEORADIUS_RO", b"geo", *place(), "900", "km", "asc", *o("", "store geo2")],
+            lambda: ["GEOSEARCHSTORE", b"geo2", b"geo", "FROMLONLAT", *place(), "BYRADIUS", "4000", "km", *o("", "storedist")],
+            lambda: ["GEOSEARCH", b"geo", "BYRADIUS", "1", "km", "asc", "withdist"], lambda: ["ZREM", b"geo", member()],
+            lambda: ["GEOSEARCH", k(), "FROMLONLAT", "1", "1", "BYRADIUS", "1", "km"],
+        ]  # fmt: skip
         sorting: list[Callable[[], Command]] = [
             lambda: ["SORT", k(), *o("", "desc", "alpha", "alpha desc", "limit 0 2", "limit -1 2", "limit 1 -1", "get # alpha",
                                      "by nosort get #", "by k* get k*", "by nosort store k1", "alpha store k2",
@@ -166,5 +191,5 @@ class Generator:
             lambda: ["GET"], lambda: ["GET", "a", "b"], lambda: ["CLIENT", "NOSUCH"], lambda: ["CONFIG", "SET", "x", "y"],
         ]  # fmt: skip
         rare: list[Callable[[], Command]] = [lambda: ["FLUSHDB"], lambda: ["SWAPDB", "0", "1"], lambda: ["FLUSHALL"]]
-        common = strings + lists + sets + hashes + sorted_sets + bits + sketches + sorting + keys + others
+        common = strings + lists + sets + hashes + sorted_sets + bits + sketches + geo + sorting + keys + others
         return common * 5 + rare

@@ -47,7 +47,8 @@ def human(value: float) -> bytes:
 
 
 def position_reply(ctx: Context, position: tuple[float, float]) -> list[object]:
-    return [part if ctx.resp == 3 else human(part) for part in position]
+    # Seventeen decimals in both protocols, as Redis prints coordinates.
+    return [float(human(part)) if ctx.resp == 3 else human(part) for part in position]
 
 
 @command("GEOADD", since="3.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-5, complexity="O(log(N))")

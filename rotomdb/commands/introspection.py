@@ -120,7 +120,7 @@ def command_list(ctx: Context, *options: Bytes) -> list[bytes]:
     for entry in ctx.dispatcher.commands.values():
         entries += [entry, *(entry.subcommands or {}).values()]
     if not options:
-        return [name.encode() for name in (entry.name for entry in ctx.dispatcher.commands.values())]
+        return [entry.name.encode() for entry in entries]
     if len(options) != 3 or options[0].upper() != b"FILTERBY":
         raise CommandError("ERR syntax error")
     kind, wanted = options[1].upper(), options[2]

@@ -217,7 +217,7 @@ def lpos(ctx: Context, key: Key, element: Bytes, *options: Bytes) -> object:
     return found[0] if found else None
 
 
-@command("LMPOP", since="7.0.0", flags=WRITE, group=GROUP, keys=CountedKeys(1), complexity="O(N+M)")
+@command("LMPOP", since="7.0.0", flags=WRITE, group=GROUP, keys=CountedKeys(1), arity=-4, complexity="O(N+M)")
 def lmpop(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> object:
     """Returns multiple elements from a list after removing them. Deletes the list if the last element was popped."""
     keys, words = counted_keys(numkeys, arguments)

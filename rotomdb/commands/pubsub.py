@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, command, container
+from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, KeyRange, command, container
 from rotomdb.commands.reply import NO_REPLY, PushReply, Status
 
 GROUP = "pubsub"
@@ -43,7 +43,7 @@ def psubscribe(ctx: Context, *patterns: Bytes) -> object:
     return subscribe(ctx, PATTERN, b"psubscribe", patterns)
 
 
-@command("SSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)")
+@command("SSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, arity=-2, keys=KeyRange(1, -1), complexity="O(N)")
 def ssubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     """Listens for messages published to shard channels."""
     return subscribe(ctx, SHARD, b"ssubscribe", shardchannels)
@@ -61,7 +61,7 @@ def punsubscribe(ctx: Context, *patterns: Bytes) -> object:
     return unsubscribe(ctx, PATTERN, b"punsubscribe", patterns)
 
 
-@command("SUNSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("SUNSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, keys=KeyRange(1, -1), complexity="O(N)")
 def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     """Stops listening to messages posted to shard channels."""
     return unsubscribe(ctx, SHARD, b"sunsubscribe", shardchannels)
@@ -73,7 +73,14 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     return int(ctx.server.pubsub.publish(channel, message))
 
 
-@command("SPUBLISH", since="7.0.0", flags=PUBSUB | LOADING | STALE | FAST, group=GROUP, complexity="O(N)")
+@command(
+    "SPUBLISH",
+    since="7.0.0",
+    flags=PUBSUB | LOADING | STALE | FAST,
+    group=GROUP,
+    keys=KeyRange(1, 1),
+    complexity="O(N)",
+)
 def spublish(ctx: Context, shardchannel: Bytes, message: Bytes) -> int:
     """Posts a message to a shard channel."""
     return int(ctx.server.pubsub.publish_to_shard(shardchannel, message))

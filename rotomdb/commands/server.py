@@ -206,6 +206,12 @@ def lolwut(ctx: Context, *options: Bytes) -> Verbatim:
     return Verbatim(b"  ,--.\n | () |  rotomdb\n  `--'\n")
 
 
+@command("ROLE", since="2.8.12", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+def role(ctx: Context) -> list[object]:
+    """Returns the replication role."""
+    return [b"master", ctx.dispatcher.stream.offset, []]
+
+
 # CONFIG
 
 container("CONFIG", since="2.0.0", group=GROUP, summary="A container for server configuration commands")
@@ -305,6 +311,20 @@ def slowlog_reset(ctx: Context) -> object:
     """Clears all entries from the slow log."""
     ctx.server.slow_calls.clear()
     return OK
+
+
+@command("SLOWLOG|HELP", since="6.2.0", flags=LOADING | STALE, group=GROUP)
+def slowlog_help(ctx: Context) -> list[Status]:
+    """Returns helpful text about the different subcommands."""
+    return [Status(line) for line in (
+        b"SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"GET [<count>]", b"    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+        b"    Entries are made of:", b"    id, timestamp, time in microseconds, arguments array, client IP and port,",
+        b"    client name",
+        b"LEN", b"    Return the length of the slowlog.",
+        b"RESET", b"    Reset the slowlog.",
+        b"HELP", b"    Print this help.",
+    )]  # fmt: skip
 
 
 # MEMORY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import FAST, LOADING, NO_MULTI, NOSCRIPT, STALE, Key, command
+from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, STALE, Key, command
 from rotomdb.commands.reply import NULL_ARRAY, OK
 from rotomdb.errors import CommandError
 
@@ -44,7 +44,7 @@ def exec_(ctx: Context) -> object:
     return [ctx.dispatcher.execute(ctx, arguments) for arguments in queue]
 
 
-@command("WATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST | NO_MULTI, group=GROUP, arity=-2)
+@command("WATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP, arity=-2)
 def watch(ctx: Context, *keys: Key) -> object:
     """Monitors changes to keys to determine the execution of a transaction."""
     if ctx.in_multi:

@@ -170,7 +170,7 @@ class Generator:
         ]  # fmt: skip
         sorting: list[Callable[[], Command]] = [
             lambda: ["SORT", k(), *o("", "desc", "alpha", "alpha desc", "limit 0 2", "limit -1 2", "limit 1 -1", "get # alpha",
-                                     "by nosort get #", "by k* get k*", "by nosort store k1", "alpha store k2",
+                                     "by nosort limit 0 0", "by k* get k*", "by nosort store k1", "alpha store k2",
                                      "by k*->a get k*->1", "limit x 1", "bad", "by *->a get #")],
             lambda: ["SORT_RO", k(), *o("alpha", "store k1", "desc")],
         ]  # fmt: skip

@@ -149,8 +149,8 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
     expire_ms = ctx.db.expire_at(source)
     if expire_ms is not None and expire_ms != -1:
         target.set_expire_at(destination, expire_ms)
-    ctx.changed(destination, "copy_to")
-    ctx.dispatcher.touch(target.index, destination)
+    ctx.dispatcher.dirty += 1
+    ctx.dispatcher.touch(target.index, destination)  # not ctx.changed: the database may be another one
     return 1
 
 

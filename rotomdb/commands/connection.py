@@ -20,14 +20,13 @@ from rotomdb.commands.registry import (
     command,
     container,
 )
-from rotomdb.commands.reply import NO_REPLY, OK, PONG, MapReply, Status, Verbatim
+from rotomdb.commands.reply import NO_REPLY, OK, PONG, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, MapReply, Status, Verbatim
 from rotomdb.errors import CommandError
+from rotomdb.storage.rdb import REDIS_VERSION
 
 GROUP = "connection"
 EVER = NOSCRIPT | LOADING | STALE
 WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
-REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT = 0, 1, 3
-REDIS_VERSION = b"7.2.4"
 
 
 @command("PING", since="1.0.0", flags=FAST, group=GROUP)
@@ -135,7 +134,7 @@ def hello(ctx: Context, *options: Bytes) -> MapReply:
         client.name = name.decode("latin-1")
     client.resp = version
     return MapReply([
-        b"server", b"redis", b"version", REDIS_VERSION, b"proto", version, b"id", client.id, b"mode", b"standalone",
+        b"server", b"redis", b"version", REDIS_VERSION.encode(), b"proto", version, b"id", client.id, b"mode", b"standalone",
         b"role", b"master", b"modules", [],
     ])  # fmt: skip
 
@@ -194,7 +193,7 @@ def describe(ctx: Context, client: Any) -> str:
         "e" if client.no_evict else ""
     ) + ("T" if client.no_touch else "") or "N"
     events = "r" + ("w" if client.output_pending else "")
-    command_name = client.command.name if client.command is not None else client.last_command
+    command_name = client.command.name if client.command is not None else "NULL"
     return (
         f"id={client.id} addr={client.address} laddr={client.local_address} fd={client.fd} name={client.name} "
         f"age={(now - client.created_ms) // 1000} idle={(now - client.last_interaction_ms) // 1000} flags={flags} "

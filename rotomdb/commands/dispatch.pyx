@@ -139,9 +139,6 @@ cdef class Context:
         self.dispatcher.explicit = True
         self.dispatcher.pending.append((self.db.index, tuple([as_argument(argument) for argument in arguments])))
 
-    def propagate_nothing(self):
-        self.dispatcher.explicit = True
-
     def request(self):
         """The running command's arguments, its name included."""
         return [<object>self.raw_arguments[i] for i in range(self.raw_count)]
@@ -321,7 +318,8 @@ cdef class Dispatcher:
         if (self.slowlog_threshold_us >= 0 and end - start >= self.slowlog_threshold_us * 1000
                 and not command.flags & FLAG_SKIP_SLOWLOG and self.on_slow is not None):
             self.on_slow(context, [<object>arguments[i] for i in range(count)], (end - start) // 1000)
-        context.command = outer
+        if not outermost:
+            context.command = outer            # else it stays as the context's last command, for CLIENT LIST
         if outermost and self.ready and not self.retrying:
             self.serve_waiting()
         return value

@@ -403,14 +403,13 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
     if milliseconds < 0:
         raise CommandError("ERR Invalid TTL value, must be >= 0")
     body = payload_body(serialized_value)
-    scratch_key = key
     if existed:
         ctx.db.delete(key)
     expire_ms = 0
     if milliseconds:
         expire_ms = min(milliseconds if absolute else milliseconds + ctx.now_ms, INT64_MAX)
     try:
-        filled = rdb_decoder.RdbDecoder(body).restore_value(ctx.db, scratch_key)
+        filled = rdb_decoder.RdbDecoder(body).restore_value(ctx.db, key)
     except RdbValueError:
         if existed:
             ctx.changed(key, "del")

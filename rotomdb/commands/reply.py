@@ -37,6 +37,8 @@ class Special:
         return self.name
 
 
+REPLY_ON, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT = range(4)  # CLIENT REPLY
+
 OK = Status(b"OK")
 QUEUED = Status(b"QUEUED")
 PONG = Status(b"PONG")

@@ -155,7 +155,6 @@ cdef class Engine:
 
 cdef struct ScanCollector:
     void* results                    # list, borrowed
-    void* keyspace                   # Keyspace, borrowed
     const char* pattern
     Py_ssize_t pattern_length        # -1: all
     int type                         # -1: all
@@ -425,7 +424,6 @@ cdef class Keyspace:
         cdef list results = []
         cdef int64_t visits = count * 10
         collector.results = <void*>results
-        collector.keyspace = <void*>self
         collector.type = type
         collector.now_ms = self.engine.now_ms
         collector.pattern = NULL

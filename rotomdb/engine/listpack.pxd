@@ -24,8 +24,6 @@ cdef bytes lp_to_bytes(const uint8_t* element)
 # Each returns the listpack's new address; offsets (element - lp) stay meaningful, pointers do not.
 cdef uint8_t* lp_insert(uint8_t* lp, size_t offset, const char* data, size_t length) noexcept nogil
 cdef uint8_t* lp_append(uint8_t* lp, const char* data, size_t length) noexcept nogil
-cdef uint8_t* lp_append_integer(uint8_t* lp, int64_t value) noexcept nogil
-cdef uint8_t* lp_prepend(uint8_t* lp, const char* data, size_t length) noexcept nogil
 cdef uint8_t* lp_replace(uint8_t* lp, size_t offset, const char* data, size_t length) noexcept nogil
 # Deletes `count` elements from the one at `offset`.
 cdef uint8_t* lp_delete(uint8_t* lp, size_t offset, uint32_t count) noexcept nogil

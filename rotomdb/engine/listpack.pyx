@@ -327,16 +327,6 @@ cdef uint8_t* lp_append(uint8_t* lp, const char* data, size_t length) noexcept n
     return lp_insert(lp, lp_bytes(lp) - 1, data, length)
 
 
-cdef uint8_t* lp_append_integer(uint8_t* lp, int64_t value) noexcept nogil:
-    cdef uint8_t head[ENCODED_HEADER_MAX]
-    cdef size_t head_length = encode_integer(head, value)
-    return splice(lp, lp_bytes(lp) - 1, 0, head, head_length, NULL, 0, 1)
-
-
-cdef uint8_t* lp_prepend(uint8_t* lp, const char* data, size_t length) noexcept nogil:
-    return lp_insert(lp, LISTPACK_HEADER, data, length)
-
-
 cdef uint8_t* lp_replace(uint8_t* lp, size_t offset, const char* data, size_t length) noexcept nogil:
     cdef uint8_t head[ENCODED_HEADER_MAX]
     cdef size_t data_length

@@ -303,12 +303,6 @@ cdef class RdbDecoder:
         size[0] = count
         return True
 
-    def read_byte(self):
-        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
-        if p == NULL:
-            self.fail()
-        return p[0]
-
     def read_bytes(self, uint64_t count):
         cdef const uint8_t* p = cursor_take(&self.cursor, count)
         if p == NULL:

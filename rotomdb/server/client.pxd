@@ -10,7 +10,6 @@ cdef class Hub:
     cdef public int64_t input_bytes, output_bytes
     cdef public list pending_writes       # clients with unsent replies
     cdef public list resumable            # clients that were served and have requests in their buffers
-    cdef public bint monitors             # whether any client monitors
 
 cdef class ClientHandler(Handler):
     cdef Client client
@@ -33,8 +32,6 @@ cdef class Client(Context):
     cdef public str name, address, local_address, library_name, library_version, user
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict, no_touch
-    cdef public str last_command
-    cdef public int64_t commands_total
     cpdef reply(self, value)
     cdef int read(self) except -1
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1

@@ -27,7 +27,11 @@ cdef enum:
     WRITE_BYTES = 1024 * 1024             # per turn, so that one large reply does not hold up the others
     KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
 
-REPLY_ON, REPLY_OFF, REPLY_SKIP, REPLY_SKIP_NEXT = range(4)
+cdef enum ReplyMode:                      # as in commands/reply.py
+    REPLY_ON = 0
+    REPLY_OFF = 1
+    REPLY_SKIP = 2
+    REPLY_SKIP_NEXT = 3
 
 cdef char shared_input[READ_BYTES]
 
@@ -56,9 +60,6 @@ cdef class Hub:
     def handler_failed(self, client, error):
         raise NotImplementedError
 
-    def feed_monitors(self, client, arguments):
-        raise NotImplementedError
-
 
 cdef class ClientHandler(Handler):
     cdef int on_readable(self) except -1:
@@ -85,7 +86,6 @@ cdef class Client(Context):
         self.handler.client = self
         self.name = self.library_name = self.library_version = ""
         self.user = "default"
-        self.last_command = "NULL"
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
 
     def __dealloc__(self):
@@ -181,10 +181,7 @@ cdef class Client(Context):
                 return 0
             if parser.count == 0:
                 continue
-            if self.hub.monitors:
-                self.hub.feed_monitors(self, [<object>parser.items[i] for i in range(parser.count)])
             value = self.dispatcher.call(self, parser.items, parser.count)
-            self.commands_total += 1
             if self.closed:
                 return 0
             self.reply(value)
@@ -196,11 +193,10 @@ cdef class Client(Context):
     cpdef reply(self, value):
         """Queue the reply for the write before the next sleep."""
         if self.reply_mode:
-            if self.reply_mode == 3:
-                self.reply_mode = 2
-                return
-            if self.reply_mode == 2:
-                self.reply_mode = 0
+            if self.reply_mode == REPLY_SKIP_NEXT:
+                self.reply_mode = REPLY_SKIP
+            elif self.reply_mode == REPLY_SKIP:
+                self.reply_mode = REPLY_ON
             return
         encode_reply(&self.output, value, self.resp)
         self.queue_write()

@@ -367,8 +367,6 @@ class Config:
             while end < len(words) and not words[end].startswith("--"):
                 end += 1
             arguments = words[at + 1 : end]
-            if name == "save" and arguments == [""]:
-                arguments = [""]
             if not arguments:
                 raise ConfigError(f"command line: Bad directive or wrong number of arguments: '{name}'")
             self.apply(name, arguments, "command line")

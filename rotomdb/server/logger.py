@@ -23,8 +23,7 @@ class Logger:
             return
         now = time.time()
         stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(now))
-        role = self.role if level != "raw" else ""
-        line = f"{os.getpid()}:{role} {stamp}.{int(now * 1000) % 1000:03d} {MARKS[level]} {message}\n"
+        line = f"{os.getpid()}:{self.role} {stamp}.{int(now * 1000) % 1000:03d} {MARKS[level]} {message}\n"
         self.write(line)
 
     def write(self, line: str) -> None:

@@ -80,12 +80,7 @@ def read_config(words: list[str]) -> Config:
     config = Config()
     if words and words[0] != "-" and not words[0].startswith("--"):
         config.load_file(Path(words.pop(0)))
-    elif words and words[0] == "-":
-        words.pop(0)
-        config.load_text(sys.stdin.read(), "standard input")
-        config.save_lines_seen = False
-    # `-` is also taken behind overrides, as Redis does.
-    if "-" in words:
+    if "-" in words:  # first, or behind overrides, as Redis takes it
         words.remove("-")
         config.load_text(sys.stdin.read(), "standard input")
         config.save_lines_seen = False

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from rotomdb.commands.pubsub import CHANNEL, PATTERN, SHARD
 from rotomdb.commands.reply import PushReply
 from rotomdb.engine import glob
 from rotomdb.server.client import Client
-
-CHANNEL, PATTERN, SHARD = "channel", "pattern", "shard"
 
 
 @dataclass

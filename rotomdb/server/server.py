@@ -124,7 +124,6 @@ class Server(Hub):
         self.clients: dict[int, Client] = {}
         self.next_client_id = 1
         self.listeners: list[Listener] = []
-        self.monitor_clients: list[Client] = []
         self.pubsub = PubSub()
         self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
@@ -384,9 +383,6 @@ class Server(Hub):
         client.discard()
         self.pubsub.drop(client)
         self.blocking.release(client)
-        if client in self.monitor_clients:
-            self.monitor_clients.remove(client)
-            self.monitors = bool(self.monitor_clients)
         if self.persistence.child is not None:
             # The child holds a copy of the descriptor: without this the peer would see the end only when it exits.
             with contextlib.suppress(OSError):
@@ -443,9 +439,6 @@ class Server(Hub):
                 )
                 self.statistics.output_limit_disconnections += 1
                 self.close_client(client)
-
-    def feed_monitors(self, client: Client, arguments: list[bytes]) -> None:
-        """MONITOR is not built yet; no client sets `monitors`."""
 
     def record_slow_call(self, context: Context, arguments: list[bytes], microseconds: int) -> None:
         kept = arguments[:32] if len(arguments) <= 32 else [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 
 FAMILIES = (
-    "bitmaps", "blocking", "connection", "debug", "geo", "hashes", "hyperloglog", "introspection", "keys", "lists", "pubsub", "server", "sets", "sorted_sets", "sorting", "strings",
-    "transactions",
+    "bitmaps", "blocking", "connection", "debug", "geo", "hashes", "hyperloglog", "introspection", "keys", "lists", "pubsub", "server", "sets", "sorted_sets", "sorting",
+    "stream_groups", "stream_info", "streams", "strings", "transactions",
 )  # fmt: skip
 
 

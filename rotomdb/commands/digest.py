@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 
-from rotomdb.engine import hashes, lists, sets, sorted_sets, strings
+from rotomdb.engine import hashes, lists, sets, sorted_sets, streams, strings
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.engine.number import format_float_17
 
-TYPE_NUMBERS = {b"string": 0, b"list": 1, b"set": 2, b"zset": 3, b"hash": 4}
+TYPE_NUMBERS = {b"string": 0, b"list": 1, b"set": 2, b"zset": 3, b"hash": 4, b"stream": 6}
 
 
 class Digest:
@@ -49,6 +49,13 @@ def mix_value(digest: Digest, db: Keyspace, key: bytes) -> None:
         flat = sorted_sets.items(db, key)
         for i in range(0, len(flat), 2):
             mix_pair(digest, flat[i], format_float_17(flat[i + 1]))
+    elif kind == b"stream":
+        stream = streams.peek(db, key)
+        assert stream is not None
+        for entry_id, fields in stream.range(streams.MIN_ID, streams.MAX_ID):
+            digest.mix(entry_id.replace(b"-", b"."))
+            for part in fields:
+                digest.mix(part)
     else:
         flat = hashes.items(db, key)
         for i in range(0, len(flat), 2):

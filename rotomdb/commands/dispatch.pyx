@@ -121,8 +121,12 @@ cdef class Context:
         if self.dispatcher.watchers or self.dispatcher.awaited:
             self.dispatcher.touch(self.db.index, key)
 
-    def block(self, keys, bytes type_name, int64_t timeout_ms, otherwise):
+    def block(self, keys, bytes type_name, int64_t timeout_ms, otherwise, list request=None):
         """Wait until one of the keys holds a value of the type; the result is what the command function returns.
+
+        Args:
+            type_name: None: try again on any change, also when the key has gone.
+            request: What to run then, where it is not the running command as it came.
 
         A timeout replies with the null array. Where waiting is impossible (inside a transaction, in a replay) the
         reply is `otherwise`, at once.
@@ -131,7 +135,7 @@ cdef class Context:
             return BLOCKED
         if self.dispatcher.depth > 1 or self.replaying or self.dispatcher.on_block is None:
             return otherwise
-        self.dispatcher.on_block(self, keys, type_name, timeout_ms)
+        self.dispatcher.on_block(self, keys, type_name, timeout_ms, request)
         return BLOCKED
 
     def propagate(self, *arguments):

@@ -11,10 +11,11 @@ from rotomdb.commands.registry import (
     CountedKeys,
     Flag,
     KeyRange,
+    KeysAfter,
     command,
 )
 from rotomdb.commands.reply import NULL_ARRAY, MapReply, SetReply, Status
-from rotomdb.engine import glob, number
+from rotomdb.engine import glob
 from rotomdb.errors import CommandError
 
 GROUP = "server"
@@ -67,6 +68,14 @@ def describe(entry: Command) -> list[object]:
             b"find_keys", MapReply([b"type", b"range", b"spec", MapReply([
                 b"lastkey", last - first if last > 0 else last, b"keystep", step, b"limit", 0,
             ])]),
+        ]))  # fmt: skip
+    if isinstance(spec.keys, KeysAfter):
+        specifications.append(MapReply([
+            b"flags", SetReply([Status(access)]),
+            b"begin_search", MapReply([b"type", b"keyword", b"spec", MapReply([
+                b"keyword", spec.keys.keyword, b"startfrom", 1,
+            ])]),
+            b"find_keys", MapReply([b"type", b"range", b"spec", MapReply([b"lastkey", -1, b"keystep", 1, b"limit", 2])]),
         ]))  # fmt: skip
     if isinstance(spec.keys, CountedKeys):
         specifications.append(MapReply([
@@ -175,14 +184,10 @@ def keys_of(spec: CommandSpec, arguments: list[bytes]) -> list[bytes]:
     """The keys in a request. Raises CommandError when they cannot be told."""
     if spec.keys is None:
         raise CommandError("ERR The command has no key arguments")
-    if isinstance(spec.keys, KeyRange):
-        last = spec.keys.last if spec.keys.last >= 0 else len(arguments) + spec.keys.last
-        return arguments[spec.keys.first : last + 1 : spec.keys.step]
-    count = number.parse_int(arguments[spec.keys.count])
-    found = arguments[spec.keys.count + 1 :][: count or 0]
-    if not count or count < 1 or len(found) != count:
+    found = spec.keys_of(arguments)
+    if found is None:
         raise CommandError("ERR Invalid arguments specified for command")
-    return ([arguments[spec.keys.store]] if spec.keys.store else []) + found
+    return found
 
 
 @command("COMMAND|GETKEYS", since="2.8.13", flags=EVER, group=GROUP, arity=-3, complexity="O(N)")

@@ -33,7 +33,7 @@ from rotomdb.storage.checksum import crc64
 GROUP = "generic"
 DUMP_VERSION = 10
 DUMP_VERSION_ACCEPTED = 12
-TYPES = (b"string", b"list", b"set", b"zset", b"hash")
+TYPES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
 
 
 @command("DEL", since="1.0.0", flags=WRITE, group=GROUP, arity=-2, complexity="O(N)")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -80,6 +80,16 @@ class CountedKeys:
 
 
 @dataclass(frozen=True)
+class KeysAfter:
+    """Keys behind a word of their own, followed by as many other arguments (XREAD's IDs)."""
+
+    keyword: bytes
+
+
+KeyPositions = KeyRange | CountedKeys | KeysAfter
+
+
+@dataclass(frozen=True)
 class CommandSpec:
     """Everything that is known of a command before any server runs it."""
 
@@ -91,11 +101,33 @@ class CommandSpec:
     group: str
     complexity: str
     summary: str
-    keys: KeyRange | CountedKeys | None
+    keys: KeyPositions | None
     converters: str  # a Kind letter per positional parameter
     rest: str  # the letter of the variable part, or ""
     max_arguments: int  # including the name; -1: no limit
     parameters: tuple[str, ...] = field(default=())
+
+    def keys_of(self, arguments: Sequence[bytes]) -> list[bytes] | None:
+        """The keys in a request, the command's name included in it; None when they cannot be told."""
+        if self.keys is None:
+            return []
+        if isinstance(self.keys, KeyRange):
+            last = self.keys.last if self.keys.last >= 0 else len(arguments) + self.keys.last
+            return list(arguments[self.keys.first : last + 1 : self.keys.step])
+        if isinstance(self.keys, KeysAfter):
+            for at, word in enumerate(arguments):
+                if at and word.upper() == self.keys.keyword:
+                    each = (len(arguments) - at - 1) // 2
+                    return list(arguments[at + 1 : at + 1 + each]) or None
+            return None
+        try:
+            count = int(arguments[self.keys.count])
+        except ValueError:
+            return None
+        found = list(arguments[self.keys.count + 1 :][: max(count, 0)])
+        if count < 1 or len(found) != count:
+            return None
+        return ([arguments[self.keys.store]] if self.keys.store else []) + found
 
     @property
     def display_name(self) -> str:
@@ -113,7 +145,7 @@ def command(
     group: str | None = None,
     complexity: str = "O(1)",
     arity: int | None = None,
-    keys: KeyRange | CountedKeys | None = None,
+    keys: KeyPositions | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a command.
 
@@ -150,7 +182,7 @@ def specification(
     group: str | None,
     complexity: str,
     arity: int | None,
-    keys: KeyRange | CountedKeys | None,
+    keys: KeyPositions | None,
 ) -> CommandSpec:
     """Derive the specification from the function's signature and docstring."""
     hints = typing.get_type_hints(function, include_extras=True)

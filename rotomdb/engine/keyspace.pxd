@@ -7,6 +7,7 @@ cdef enum ValueType:                 # Redis's numbers; DEBUG DIGEST hashes them
     TYPE_SET = 2
     TYPE_SORTED_SET = 3
     TYPE_HASH = 4
+    TYPE_STREAM = 6
 
 cdef enum Encoding:
     ENCODING_INT = 0                 # string: value is the integer itself
@@ -17,6 +18,7 @@ cdef enum Encoding:
     ENCODING_TABLE = 5               # hash, set: value is a Table
     ENCODING_SKIPLIST = 6            # sorted set: value is a SortedSet
     ENCODING_QUICKLIST = 7
+    ENCODING_STREAM = 8
 
 cdef enum:
     EMBSTR_MAX = 44                  # bytes; Redis's limit for OBJECT ENCODING embstr
@@ -85,6 +87,7 @@ cdef class Engine:
     cdef public int set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value
     cdef public int zset_max_listpack_entries, zset_max_listpack_value
     cdef public int list_max_listpack_size
+    cdef public int64_t stream_node_max_bytes, stream_node_max_entries
 
 cdef class Keyspace:
     cdef readonly Engine engine

@@ -15,6 +15,7 @@ from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc, rotom_alloc
 from rotomdb.engine.number cimport format_int64, parse_int64
 from rotomdb.engine.quicklist cimport Node, Quicklist, quicklist_free
 from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of, sorted_set_free
+from rotomdb.engine.stream cimport Stream, stream_free, stream_memory
 from rotomdb.engine.table cimport (
     TableIterator, table_avoid_resize, table_find, table_free, table_hash, table_init, table_insert, table_iterate,
     table_length, table_memory, table_next, table_random, table_rehash_for, table_remove, table_reserve, table_scan,
@@ -23,8 +24,9 @@ from rotomdb.engine.table cimport (
 
 from rotomdb.errors import WrongTypeError
 
-TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash")
-ENCODING_NAMES = (b"int", b"embstr", b"raw", b"listpack", b"intset", b"hashtable", b"skiplist", b"quicklist")
+TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
+ENCODING_NAMES = (b"int", b"embstr", b"raw", b"listpack", b"intset", b"hashtable", b"skiplist", b"quicklist",
+                  b"stream")
 
 
 cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexcept nogil:
@@ -71,6 +73,8 @@ cdef void free_value(Entry* entry) noexcept nogil:
         sorted_set_free(<SortedSet*>entry.value)
     elif encoding == ENCODING_QUICKLIST:
         quicklist_free(<Quicklist*>entry.value)
+    elif encoding == ENCODING_STREAM:
+        stream_free(<Stream*>entry.value)
 
 
 cdef int64_t value_memory(Entry* entry, int64_t samples):
@@ -113,6 +117,8 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
             node = node.following
         count = (<Quicklist*>entry.value).nodes
         return <int64_t>sizeof(Quicklist) + (sampled * count // seen if seen else 0)
+    if encoding == ENCODING_STREAM:
+        return stream_memory(<Stream*>entry.value)
     return size
 
 
@@ -133,6 +139,8 @@ cdef class Engine:
         self.zset_max_listpack_entries = 128
         self.zset_max_listpack_value = 64
         self.list_max_listpack_size = -2
+        self.stream_node_max_bytes = 4096
+        self.stream_node_max_entries = 100
         self.databases = [Keyspace(self, index) for index in range(databases)]
 
     def swap(self, int first, int second):

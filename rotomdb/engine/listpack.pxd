@@ -1,4 +1,5 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from rotomdb.engine.buffer cimport Buffer
 
 cdef enum:
     LISTPACK_HEADER = 6
@@ -32,5 +33,12 @@ cdef uint8_t* lp_find(uint8_t* lp, uint8_t* element, const char* data, size_t le
 cdef bint lp_equals(const uint8_t* element, const char* data, size_t length) noexcept nogil
 # NULL when sound, else what is wrong.
 cdef const char* lp_validate(const uint8_t* lp, size_t size) noexcept nogil
+# Building several elements at once: encode them into a buffer, append them in one step.
+cdef void lp_encode(Buffer* out, const char* data, size_t length) noexcept nogil
+cdef void lp_encode_integer(Buffer* out, int64_t value) noexcept nogil
+cdef uint8_t* lp_append_encoded(uint8_t* lp, const char* data, size_t size, uint32_t count) noexcept nogil
+# An integer element, or a string element that spells one (0 when it does not).
+cdef int64_t lp_integer(const uint8_t* element) noexcept nogil
+cdef uint8_t* lp_replace_integer(uint8_t* lp, size_t offset, int64_t value) noexcept nogil
 # Bytes that an element takes, both ends included.
 cdef size_t lp_encoded_size(const char* data, size_t length) noexcept nogil

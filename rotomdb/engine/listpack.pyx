@@ -10,7 +10,8 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from rotomdb.engine.memory cimport mem_alloc, mem_realloc
+from rotomdb.engine.buffer cimport Buffer, buffer_reserve
+from rotomdb.engine.memory cimport mem_alloc, mem_realloc, rotom_allocation_size
 from rotomdb.engine.number cimport format_int64, parse_int64
 
 cdef enum:
@@ -332,6 +333,57 @@ cdef uint8_t* lp_replace(uint8_t* lp, size_t offset, const char* data, size_t le
     cdef size_t data_length
     cdef size_t head_length = encode_head(head, data, length, &data_length)
     return splice(lp, offset, element_size(lp + offset), head, head_length, data, data_length, 0)
+
+
+cdef uint8_t* lp_replace_integer(uint8_t* lp, size_t offset, int64_t value) noexcept nogil:
+    cdef uint8_t head[ENCODED_HEADER_MAX]
+    cdef size_t head_length = encode_integer(head, value)
+    if head_length == 1 and lp[offset] < 0x80:
+        lp[offset] = head[0]             # same size: nothing moves
+        return lp
+    return splice(lp, offset, element_size(lp + offset), head, head_length, NULL, 0, 0)
+
+
+cdef void lp_encode(Buffer* out, const char* data, size_t length) noexcept nogil:
+    cdef uint8_t* room = <uint8_t*>buffer_reserve(out, length + ENCODED_HEADER_MAX + 5)
+    cdef size_t data_length, backlen
+    cdef size_t body = encode_head(room, data, length, &data_length)
+    memcpy(room + body, data, data_length)
+    body += data_length
+    backlen = backlen_size(body)
+    write_backlen(room + body, body, backlen)
+    out.length += body + backlen
+
+
+cdef void lp_encode_integer(Buffer* out, int64_t value) noexcept nogil:
+    cdef uint8_t* room = <uint8_t*>buffer_reserve(out, ENCODED_HEADER_MAX + 1)
+    cdef size_t body = encode_integer(room, value)
+    room[body] = <uint8_t>body
+    out.length += body + 1
+
+
+cdef uint8_t* lp_append_encoded(uint8_t* lp, const char* data, size_t size, uint32_t count) noexcept nogil:
+    cdef size_t end = lp_bytes(lp) - 1
+    cdef uint16_t stored
+    if end + size + 1 > rotom_allocation_size(lp):
+        # A node grows by many small appends: take room for the next ones too.
+        lp = <uint8_t*>mem_realloc(lp, end + 1 + size + (end + size) // 4)
+    memcpy(lp + end, data, size)
+    lp[end + size] = END
+    set_bytes(lp, end + size + 1)
+    memcpy(&stored, lp + 4, 2)
+    if stored != COUNT_UNKNOWN:
+        set_count(lp, stored + count)
+    return lp
+
+
+cdef int64_t lp_integer(const uint8_t* element) noexcept nogil:
+    cdef uint32_t length
+    cdef int64_t value = 0
+    cdef const char* text = lp_get(element, &length, &value)
+    if text != NULL and not parse_int64(text, length, &value):
+        return 0
+    return value
 
 
 cdef uint8_t* lp_delete(uint8_t* lp, size_t offset, uint32_t count) noexcept nogil:

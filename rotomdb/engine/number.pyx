@@ -270,9 +270,23 @@ def add_long_doubles(bytes left, bytes right):
     return PyBytes_FromStringAndSize(out, length)
 
 
+cdef bint parse_uint64(const char* text, Py_ssize_t length, uint64_t* out) noexcept nogil:
+    cdef uint64_t value = 0, digit
+    cdef Py_ssize_t i
+    if length <= 0 or length > 20:
+        return False
+    for i in range(length):
+        if not c'0' <= text[i] <= c'9':
+            return False
+        digit = <uint64_t>(text[i] - c'0')
+        if value > (<uint64_t>-1 - digit) // 10:
+            return False
+        value = value * 10 + digit
+    out[0] = value
+    return True
+
+
 def parse_unsigned(bytes text):
     """The unsigned 64-bit integer that `text` spells in decimal, or None."""
-    if not text or not text.isdigit() or len(text) > 20:
-        return None
-    value = int(text)
-    return value if value < 1 << 64 else None
+    cdef uint64_t value
+    return value if parse_uint64(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), &value) else None

@@ -4,7 +4,6 @@
 records until something else comes up, which the caller (storage/rdb.py) handles. Errors carry the offset in the buffer.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport INFINITY, isnan
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -27,12 +26,13 @@ from rotomdb.engine.listpack cimport (
     LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_encoded_size, lp_equals, lp_first, lp_get, lp_new, lp_next,
     lp_text, lp_validate,
 )
-from rotomdb.engine.lzf cimport lzf_decompress
 from rotomdb.engine.memory cimport mem_alloc, mem_free
 from rotomdb.engine.number cimport format_double, format_int64, parse_double, parse_int64
 from rotomdb.engine.quicklist cimport (
     NODE_PACKED, NODE_PLAIN, Quicklist, quicklist_append_node, quicklist_free, quicklist_new, quicklist_push,
 )
+from rotomdb.engine.rdb_cursor cimport RdbCursor
+from rotomdb.engine.rdb_stream cimport decode_stream, skip_stream
 from rotomdb.engine.sets cimport put as set_put
 from rotomdb.engine.sets cimport to_table as set_to_table
 from rotomdb.engine.skiplist cimport (
@@ -41,12 +41,6 @@ from rotomdb.engine.skiplist cimport (
 from rotomdb.engine.sorted_sets cimport to_skiplist
 from rotomdb.engine.table cimport Table, table_hash, table_length, table_reserve
 from rotomdb.engine.ziplist cimport ziplist_first, ziplist_next, ziplist_text, ziplist_validate
-
-from rotomdb.errors import RdbTruncatedError, RdbUnsupportedTypeError, RdbValueError
-
-cdef extern from "platform.h" nogil:
-    uint32_t bswap32 "__builtin_bswap32"(uint32_t value)
-    uint64_t bswap64 "__builtin_bswap64"(uint64_t value)
 
 cdef enum:
     OPCODE_IDLE = 248
@@ -140,14 +134,9 @@ cdef double element_score(uint8_t* element, bint* valid) noexcept:
     return score
 
 
-cdef class RdbDecoder:
+cdef class RdbDecoder(RdbCursor):
     """Decodes a buffer front to back. `position` is the offset of the next byte."""
 
-    cdef object owner
-    cdef Py_buffer view
-    cdef Cursor cursor
-    cdef Buffer scratch[2]                # inflated or printed strings; two may be alive at once
-    cdef char number[2][32]
     cdef int64_t expire_ms                # attributes of the next key
     cdef readonly int64_t idle_seconds, frequency
     cdef bint valkey                      # types 22 and 23 mean what Valkey means by them
@@ -160,10 +149,6 @@ cdef class RdbDecoder:
     cdef size_t held_length
 
     def __cinit__(self, data, bint valkey=False):
-        PyObject_GetBuffer(data, &self.view, PyBUF_SIMPLE)
-        self.owner = data
-        self.cursor.base = <const uint8_t*>self.view.buf
-        self.cursor.size = <size_t>self.view.len
         self.valkey = valkey
         self.expire_ms = NO_EXPIRE
         self.idle_seconds = -1
@@ -171,156 +156,7 @@ cdef class RdbDecoder:
         self.reading_type = -1
 
     def __dealloc__(self):
-        buffer_release(&self.scratch[0])
-        buffer_release(&self.scratch[1])
         buffer_release(&self.key_buffer)
-        PyBuffer_Release(&self.view)
-
-    def close(self):
-        """Let go of the buffer, so that a mapping can be closed."""
-        PyBuffer_Release(&self.view)
-        self.cursor.size = 0
-        self.cursor.position = 0
-        self.owner = None
-
-    @property
-    def position(self):
-        return self.cursor.position
-
-    @position.setter
-    def position(self, size_t offset):
-        self.cursor.position = offset if offset < self.cursor.size else self.cursor.size
-
-    cdef int fail(self) except -1:
-        reason = self.cursor.error.decode()
-        offset = self.cursor.error_offset
-        kind = self.cursor.error_kind
-        self.cursor.error = NULL
-        if kind == CURSOR_TRUNCATED:
-            raise RdbTruncatedError(offset, reason)
-        if kind == CURSOR_UNSUPPORTED:
-            raise RdbUnsupportedTypeError(offset, reason)
-        raise RdbValueError(offset, reason)
-
-    # Primitives
-
-    cdef bint length(self, uint64_t* value, int* encoding) noexcept:
-        """A length; *encoding is -1, or the string encoding when the lead byte announces one."""
-        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
-        cdef uint32_t wide
-        cdef uint64_t widest
-        cdef uint8_t lead
-        if p == NULL:
-            return False
-        lead = p[0]
-        encoding[0] = -1
-        if lead < 0x40:
-            value[0] = lead
-            return True
-        if lead < 0x80:
-            p = cursor_take(&self.cursor, 1)
-            if p == NULL:
-                return False
-            value[0] = (<uint64_t>(lead & 0x3f) << 8) | p[0]
-            return True
-        if lead == 0x80:
-            p = cursor_take(&self.cursor, 4)
-            if p == NULL:
-                return False
-            memcpy(&wide, p, 4)
-            value[0] = bswap32(wide)
-            return True
-        if lead == 0x81:
-            p = cursor_take(&self.cursor, 8)
-            if p == NULL:
-                return False
-            memcpy(&widest, p, 8)
-            value[0] = bswap64(widest)
-            return True
-        if lead >= 0xC0:
-            encoding[0] = lead & 0x3f
-            return True
-        return cursor_fail(&self.cursor, "unknown length encoding", self.cursor.position - 1)
-
-    cdef bint plain_length(self, uint64_t* value) noexcept:
-        cdef size_t start = self.cursor.position
-        cdef int encoding
-        if not self.length(value, &encoding):
-            return False
-        if encoding >= 0:
-            return cursor_fail(&self.cursor, "string encoding where a length was expected", start)
-        return True
-
-    cdef bint text(self, int slot, const char** data, size_t* size) noexcept:
-        """A string in any encoding; the bytes live until the next text() into the same slot."""
-        cdef size_t start = self.cursor.position
-        cdef uint64_t count, packed
-        cdef int encoding
-        cdef const uint8_t* p
-        cdef int8_t i8
-        cdef int16_t i16
-        cdef int32_t i32
-        cdef char* room
-        if not self.length(&count, &encoding):
-            return False
-        if encoding < 0:
-            p = cursor_take(&self.cursor, count)
-            if p == NULL:
-                return False
-            data[0] = <const char*>p
-            size[0] = count
-            return True
-        if encoding <= 2:
-            p = cursor_take(&self.cursor, <uint64_t>1 << encoding)
-            if p == NULL:
-                return False
-            if encoding == 0:
-                memcpy(&i8, p, 1)
-                i32 = i8
-            elif encoding == 1:
-                memcpy(&i16, p, 2)
-                i32 = i16
-            else:
-                memcpy(&i32, p, 4)
-            data[0] = self.number[slot]
-            size[0] = <size_t>format_int64(self.number[slot], i32)
-            return True
-        if encoding != 3:
-            return cursor_fail(&self.cursor, "unknown string encoding", start)
-        if not self.plain_length(&packed) or not self.plain_length(&count):
-            return False
-        p = cursor_take(&self.cursor, packed)
-        if p == NULL:
-            return False
-        # No LZF token makes more than 264 bytes out of 3: a larger claim is refused before memory is taken for it.
-        if count == 0 or count > packed * 264:
-            return cursor_fail(&self.cursor, "impossible length of a compressed string", start)
-        self.scratch[slot].length = 0
-        room = buffer_reserve(&self.scratch[slot], count)
-        if not lzf_decompress(p, packed, <uint8_t*>room, count):
-            return cursor_fail(&self.cursor, "corrupt compressed string", start)
-        data[0] = room
-        size[0] = count
-        return True
-
-    def read_bytes(self, uint64_t count):
-        cdef const uint8_t* p = cursor_take(&self.cursor, count)
-        if p == NULL:
-            self.fail()
-        return PyBytes_FromStringAndSize(<const char*>p, <Py_ssize_t>count)
-
-    def read_length(self):
-        cdef uint64_t value = 0
-        if not self.plain_length(&value):
-            self.fail()
-        return value
-
-    def read_string(self):
-        cdef const char* data
-        cdef size_t size
-        if not self.text(0, &data, &size):
-            self.fail()
-        return PyBytes_FromStringAndSize(data, <Py_ssize_t>size)
 
     # Values
 
@@ -349,7 +185,7 @@ cdef class RdbDecoder:
         if type == 9 or type == 11 or type == 12 or type == 13 or type == 16 or type == 17 or type == 20:
             return self.decode_packed(type, db, key, key_length)
         if type == 15 or type == 19 or type == 21:
-            return self.unsupported("streams cannot be held by this version", start)
+            return decode_stream(self, type, db, key, key_length)
         if type == 7:
             return self.unsupported("module values cannot be held", start)
         if type == 6:
@@ -711,28 +547,6 @@ cdef class RdbDecoder:
 
     # Skipping
 
-    cdef bint skip_text(self) noexcept:
-        cdef uint64_t count, packed
-        cdef int encoding
-        cdef size_t start = self.cursor.position
-        if not self.length(&count, &encoding):
-            return False
-        if encoding < 0:
-            return cursor_take(&self.cursor, count) != NULL
-        if encoding <= 2:
-            return cursor_take(&self.cursor, <uint64_t>1 << encoding) != NULL
-        if encoding == 3:
-            return (self.plain_length(&packed) and self.plain_length(&count)
-                    and cursor_take(&self.cursor, packed) != NULL)
-        return cursor_fail(&self.cursor, "unknown string encoding", start)
-
-    cdef bint skip_texts(self, uint64_t count) noexcept:
-        cdef uint64_t i
-        for i in range(count):
-            if not self.skip_text():
-                return False
-        return True
-
     cdef bint skip_value(self, int type) noexcept:
         """Walk over a value of any type without building it."""
         cdef uint64_t count, i, ttl
@@ -766,7 +580,7 @@ cdef class RdbDecoder:
         if type == 7:
             return self.plain_length(&count) and self.skip_module_value()
         if type == 15 or type == 19 or type == 21:
-            return self.skip_stream(type)
+            return skip_stream(self, type)
         if type == 25:
             return cursor_take(&self.cursor, 8) != NULL and self.skip_text()
         if type == 22 or type == 24:
@@ -805,38 +619,6 @@ cdef class RdbDecoder:
                     return False
             else:
                 return cursor_fail(&self.cursor, "unknown module opcode", start)
-
-    cdef bint skip_lengths(self, int count) noexcept:
-        cdef uint64_t value
-        cdef int i
-        for i in range(count):
-            if not self.plain_length(&value):
-                return False
-        return True
-
-    cdef bint skip_stream(self, int type) noexcept:
-        cdef uint64_t nodes, groups, pending, consumers, i, j, k
-        if not self.plain_length(&nodes) or not self.skip_texts(nodes) or not self.skip_texts(nodes):
-            return False
-        if not self.skip_lengths(3 if type == 15 else 8) or not self.plain_length(&groups):
-            return False
-        for i in range(groups):
-            if not self.skip_text() or not self.skip_lengths(2 if type == 15 else 3) or not self.plain_length(&pending):
-                return False
-            for j in range(pending):
-                if cursor_take(&self.cursor, 24) == NULL or not self.skip_lengths(1):
-                    return False
-            if not self.plain_length(&consumers):
-                return False
-            for j in range(consumers):
-                if not self.skip_text() or cursor_take(&self.cursor, 16 if type == 21 else 8) == NULL:
-                    return False
-                if not self.plain_length(&pending):
-                    return False
-                for k in range(pending):
-                    if cursor_take(&self.cursor, 16) == NULL:
-                        return False
-        return True
 
     def skip_module_data(self):
         """Walk over the value stream of a MODULE_AUX record."""

@@ -8,7 +8,7 @@ from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, bu
 from rotomdb.engine.intset cimport Intset, intset_bytes
 from rotomdb.engine.keyspace cimport (
     ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
-    TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
+    TYPE_STREAM, TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
     member_bytes, raw_bytes, type_of,
 )
 from rotomdb.engine.listpack cimport LISTPACK_INTEGER_TEXT, lp_bytes, lp_count, lp_first, lp_next, lp_text
@@ -16,6 +16,8 @@ from rotomdb.engine.lzf cimport lzf_compress
 from rotomdb.engine.number cimport format_int64, parse_int64
 from rotomdb.engine.quicklist cimport Node, Quicklist
 from rotomdb.engine.skiplist cimport SkipNode, SortedSet, member_of
+from rotomdb.engine.id_map cimport IdCursor, StreamId, cursor_entry, idmap_first, idmap_next
+from rotomdb.engine.stream cimport Consumer, Group, Pending, Stream, stream_first_id
 from rotomdb.engine.table cimport Table, TableIterator, table_iterate, table_length, table_next, table_stop
 
 cdef extern from "platform.h" nogil:
@@ -32,7 +34,9 @@ cdef enum RdbType:
     RDB_HASH_LISTPACK = 16
     RDB_ZSET_LISTPACK = 17
     RDB_LIST_QUICKLIST_2 = 18
+    RDB_STREAM_2 = 19
     RDB_SET_LISTPACK = 20            # version 11
+    RDB_STREAM_3 = 21                # version 11
 
 cdef enum:
     OPCODE_EXPIRETIME_MS = 252
@@ -115,6 +119,69 @@ cdef void put_double(Buffer* out, double value) noexcept nogil:
     buffer_append(out, &value, 8)
 
 
+cdef void put_id(Buffer* out, StreamId id) noexcept nogil:
+    put_length(out, id.ms)
+    put_length(out, id.seq)
+
+
+cdef void put_raw_id(Buffer* out, StreamId id) noexcept nogil:
+    cdef uint64_t parts[2]
+    parts[0] = bswap64(id.ms)
+    parts[1] = bswap64(id.seq)
+    buffer_append(out, parts, 16)
+
+
+cdef void put_stream(Buffer* out, Stream* stream, bint compress, int version) noexcept nogil:
+    cdef IdCursor cursor
+    cdef int64_t i
+    cdef bint more = idmap_first(&stream.nodes, &cursor)
+    put_length(out, <uint64_t>stream.nodes.length)
+    while more:
+        put_length(out, 16)
+        put_raw_id(out, cursor_entry(&cursor).id)
+        put_string(out, <const char*>cursor_entry(&cursor).value, lp_bytes(<uint8_t*>cursor_entry(&cursor).value),
+                   compress)
+        more = idmap_next(&cursor)
+    put_length(out, <uint64_t>stream.length)
+    put_id(out, stream.last_id)
+    put_id(out, stream_first_id(stream))
+    put_id(out, stream.max_deleted_id)
+    put_length(out, stream.entries_added)
+    put_length(out, <uint64_t>stream.group_count)
+    for i in range(stream.group_count):
+        put_group(out, stream.groups[i], version)
+
+
+cdef void put_group(Buffer* out, Group* group, int version) noexcept nogil:
+    cdef IdCursor cursor
+    cdef Pending* pending
+    cdef Consumer* consumer
+    cdef int64_t i
+    cdef bint more = idmap_first(&group.pending, &cursor)
+    put_string(out, group.named.name, group.named.name_length, False)
+    put_id(out, group.last_id)
+    put_length(out, <uint64_t>group.entries_read)
+    put_length(out, <uint64_t>group.pending.length)
+    while more:
+        pending = <Pending*>cursor_entry(&cursor).value
+        put_raw_id(out, cursor_entry(&cursor).id)
+        buffer_append(out, &pending.delivered_ms, 8)
+        put_length(out, pending.deliveries)
+        more = idmap_next(&cursor)
+    put_length(out, <uint64_t>group.consumer_count)
+    for i in range(group.consumer_count):
+        consumer = group.consumers[i]
+        put_string(out, consumer.named.name, consumer.named.name_length, False)
+        buffer_append(out, &consumer.seen_ms, 8)
+        if version >= 11:
+            buffer_append(out, &consumer.active_ms, 8)
+        put_length(out, <uint64_t>consumer.pending.length)
+        more = idmap_first(&consumer.pending, &cursor)
+        while more:
+            put_raw_id(out, cursor_entry(&cursor).id)
+            more = idmap_next(&cursor)
+
+
 cdef uint8_t rdb_type(Entry* entry, int version) noexcept nogil:
     cdef int type = type_of(entry), encoding = encoding_of(entry)
     if type == TYPE_STRING:
@@ -127,6 +194,8 @@ cdef uint8_t rdb_type(Entry* entry, int version) noexcept nogil:
         return RDB_SET_LISTPACK if encoding == ENCODING_LISTPACK and version >= 11 else RDB_SET
     if type == TYPE_HASH:
         return RDB_HASH_LISTPACK if encoding == ENCODING_LISTPACK else RDB_HASH
+    if type == TYPE_STREAM:
+        return RDB_STREAM_3 if version >= 11 else RDB_STREAM_2
     return RDB_ZSET_LISTPACK if encoding == ENCODING_LISTPACK else RDB_ZSET_2
 
 
@@ -191,6 +260,8 @@ cdef int encode_value(Buffer* out, Entry* entry, bint compress, int version) exc
                 break
             put_string(out, field_name(field), field.length, compress)
             put_string(out, field_value(field), field.value_length, compress)
+    elif type == TYPE_STREAM:
+        put_stream(out, <Stream*>entry.value, compress, version)
     else:
         # Highest score first: a loader that inserts at the head of its list then never has to search.
         put_length(out, <uint64_t>table_length(&(<SortedSet*>entry.value).members))

@@ -24,7 +24,7 @@ class Wait:
 
     arguments: list[bytes]
     places: list[Place]
-    type_name: bytes  # only a value of this type is worth another try
+    type_name: bytes | None  # only a value of this type is worth another try; None: any change is
     timer: object = None
 
 
@@ -38,10 +38,17 @@ class Blocking:
         dispatcher.on_block = self.block
         dispatcher.on_ready = self.serve
 
-    def block(self, context: Context, keys: Sequence[bytes], type_name: bytes, timeout_ms: int) -> None:
+    def block(
+        self,
+        context: Context,
+        keys: Sequence[bytes],
+        type_name: bytes | None,
+        timeout_ms: int,
+        request: list[bytes] | None,
+    ) -> None:
         """Put the client to sleep until one of the keys can serve it; 0 ms: without end."""
         assert isinstance(context, Client)
-        wait = Wait(context.request(), [(context.db.index, key) for key in keys], type_name)
+        wait = Wait(request or context.request(), [(context.db.index, key) for key in keys], type_name)
         self.waits[context] = wait
         context.blocked = True
         for place in wait.places:
@@ -78,7 +85,7 @@ class Blocking:
             database = self.dispatcher.engine.databases[index]
             for client in list(self.waiting.get(place, ())):
                 wait = self.waits.get(client)
-                if wait is None or database.type_name(key) != wait.type_name:
+                if wait is None or wait.type_name not in (None, database.type_name(key)):
                     continue
                 value = self.dispatcher.retry(client, wait.arguments)
                 if value is not BLOCKED:

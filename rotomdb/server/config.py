@@ -143,6 +143,8 @@ DIRECTIVES: dict[str, Directive] = {
         number("zset-max-listpack-entries", 128, "Members that a packed sorted set may have.", high=INT_MAX),
         number("zset-max-listpack-value", 64, "Longest member of a packed sorted set.", high=INT_MAX),
         number("list-max-listpack-size", -2, "Elements per list node, or -1 to -5 for 4 to 64 KB.", -5, INT_MAX),
+        memory("stream-node-max-bytes", 4096, "Bytes that a stream node may have; 0: no limit."),
+        number("stream-node-max-entries", 100, "Entries that a stream node may have; 0: no limit."),
         number("list-compress-depth", 0, "Accepted; list nodes are not compressed in memory.", high=INT_MAX),
         number("hll-sparse-max-bytes", 3000, "Longest sparse HyperLogLog; a longer one becomes dense."),
         # Observation

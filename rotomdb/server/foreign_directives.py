@@ -27,7 +27,7 @@ repl-ping-slave-period repl-timeout replica-announce-ip replica-announce-port re
 replica-full-sync-buffer-limit replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush
 replica-priority replica-read-only replica-serve-stale-data replicaof req-res-logfile sanitize-dump-payload
 server-cpulist server_cpulist set-proc-title slave-announce-ip slave-announce-port slave-priority
-slave-read-only slave-serve-stale-data slaveof socket-mark-id stream-node-max-bytes stream-node-max-entries
+slave-read-only slave-serve-stale-data slaveof socket-mark-id
 supervised syslog-enabled syslog-facility syslog-ident tcp-fastopen tls-auth-clients tls-ca-cert-dir
 tls-ca-cert-file tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file
 tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port

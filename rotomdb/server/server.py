@@ -40,6 +40,7 @@ from rotomdb.storage.persistence import Persistence, SnapshotSettings
 ENGINE_THRESHOLDS = (
     "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "set-max-listpack-entries",
     "set-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value", "list-max-listpack-size",
+    "stream-node-max-bytes", "stream-node-max-entries",
 )  # fmt: skip
 REHASH_SLICE_US = 1000
 EXPIRE_SAMPLES = 20

@@ -1,20 +1,24 @@
 """Keys as the commands that rebuild them: the RESP form of a rewritten append-only file (docs/formats.md, 6.10)."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, strlen
 
 from rotomdb.engine.buffer cimport Buffer, buffer_release
 from rotomdb.engine.intset cimport Intset, intset_get
 from rotomdb.engine.keyspace cimport (
     ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
-    TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
+    TYPE_STREAM, TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
     member_bytes, raw_bytes, type_of,
 )
 from rotomdb.engine.listpack cimport LISTPACK_INTEGER_TEXT, lp_count, lp_first, lp_next, lp_text
-from rotomdb.engine.number cimport format_double, format_int64
+from rotomdb.engine.id_map cimport IdCursor, StreamId, cursor_entry, idmap_first, idmap_next
+from rotomdb.engine.number cimport format_double, format_int64, format_uint64
 from rotomdb.engine.quicklist cimport ListCursor, Quicklist, cursor_next, cursor_text, quicklist_seek
 from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of, member_of
+from rotomdb.engine.stream cimport (
+    Consumer, Group, Pending, Stream, StreamIterator, stream_field, stream_iterate, stream_next,
+)
 from rotomdb.storage.resp cimport put_bulk, put_number
 from rotomdb.engine.table cimport Table, TableIterator, table_iterate, table_length, table_next, table_stop
 
@@ -25,6 +29,18 @@ cdef enum:
 cdef void put_integer(Buffer* out, int64_t value) noexcept:
     cdef char text[24]
     put_bulk(out, text, <size_t>format_int64(text, value))
+
+
+cdef void put_unsigned(Buffer* out, uint64_t value) noexcept:
+    cdef char text[24]
+    put_bulk(out, text, <size_t>format_uint64(text, value))
+
+
+cdef void put_id(Buffer* out, StreamId id) noexcept:
+    cdef char text[48]
+    cdef int size = format_uint64(text, id.ms)
+    text[size] = c'-'
+    put_bulk(out, text, <size_t>(size + 1 + format_uint64(text + size + 1, id.seq)))
 
 
 cdef class CommandEncoder:
@@ -93,6 +109,8 @@ cdef class CommandEncoder:
             self.put_set(entry)
         elif type == TYPE_HASH:
             self.put_hash(entry)
+        elif type == TYPE_STREAM:
+            self.put_stream(entry)
         else:
             self.put_sorted_set(entry)
         return 0
@@ -198,3 +216,80 @@ cdef class CommandEncoder:
                 put_bulk(&self.buffer, member_of(node), node.length)
                 node = level_of(node, 0).forward
         return 0
+
+    cdef void begin_command(self, int64_t words, const char* name, const char* subcommand, Entry* entry) noexcept:
+        put_number(&self.buffer, c'*', words)
+        put_bulk(&self.buffer, name, strlen(name))
+        if subcommand != NULL:
+            put_bulk(&self.buffer, subcommand, strlen(subcommand))
+        put_bulk(&self.buffer, key_of(entry), entry.key_length)
+
+    cdef void put_word(self, const char* word) noexcept:
+        put_bulk(&self.buffer, word, strlen(word))
+
+    cdef void put_stream(self, Entry* entry) noexcept:
+        cdef Stream* stream = <Stream*>entry.value
+        cdef StreamIterator iterator
+        cdef StreamId low, high
+        cdef uint8_t* name
+        cdef uint8_t* value
+        cdef int64_t i
+        cdef bint empty = True
+        low.ms = low.seq = 0
+        high.ms = high.seq = <uint64_t>-1
+        stream_iterate(stream, &iterator, low, high, False)
+        while stream_next(&iterator):
+            empty = False
+            self.begin_command(3 + 2 * iterator.field_count, b"XADD", NULL, entry)
+            put_id(&self.buffer, iterator.id)
+            while stream_field(&iterator, &name, &value):
+                self.put_element(name)
+                self.put_element(value)
+        if empty:
+            # An entry that its own command trims away: the one way to make a stream without entries.
+            self.begin_command(7, b"XADD", NULL, entry)
+            self.put_word(b"MAXLEN")
+            self.put_word(b"0")
+            self.put_word(b"0-1")
+            self.put_word(b"x")
+            self.put_word(b"y")
+        self.begin_command(7, b"XSETID", NULL, entry)
+        put_id(&self.buffer, stream.last_id)
+        self.put_word(b"ENTRIESADDED")
+        put_unsigned(&self.buffer, stream.entries_added)
+        self.put_word(b"MAXDELETEDID")
+        put_id(&self.buffer, stream.max_deleted_id)
+        for i in range(stream.group_count):
+            self.put_group(entry, stream.groups[i])
+
+    cdef void put_group(self, Entry* entry, Group* group) noexcept:
+        cdef IdCursor cursor
+        cdef Pending* pending
+        cdef Consumer* consumer
+        cdef int64_t i
+        cdef bint more
+        self.begin_command(7, b"XGROUP", b"CREATE", entry)
+        put_bulk(&self.buffer, group.named.name, group.named.name_length)
+        put_id(&self.buffer, group.last_id)
+        self.put_word(b"ENTRIESREAD")
+        put_integer(&self.buffer, group.entries_read)
+        for i in range(group.consumer_count):
+            consumer = group.consumers[i]
+            self.begin_command(5, b"XGROUP", b"CREATECONSUMER", entry)
+            put_bulk(&self.buffer, group.named.name, group.named.name_length)
+            put_bulk(&self.buffer, consumer.named.name, consumer.named.name_length)
+            more = idmap_first(&consumer.pending, &cursor)
+            while more:
+                pending = <Pending*>cursor_entry(&cursor).value
+                self.begin_command(12, b"XCLAIM", NULL, entry)
+                put_bulk(&self.buffer, group.named.name, group.named.name_length)
+                put_bulk(&self.buffer, consumer.named.name, consumer.named.name_length)
+                self.put_word(b"0")
+                put_id(&self.buffer, cursor_entry(&cursor).id)
+                self.put_word(b"TIME")
+                put_integer(&self.buffer, pending.delivered_ms)
+                self.put_word(b"RETRYCOUNT")
+                put_unsigned(&self.buffer, pending.deliveries)
+                self.put_word(b"JUSTID")
+                self.put_word(b"FORCE")
+                more = idmap_next(&cursor)

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rotomdb.engine import Engine, Keyspace, hashes, lists, sets, sorted_sets, strings
+from rotomdb.engine import Engine, Keyspace, hashes, lists, sets, sorted_sets, streams, strings
 
 LONG = 8192
 
@@ -42,13 +42,58 @@ def value_of(db: Keyspace, key: bytes) -> Any:
         flat = hashes.items(db, key)
         pairs = sorted((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
         return [[encode(field), encode(value)] for field, value in pairs]
+    if kind == b"stream":
+        return stream_value(db, key)
     flat = sorted_sets.items(db, key)
     return [[encode(flat[i]), repr(flat[i + 1])] for i in range(0, len(flat), 2)]
 
 
+def stream_value(db: Keyspace, key: bytes) -> dict[str, Any]:
+    stream = streams.peek(db, key)
+    assert stream is not None
+
+    def text(entry_id: streams.Id) -> str:
+        return streams.format_id(entry_id).decode()
+
+    groups = []
+    for group in stream.groups():
+        consumers = [
+            {
+                "name": encode(consumer.name), "seen_ms": consumer.seen_ms, "active_ms": consumer.active_ms,
+                "pel": [text(row[0]) for row in group.pending_range(streams.MIN_ID, streams.MAX_ID, -1, consumer)],
+            }
+            for consumer in group.consumers()
+        ]  # fmt: skip
+        pending = group.pending_range(streams.MIN_ID, streams.MAX_ID, -1)
+        groups.append({
+            "name": encode(group.name), "last_id": text(group.last_id),
+            "entries_read": None if group.entries_read == -1 else group.entries_read,
+            "pel": [[text(entry_id), encode(owner), when, times] for entry_id, owner, when, times in pending],
+            "consumers": consumers,
+        })  # fmt: skip
+    entries = [
+        [entry_id.decode(), [[encode(flat[i]), encode(flat[i + 1])] for i in range(0, len(flat), 2)]]
+        for entry_id, flat in stream.range(streams.MIN_ID, streams.MAX_ID)
+    ]
+    return {
+        "last_id": text(stream.last_id), "length": stream.length, "entries_added": stream.entries_added,
+        "max_deleted_id": text(stream.max_deleted_id), "first_id": text(stream.first_id), "entries": entries,
+        "groups": groups,
+    }  # fmt: skip
+
+
+def as_far_as_known(held: Any, known: Any) -> Any:
+    """`held` without what the expectation leaves open (null inside a stream)."""
+    if isinstance(held, dict) and isinstance(known, dict):
+        return {name: None if known.get(name, "") is None else as_far_as_known(held[name], known.get(name)) for name in held}
+    if isinstance(held, list) and isinstance(known, list) and len(held) == len(known):
+        return [as_far_as_known(one, other) for one, other in zip(held, known, strict=True)]
+    return held
+
+
 def holdable(row: dict[str, Any]) -> bool:
     """Whether this version has the row's type."""
-    return row["type"] in ("string", "list", "set", "zset", "hash") and "field_ttls_ms_absolute" not in row
+    return row["type"] in ("string", "list", "set", "zset", "hash", "stream") and "field_ttls_ms_absolute" not in row
 
 
 def content(engine: Engine) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
 from tests.conftest import CORPUS
-from tests.corpus.content import content, expected, holdable, wanted
+from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
 
 DIRECTORIES = sorted(path.parent for path in CORPUS.glob("aof/*/*/expected.json*"))
 
@@ -54,13 +55,31 @@ def test_aof_loads_with_the_content_that_a_real_server_saw(directory: Path, tmp_
         pytest.skip("holds types or commands of the next issue")
     dropped = {(row["db"], str(row["key"])) for row in target.get("expired_at_load", [])}
     held = [row for row in content(engine) if (row["db"], str(row["key"])) not in dropped]
-    assert held == wanted(target["keys"])
+    rows = wanted(target["keys"])
+    if directory.parent.name == "redis-6.2.14":
+        held, rows = as_newer_servers_have_it(held), as_newer_servers_have_it(rows)
+    assert as_far_as_known(held, rows) == rows
+
+
+def as_newer_servers_have_it(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """6.2 keeps a score of -0 and claims of deleted messages; 7.0 and we do not, but make the claiming consumer."""
+    rows = copy.deepcopy(rows)
+    for row in rows:
+        if row["type"] == "zset":
+            row["value"] = [[member, "0.0" if score == "-0.0" else score] for member, score in row["value"]]
+        elif row["type"] == "stream":
+            live = {entry_id for entry_id, _ in row["value"]["entries"]}
+            for group in row["value"]["groups"]:
+                group["pel"] = [pending for pending in group["pel"] if pending[0] in live]
+                for consumer in group["consumers"]:
+                    consumer["pel"] = [entry_id for entry_id in consumer["pel"] if entry_id in live]
+                group["consumers"] = [consumer for consumer in group["consumers"] if consumer["pel"]]
+    return rows
 
 
 def needs_what_is_not_built(directory: Path, rows: list[dict[str, Any]], target: dict[str, Any]) -> bool:
-    """Streams, field expiry, functions, scripts and the commands of the next issue."""
-    later = (b"\nXADD\r", b"EVAL", b"SCRIPT", b"FUNCTION", b"SETBIT", b"BITFIELD", b"PFADD", b"PFMERGE", b"GEO", b"HPEXPIRE",
-             b"BITOP", b"HSETEX", b"SORT\r", b"xadd", b"setbit", b"pfadd", b"XGROUP", b"HEXPIRE")  # fmt: skip
+    """Field expiry, functions and scripts."""
+    later = (b"EVAL", b"SCRIPT", b"FUNCTION", b"HPEXPIRE", b"HSETEX", b"HEXPIRE")
     logs = b"".join(path.read_bytes() for path in directory.rglob("*.aof"))
     return (
         not all(holdable(row) for row in rows)

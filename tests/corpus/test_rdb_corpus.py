@@ -10,10 +10,10 @@ from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
 from rotomdb.storage.rdb import RdbReader
 from tests.conftest import CORPUS
-from tests.corpus.content import content, expected, holdable, wanted
+from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
 
 FILES = sorted(CORPUS.glob("rdb/*/*.rdb"))
-NOT_YET = ("streams cannot be held", "module values cannot be held", "hashes with field expiry cannot be held")
+NOT_YET = ("module values cannot be held", "hashes with field expiry cannot be held")
 
 
 def expectation(path: Path) -> Path:
@@ -42,7 +42,8 @@ def test_rdb_loads_with_the_content_that_a_real_server_saw(path: Path) -> None:
     assert rows is not None, "a file that real servers refuse was loaded"
     held = [row for row in content(engine) if (row["db"], str(row["key"])) not in dropped]
     skip = {(row["db"], str(row["key"])) for row in rows if row.get("expired_at_load")}
-    assert [row for row in held if (row["db"], str(row["key"])) not in skip] == wanted(rows)
+    held = [row for row in held if (row["db"], str(row["key"])) not in skip]
+    assert as_far_as_known(held, wanted(rows)) == wanted(rows)
 
 
 def test_the_corpus_has_files_of_every_version() -> None:

@@ -15,7 +15,7 @@ def fill(client: redis.Redis, seed: int, commands: int = 3000) -> None:
         key = f"key:{source.randrange(200)}"
         text = source.choice(["", "short", "12345", "-7", "x" * source.randrange(1, 300), "compress me " * 20])
         binary = bytes(source.choices(range(256), k=source.randrange(40)))
-        choice = source.randrange(16)
+        choice = source.randrange(18)
         if choice == 0:
             pipe.set(f"string:{key}", binary, px=source.choice([None, 10_000_000]))
         elif choice == 1:
@@ -47,6 +47,18 @@ def fill(client: redis.Redis, seed: int, commands: int = 3000) -> None:
         elif choice == 14:
             pipe.delete(f"string:{key}")
             pipe.execute_command("SELECT", source.choice([0, 0, 3]))
+        elif choice == 15:
+            stream = f"stream:{source.randrange(4)}"
+            pipe.xadd(stream, {text[:20]: binary, "n": number}, id=f"{seed}000{number}-*" if source.random() < 0.5 else "*",
+                      maxlen=source.choice([None, None, 150]))  # fmt: skip
+            pipe.xdel(stream, f"{seed}000{source.randrange(number + 1)}-0")
+            pipe.xtrim(stream, maxlen=120) if source.random() < 0.1 else pipe.xlen(stream)
+        elif choice == 16:
+            stream, group = f"stream:{source.randrange(4)}", f"group{source.randrange(3)}"
+            pipe.xgroup_create(stream, group, source.choice(["0", "$"]), mkstream=True)
+            pipe.xreadgroup(group, f"consumer{source.randrange(3)}", {stream: ">"}, count=source.randrange(1, 9))
+            pipe.xautoclaim(stream, group, "claimer", 0, count=2)
+            pipe.execute_command("XACK", stream, group, f"{seed}000{source.randrange(number + 1)}-0")
         else:
             pipe.execute_command("MULTI")
             pipe.set(f"t:{key}", text)

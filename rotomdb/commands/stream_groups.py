@@ -42,7 +42,7 @@ CLAIM_ATTEMPTS_PER_ENTRY = 10  # how far XAUTOCLAIM looks for each entry that it
 
 
 def shown(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
+    return text.decode("latin-1")
 
 
 def no_group(key: bytes, group: bytes) -> CommandError:
@@ -573,7 +573,7 @@ def xgroup_setid(ctx: Context, key: Key, group: Bytes, start: Bytes, *options: B
     """Sets the last-delivered ID of a consumer group."""
     _, entries_read = group_options(ctx, options, creating=False)
     stream, found = existing_group(ctx, key, group)
-    found.last_id = group_start(stream, start)
+    found.last_id = {b"-": streams.MIN_ID, b"+": streams.MAX_ID}.get(start) or group_start(stream, start)
     found.entries_read = entries_read
     ctx.changed(key, "xgroup-setid")
     return OK

@@ -54,8 +54,8 @@ def summary(stream: StreamHandle) -> MapReply:
 @command("XINFO|STREAM", since="5.0.0", flags=READONLY, group=GROUP, arity=-3)
 def xinfo_stream(ctx: Context, key: Key, *options: Bytes) -> MapReply:
     """Returns information about a stream."""
+    stream = existing(ctx, key)
     if not options:
-        stream = existing(ctx, key)
         first = stream.range(streams.MIN_ID, streams.MAX_ID, 1)
         last = stream.range(streams.MIN_ID, streams.MAX_ID, 1, True)
         reply = summary(stream)
@@ -72,7 +72,6 @@ def xinfo_stream(ctx: Context, key: Key, *options: Bytes) -> MapReply:
             raise subcommand_error(ctx)
         count = parse_int(options[2])
         count = ENTRIES_SHOWN if count < 0 else count or -1
-    stream = existing(ctx, key)
     reply = summary(stream)
     reply += (
         b"entries", stream.range(streams.MIN_ID, streams.MAX_ID, count),
@@ -89,12 +88,12 @@ def describe_group(stream: StreamHandle, group: GroupHandle, count: int) -> MapR
         consumers.append(MapReply([
             b"name", consumer.name, b"seen-time", consumer.seen_ms, b"active-time", consumer.active_ms,
             b"pel-count", consumer.pending_count,
-            b"pel", [[streams.format_id(entry_id), delivered_ms, times] for entry_id, _, delivered_ms, times in own],
+            b"pending", [[streams.format_id(entry_id), delivered_ms, times] for entry_id, _, delivered_ms, times in own],
         ]))  # fmt: skip
     return MapReply([
         b"name", group.name, b"last-delivered-id", streams.format_id(group.last_id),
         b"entries-read", known(group.entries_read), b"lag", lag(stream, group), b"pel-count", group.pending_count,
-        b"pel", [[streams.format_id(entry_id), *rest] for entry_id, *rest in pending],
+        b"pending", [[streams.format_id(entry_id), *rest] for entry_id, *rest in pending],
         b"consumers", consumers,
     ])  # fmt: skip
 

@@ -68,6 +68,17 @@ def range_end_id(text: bytes) -> Id:
     return preceding
 
 
+def requested_id(text: bytes) -> tuple[int | None, int | None]:
+    """XADD's ID argument: (ms, seq), with None for what the server is to choose."""
+    if text == b"*":
+        return None, None
+    if text.endswith(b"-*"):
+        if b"-" in text[:-2]:
+            raise CommandError(INVALID_ID)
+        return strict_id(text[:-2])[0], None
+    return strict_id(text)
+
+
 # Trimming
 
 
@@ -111,6 +122,7 @@ class Parsed:
     trim: Trim | None = None
     without_creation: bool = False
     position: int = 0  # of the first word that is no option
+    requested: tuple[int | None, int | None] = (None, None)  # XADD's ID
 
 
 def parse_options(ctx: Context, words: Sequence[bytes], adding: bool) -> Parsed:
@@ -151,6 +163,8 @@ def parse_options(ctx: Context, words: Sequence[bytes], adding: bool) -> Parsed:
             raise syntax_error()
         at += 1
     parsed.position = at
+    if adding and at <= last:
+        parsed.requested = requested_id(words[at])
     finish_trim(ctx, parsed.trim, limit, references, adding)
     return parsed
 
@@ -177,17 +191,6 @@ def finish_trim(ctx: Context, trim: Trim | None, limit: int | None, references: 
 # Adding
 
 
-def requested_id(text: bytes) -> tuple[int | None, int | None]:
-    """XADD's ID argument: (ms, seq), with None for what the server is to choose."""
-    if text == b"*":
-        return None, None
-    if text.endswith(b"-*"):
-        if b"-" in text[:-2]:
-            raise CommandError(INVALID_ID)
-        return strict_id(text[:-2])[0], None
-    return strict_id(text)
-
-
 def next_id(ctx: Context, last: Id, ms: int | None, seq: int | None) -> Id:
     """The complete ID of the next entry, above `last`."""
     if last == streams.MAX_ID:
@@ -209,20 +212,17 @@ def next_id(ctx: Context, last: Id, ms: int | None, seq: int | None) -> Id:
 @command("XADD", since="5.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-5)
 def xadd(ctx: Context, key: Key, *words: Bytes) -> bytes | None:
     """Appends a new message to a stream. Creates the key if it doesn't exist."""
-    position, trim, without_creation = 0, None, False
-    if words[0] != b"*":
-        parsed = parse_options(ctx, words, True)
-        position, trim, without_creation = parsed.position, parsed.trim, parsed.without_creation
-    requested = requested_id(words[position]) if position < len(words) else (None, None)
+    parsed = Parsed() if words[0] == b"*" else parse_options(ctx, words, True)
+    position, trim = parsed.position, parsed.trim
     pairs = len(words) - position - 1
     if pairs < 2 or pairs % 2:
         raise wrong_arguments("xadd")
-    if requested == streams.MIN_ID:
+    if parsed.requested == streams.MIN_ID:
         raise CommandError("ERR The ID specified in XADD must be greater than 0-0")
     stream = streams.peek(ctx.db, key)
-    if stream is None and without_creation:
+    if stream is None and parsed.without_creation:
         return None
-    entry_id = next_id(ctx, streams.MIN_ID if stream is None else stream.last_id, *requested)
+    entry_id = next_id(ctx, streams.MIN_ID if stream is None else stream.last_id, *parsed.requested)
     if stream is None:
         stream = streams.create(ctx.db, key)
     engine = ctx.engine

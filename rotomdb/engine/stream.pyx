@@ -359,6 +359,8 @@ cdef int64_t stream_trim(Stream* stream, bint by_id, StreamId threshold, int64_t
     cdef IdEntry* node
     cdef uint8_t* lp
     cdef bint whole, more = idmap_first(&stream.nodes, &cursor)
+    if by_id and threshold.ms == 0 and threshold.seq == 0:
+        return 0
     while more and (by_id or left > length):
         node = cursor_entry(&cursor)
         lp = <uint8_t*>node.value
@@ -406,7 +408,7 @@ cdef int64_t trim_node(Stream* stream, IdEntry* node, bint by_id, StreamId thres
     if by_id:
         end = threshold
         if end.seq == 0:
-            end.ms -= 1              # threshold 0-0 drops nothing and never comes here
+            end.ms -= 1
         end.seq -= 1
         most = <int64_t>-1
     if candidates is not None:

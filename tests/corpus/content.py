@@ -85,7 +85,9 @@ def stream_value(db: Keyspace, key: bytes) -> dict[str, Any]:
 def as_far_as_known(held: Any, known: Any) -> Any:
     """`held` without what the expectation leaves open (null inside a stream)."""
     if isinstance(held, dict) and isinstance(known, dict):
-        return {name: None if known.get(name, "") is None else as_far_as_known(held[name], known.get(name)) for name in held}
+        return {
+            name: None if known.get(name, "") is None else as_far_as_known(held[name], known.get(name)) for name in held
+        }
     if isinstance(held, list) and isinstance(known, list) and len(held) == len(known):
         return [as_far_as_known(one, other) for one, other in zip(held, known, strict=True)]
     return held

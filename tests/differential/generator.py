@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from tests.differential.stream_commands import stream_commands
+
 Word = str | bytes
 Command = list[Word]
 
@@ -191,5 +193,8 @@ class Generator:
             lambda: ["GET"], lambda: ["GET", "a", "b"], lambda: ["CLIENT", "NOSUCH"], lambda: ["CONFIG", "SET", "x", "y"],
         ]  # fmt: skip
         rare: list[Callable[[], Command]] = [lambda: ["FLUSHDB"], lambda: ["SWAPDB", "0", "1"], lambda: ["FLUSHALL"]]
-        common = strings + lists + sets + hashes + sorted_sets + bits + sketches + geo + sorting + keys + others
+        streams = stream_commands(self)
+        common = (
+            strings + lists + sets + hashes + sorted_sets + bits + sketches + geo + streams + sorting + keys + others
+        )
         return common * 5 + rare

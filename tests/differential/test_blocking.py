@@ -35,6 +35,7 @@ SCRIPTS = {
         a: BRPOPLPUSH l m 0.01
         a: BLMPOP 0.01 1 l LEFT
         a: BZPOPMIN z 0.01
+        a: XREAD BLOCK 10 STREAMS s $
         a: BLPOP l -1
         a: BLPOP l x
         a: PING
@@ -111,6 +112,41 @@ SCRIPTS = {
         d: ZADD z 5 e
         d: ZRANGE z 0 -1
     """,
+    "streams": """
+        a: XREAD BLOCK 0 STREAMS s t $ 0
+        b: XREAD COUNT 1 BLOCK 0 STREAMS s 1-1
+        d: XADD s 1-1 f v
+        d: XADD s 2-1 f v
+        a: XREAD BLOCK 0 STREAMS s 5
+        d: XADD s 3-1 f v
+        d: XADD s 6-1 f v
+        a: XREAD BLOCK -1 STREAMS s $
+        a: XREAD BLOCK x STREAMS s $
+        d: DEL s
+        a: XREAD BLOCK 0 STREAMS s $
+        d: LPUSH s x
+        d: DEL s
+        d: XADD s 1-1 again there
+    """,
+    "consumer groups": """
+        d: XGROUP CREATE s g $ MKSTREAM
+        d: XGROUP CREATECONSUMER s g one
+        d: XGROUP CREATECONSUMER s g two
+        a: XREADGROUP GROUP g one BLOCK 0 STREAMS s >
+        b: XREADGROUP GROUP g two BLOCK 0 COUNT 1 STREAMS s >
+        d: XADD s 1-1 f v
+        d: XADD s 2-1 f v
+        a: XREADGROUP GROUP g one BLOCK 0 STREAMS s 0
+        d: XPENDING s g
+        d: MULTI
+        d: XADD s 3-1 f v
+        d: XREADGROUP GROUP g one BLOCK 0 STREAMS s >
+        d: EXEC
+        d: MULTI
+        d: XREADGROUP GROUP g one BLOCK 0 STREAMS s >
+        d: EXEC
+        b: XREADGROUP GROUP none two BLOCK 0 STREAMS s >
+    """,
     "CLIENT UNBLOCK": """
         a: CLIENT ID
         a: BLPOP l 0
@@ -164,6 +200,27 @@ def test_unblock_ends_the_wait_with_a_timeout_or_an_error(
     assert clients.received() == {"waiter": reply, "other": b":1\r\n"}
     clients.send("other", "CLIENT", "UNBLOCK", identifier)
     assert clients.received() == {"waiter": b"", "other": b":0\r\n"}
+    clients.close()
+
+
+@pytest.mark.parametrize(
+    ("ending", "reply"),
+    [
+        ("DEL s", b"-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option\r\n"),
+        ("XGROUP DESTROY s g", b"-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option\r\n"),
+        ("SET s text", b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+    ],
+)
+def test_a_group_reader_does_not_wait_for_what_has_gone(
+    rotom: Callable[..., RotomServer], ending: str, reply: bytes
+) -> None:
+    clients = Clients(rotom().port)
+    clients.send("other", "XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    clients.received()
+    clients.send("waiter", "XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">")
+    assert clients.received()["waiter"] == b""
+    clients.send("other", *ending.split())
+    assert clients.received()["waiter"] == reply
     clients.close()
 
 

@@ -44,8 +44,44 @@ def plain(reply: Any) -> Any:
     return reply
 
 
+TIMES = {b"idle", b"inactive", b"seen-time", b"active-time"}
+# Since 7.2 a consumer exists from its first attempt to read, before only from its first success; its releases also
+# corrected the counters of groups whose stream was trimmed.
+NOT_ALIKE = TIMES | {b"consumers", b"radix-tree-nodes", b"entries-read", b"lag"}
+
+
+def without_times(command: Command, reply: Any) -> Any:
+    """Replies about streams without what depends on the clock, on 7.2's additions or on Redis's radix tree."""
+    if command[0] == "XPENDING" and isinstance(reply, list) and len(command) > 3:
+        return [[entry_id, consumer, deliveries] for entry_id, consumer, _, deliveries in reply]
+    if command[0] == "XGROUP" and command[1] == "CREATECONSUMER" and isinstance(reply, int):
+        return "created or there"
+    if command[0] == "XINFO" and command[1] == "CONSUMERS" and isinstance(reply, list):
+        consumers = [without_times(["XINFO", ""], consumer) for consumer in reply]
+        return [consumer for consumer in consumers if 0 not in consumer.values()]
+    if command[0] != "XINFO":
+        return reply
+    if isinstance(reply, dict):
+        return {
+            name: value
+            for name, value in ((name, without_times(command, value)) for name, value in reply.items())
+            if not any(repr(other) == name for other in NOT_ALIKE)
+        }
+    if not isinstance(reply, list):
+        return reply
+    if reply and reply[0] in (b"name", b"length"):
+        pairs = dict(zip(reply[::2], reply[1::2], strict=True))
+        return {name: without_times(command, value) for name, value in pairs.items() if name not in NOT_ALIKE}
+    if len(reply) in (3, 4) and isinstance(reply[-1], int) and isinstance(reply[-2], int):
+        return [*reply[:-2], reply[-1]]  # a pending entry: delivery time, then deliveries
+    return [without_times(command, part) for part in reply]
+
+
 def comparable(command: Command, reply: Any) -> Any:
     """The reply without what may differ: the order of hash tables, and 17 against fewer digits of a double."""
+    reply = without_times(command, reply)
+    if isinstance(reply, str) and "Unbalanced" in reply:
+        return "error Unbalanced"  # worded differently since 7.2
     if isinstance(reply, list):
         parts = [comparable(["inner"], part) for part in reply]
         if command[0] == "HGETALL":
@@ -93,4 +129,12 @@ def test_random_commands_reply_and_leave_data_as_redis_does(
             for link in (reference, ours):
                 link.run(["DISCARD"])
             queue = []
-            assert reference.run(["DEBUG", "DIGEST"]) == ours.run(["DEBUG", "DIGEST"]), f"after {history[-6:]}"
+            if reference.run(["DEBUG", "DIGEST"]) != ours.run(["DEBUG", "DIGEST"]):
+                pytest.fail(f"other data: {differing_keys(reference, ours)}; after {history[-6:]}")
+
+
+def differing_keys(reference: Link, ours: Link) -> list[Any]:
+    """Keys of the selected database whose values are not the same."""
+    keys = {*reference.run(["KEYS", "*"]), *ours.run(["KEYS", "*"])}
+    digests = [(key, *(link.run(["DEBUG", "DIGEST-VALUE", key]) for link in (reference, ours))) for key in keys]
+    return [(key, reference.run(["TYPE", key]), ours.run(["TYPE", key])) for key, one, other in digests if one != other]

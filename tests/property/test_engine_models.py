@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotomdb.engine import Engine, hashes, lists, sets, sorted_sets, strings
+from rotomdb.engine import Engine, hashes, lists, rdb_decoder, rdb_encoder, sets, sorted_sets, streams, strings
 
 TEXT = st.one_of(
     st.binary(max_size=12),
@@ -189,3 +189,98 @@ def test_random_keys_are_uniform() -> None:
     expected = draws / count
     chi_squared = sum((seen[b"key:%d" % i] - expected) ** 2 / expected for i in range(count))
     assert chi_squared < 110  # 59 degrees of freedom: p is below 0.0001 beyond this
+
+
+IDS = st.tuples(st.integers(0, 40), st.integers(0, 2))
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.integers(0, 3), st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3)),
+            st.tuples(st.just("delete"), IDS, st.none()),
+            st.tuples(st.just("trim to"), st.integers(0, 30), st.none()),
+            st.tuples(st.just("trim below"), IDS, st.none()),
+        ),
+        max_size=80,
+    ),
+    st.integers(1, 8),
+)
+def test_stream_behaves_like_a_sorted_dict(operations: list[tuple[str, Any, Any]], node_entries: int) -> None:
+    db = engine().databases[0]
+    model: dict[streams.Id, list[bytes]] = {}
+    stream = streams.create(db, KEY)
+    for name, argument, pairs in operations:
+        if name == "add":
+            ms, seq = stream.last_id
+            entry_id = (ms + argument, seq + 1 if argument == 0 else 0)
+            words = [part for pair in pairs for part in pair]
+            assert stream.add(entry_id, [b"skipped", *words], 1, 4096, node_entries)
+            model[entry_id] = words
+        elif name == "delete":
+            assert stream.delete(argument) == (model.pop(argument, None) is not None)
+        else:
+            if name == "trim to":
+                going = sorted(model)[: max(len(model) - argument, 0)]
+                assert stream.trim_candidates(None, argument, False, 0) == going
+                assert stream.trim_to_length(argument, False, 0) == len(going)
+            else:
+                going = [entry_id for entry_id in sorted(model) if entry_id < argument]
+                assert stream.trim_candidates(argument, 0, False, 0) == going
+                assert stream.trim_below(argument, False, 0) == len(going)
+            for entry_id in going:
+                del model[entry_id]
+        assert stream.length == len(model)
+        assert stream.first_id == min(model, default=(0, 0))
+        assert stream.last_live_id == max(model, default=(0, 0))
+    everything = [[streams.format_id(entry_id), model[entry_id]] for entry_id in sorted(model)]
+    assert stream.range(streams.MIN_ID, streams.MAX_ID) == everything
+    assert stream.range(streams.MIN_ID, streams.MAX_ID, -1, True) == everything[::-1]
+    low, high = (5, 1), (25, 0)
+    inside = [[streams.format_id(i), model[i]] for i in sorted(model) if low <= i <= high]
+    assert stream.range(low, high) == inside
+    assert stream.range(low, high, 2, True) == inside[::-1][:2]
+    body = rdb_encoder.dump_value(db, KEY, 11)
+    assert body is not None
+    db.delete(KEY)
+    rdb_decoder.RdbDecoder(body).restore_value(db, KEY)
+    copy = streams.peek(db, KEY)
+    assert copy is not None
+    assert copy.range(streams.MIN_ID, streams.MAX_ID) == everything
+
+
+@given(st.lists(st.tuples(st.sampled_from(["assign", "acknowledge"]), IDS, st.integers(0, 2)), max_size=400))
+def test_pending_entries_behave_like_a_dict_per_consumer(operations: list[tuple[str, streams.Id, int]]) -> None:
+    db = engine().databases[0]
+    group = streams.create(db, KEY).create_group(b"g", (0, 0), 0)
+    consumers = [group.create_consumer(b"c%d" % number, 0) for number in range(3)]
+    model: dict[streams.Id, tuple[bytes, int, int]] = {}
+    for step, (name, entry_id, number) in enumerate(operations):
+        if name == "assign":
+            group.assign(entry_id, consumers[number], step, number)
+            model[entry_id] = (b"c%d" % number, step, number)
+        else:
+            assert group.acknowledge(entry_id) == (model.pop(entry_id, None) is not None)
+    assert group.pending_count == len(model)
+    everything = [(entry_id, *model[entry_id]) for entry_id in sorted(model)]
+    assert group.pending_range(streams.MIN_ID, streams.MAX_ID, -1) == everything
+    for consumer in consumers:
+        own = [row for row in everything if row[1] == consumer.name]
+        assert consumer.pending_count == len(own)
+        assert group.pending_range(streams.MIN_ID, streams.MAX_ID, -1, consumer) == own
+    middle = [row for row in everything if (10, 0) <= row[0] <= (30, 1)]
+    assert group.pending_range((10, 0), (30, 1), 5) == middle[:5]
+
+
+def test_a_long_pending_list_keeps_its_order_through_splits_and_removals() -> None:
+    db = engine().databases[0]
+    group = streams.create(db, KEY).create_group(b"g", (0, 0), 0)
+    consumer = group.create_consumer(b"c", 0)
+    ids = [(number * 7919 % 5000, number % 3) for number in range(5000)]
+    for entry_id in ids:
+        group.assign(entry_id, consumer, 1, 1)
+    for entry_id in ids[::2]:
+        assert group.acknowledge(entry_id)
+    left = sorted(set(ids) - set(ids[::2]))
+    assert [row[0] for row in group.pending_range(streams.MIN_ID, streams.MAX_ID, -1)] == left
+    assert [row[0] for row in group.pending_range(left[100], left[200], -1)] == left[100:201]

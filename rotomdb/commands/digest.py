@@ -58,16 +58,19 @@ def mix_value(digest: Digest, db: Keyspace, key: bytes) -> None:
                 digest.mix(part)
     else:
         flat = hashes.items(db, key)
+        times = hashes.expire_times(db, key, flat[::2]) if hashes.has_times(db, key) else [-1] * (len(flat) // 2)
         for i in range(0, len(flat), 2):
-            mix_pair(digest, flat[i], flat[i + 1])
+            mix_pair(digest, flat[i], flat[i + 1], times[i // 2] != -1)
     if db.expire_at(key) != -1:
         digest.xor(b"!!expire!!")
 
 
-def mix_pair(digest: Digest, first: bytes, second: bytes) -> None:
+def mix_pair(digest: Digest, first: bytes, second: bytes, expires: bool = False) -> None:
     pair = Digest()
     pair.mix(first)
     pair.mix(second)
+    if expires:
+        pair.xor(b"!!hexpire!!")
     digest.xor(pair.bytes())
 
 

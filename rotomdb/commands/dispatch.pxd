@@ -72,3 +72,4 @@ cdef class Dispatcher:
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
     cdef object serve_waiting(self)
+    cdef object feed_effect(self, int database, tuple arguments)

@@ -50,6 +50,7 @@ cdef object queued_reply = QUEUED
 cdef bytes MULTI = b"MULTI"
 cdef bytes EXEC = b"EXEC"
 cdef bytes DEL = b"DEL"
+cdef bytes HDEL = b"HDEL"
 
 
 cdef class Command:
@@ -199,6 +200,7 @@ cdef class Dispatcher:
             if "|" in spec.name:
                 self.commands[spec.name.partition("|")[0].encode()].add_subcommand(Command(spec))
         engine.on_expire = self.key_expired
+        engine.on_fields_expire = self.fields_expired
         self.refresh_clock()
 
     cdef void refresh_clock(self) noexcept:
@@ -436,11 +438,20 @@ cdef class Dispatcher:
     def key_expired(self, int database, bytes key):
         """The engine dropped a key that was past its time."""
         self.touch(database, key)
+        self.feed_effect(database, (DEL, key))
+
+    def fields_expired(self, int database, bytes key, list names, bint gone):
+        """The engine dropped fields of a hash that were past their time, and the key when none was left."""
+        self.touch(database, key)
+        self.feed_effect(database, (HDEL, key, *names))
+
+    cdef object feed_effect(self, int database, tuple arguments):
+        """Put what the engine did by itself into the stream, ahead of what the running command does."""
         if self.stream.active:
             if self.depth:
-                self.pending.append((database, (DEL, key)))
+                self.pending.append((database, arguments))
             else:
-                self.stream.feed_command(database, (DEL, key), self.engine.now_ms)
+                self.stream.feed_command(database, arguments, self.engine.now_ms)
 
     # Watched keys
 

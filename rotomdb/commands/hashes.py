@@ -110,7 +110,7 @@ def hincrby(ctx: Context, key: Key, field: Bytes, amount: Int) -> int:
     total = value + amount
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError("ERR increment or decrement would overflow")
-    hashes.set(ctx.db, key, (field, b"%d" % total))
+    hashes.set(ctx.db, key, (field, b"%d" % total), False, True)
     ctx.changed(key, "hincrby")
     return total
 
@@ -128,9 +128,12 @@ def hincrbyfloat(ctx: Context, key: Key, field: Bytes, amount: Bytes) -> bytes:
     total = number.add_long_doubles(held or b"0", amount)
     if total is None:
         raise CommandError("ERR increment would produce NaN or Infinity")
-    hashes.set(ctx.db, key, (field, total))
+    hashes.set(ctx.db, key, (field, total), False, True)
     ctx.changed(key, "hincrbyfloat")
     ctx.propagate(b"HSET", key, field, total)
+    (expire_ms,) = hashes.expire_times(ctx.db, key, (field,))
+    if expire_ms != -1:
+        ctx.propagate(b"HPEXPIREAT", key, expire_ms, b"FIELDS", 1, field)
     return total
 
 

@@ -26,7 +26,7 @@ from rotomdb.commands.registry import (
     container,
 )
 from rotomdb.commands.reply import OK, Status
-from rotomdb.engine import lists, rdb_decoder, rdb_encoder
+from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder
 from rotomdb.errors import CommandError, RdbValueError
 from rotomdb.storage.checksum import crc64
 
@@ -302,6 +302,8 @@ def encoding_of(ctx: Context, key: bytes) -> bytes:
     assert name is not None
     if name == b"quicklist" and lists.is_packed(ctx.db, key):
         return b"listpack"
+    if name == b"hashtable" and ctx.db.type_name(key) == b"hash" and hashes.has_times(ctx.db, key):
+        return b"listpackex" if hashes.is_small(ctx.db, key) else name
     return name
 
 
@@ -356,10 +358,12 @@ def object_help(ctx: Context) -> list[Status]:
 @command("DUMP", since="2.6.0", flags=READONLY, group=GROUP, complexity="O(N)")
 def dump(ctx: Context, key: Key) -> bytes | None:
     """Returns a serialized representation of the value stored at a key."""
-    body = rdb_encoder.dump_value(ctx.db, key, DUMP_VERSION)
+    timed = ctx.db.type_name(key) == b"hash" and hashes.has_times(ctx.db, key)
+    version = DUMP_VERSION_ACCEPTED if timed else DUMP_VERSION
+    body = rdb_encoder.dump_value(ctx.db, key, version)
     if body is None:
         return None
-    body += DUMP_VERSION.to_bytes(2, "little")
+    body += version.to_bytes(2, "little")
     return body + crc64(body).to_bytes(8, "little")
 
 

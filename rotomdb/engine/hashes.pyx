@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 
 from rotomdb.engine.glob cimport glob_match
 from rotomdb.engine.keyspace cimport (
-    ENCODING_LISTPACK, ENCODING_TABLE, TYPE_HASH, Entry, Field, Keyspace, encoding_of, field_name, field_value,
+    ENCODING_LISTPACK, ENCODING_TABLE, ENCODING_TIMED_TABLE, TYPE_HASH, Entry, Field, Keyspace, encoding_of, field_name, field_value,
     new_table_of_fields, set_encoding,
 )
 from rotomdb.engine.listpack cimport (
@@ -16,8 +16,9 @@ from rotomdb.engine.listpack cimport (
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc
 from rotomdb.engine.table cimport (
     Table, TableIterator, random_uint64, table_find, table_hash, table_insert, table_iterate, table_length, table_next,
-    table_random, table_remove, table_reserve, table_scan,
+    table_random, table_remove, table_reserve, table_scan, table_stop,
 )
+from rotomdb.engine.timed_hash cimport TimedHash, field_time_get, field_time_remove, field_time_set
 
 
 cdef inline uint8_t* pack_of(Entry* entry) noexcept nogil:
@@ -74,8 +75,8 @@ cdef void to_table(Entry* entry) noexcept nogil:
 
 
 cdef bint put(Keyspace db, Entry* entry, const char* name, size_t length, const char* value, size_t value_length,
-              bint only_absent) noexcept:
-    """Set one field; whether it is new. With `only_absent` an existing one keeps its value."""
+              bint only_absent, bint keep_time=False) noexcept:
+    """Set one field; whether it is new. With `only_absent` an existing one keeps its value and its time."""
     cdef uint8_t* lp
     cdef uint8_t* at
     cdef void** slot
@@ -109,6 +110,9 @@ cdef bint put(Keyspace db, Entry* entry, const char* name, size_t length, const 
                 field.value_length = <uint32_t>value_length
                 slot[0] = field
             memcpy(field_value(field), value, value_length)
+            if encoding_of(entry) == ENCODING_TIMED_TABLE and not keep_time:
+                field_time_remove(<TimedHash*>entry.value, name, length)
+                db.settle_timed(entry)
         return False
     table_insert(table_of(entry), new_field(name, length, value, value_length), hash)
     return True
@@ -121,8 +125,12 @@ cdef Entry* entry_for_write(Keyspace db, bytes key) except NULL:
     return entry
 
 
-def set(Keyspace db not None, bytes key not None, pairs, bint only_absent=False):
-    """Set fields from a flat sequence field, value, ...; returns how many are new."""
+def set(Keyspace db not None, bytes key not None, pairs, bint only_absent=False, bint keep_times=False):
+    """Set fields from a flat sequence field, value, ...; returns how many are new.
+
+    Args:
+        keep_times: An existing field keeps its expire time; else it has none afterwards.
+    """
     cdef Entry* entry = entry_for_write(db, key)
     cdef Py_ssize_t i
     cdef int64_t added = 0
@@ -131,7 +139,7 @@ def set(Keyspace db not None, bytes key not None, pairs, bint only_absent=False)
         name = pairs[i]
         value = pairs[i + 1]
         added += put(db, entry, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value),
-                     PyBytes_GET_SIZE(value), only_absent)
+                     PyBytes_GET_SIZE(value), only_absent, keep_times)
     return added
 
 
@@ -197,11 +205,77 @@ def delete(Keyspace db not None, bytes key not None, names):
             if field == NULL:
                 continue
             mem_free(field)
+            if encoding_of(entry) == ENCODING_TIMED_TABLE:
+                field_time_remove(<TimedHash*>entry.value, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
+                db.settle_timed(entry)
         removed += 1
         if count_of(entry) == 0:
             db.remove_entry(entry)
             break
     return removed
+
+
+# Expire times of fields
+
+NO_FIELD = -2
+
+
+cdef void put_time(Keyspace db, Entry* entry, const char* name, size_t length, int64_t expire_ms) noexcept:
+    if encoding_of(entry) == ENCODING_LISTPACK:
+        to_table(entry)
+    field_time_set(db.make_timed(entry), name, length, expire_ms)
+
+
+cdef int64_t time_of(Entry* entry, bytes name):
+    if value_of(entry, name) is None:
+        return NO_FIELD
+    if encoding_of(entry) != ENCODING_TIMED_TABLE:
+        return -1
+    return field_time_get(<TimedHash*>entry.value, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
+
+
+def expire_times(Keyspace db not None, bytes key not None, names):
+    """Absolute expire time in ms of each field; -1 without one, -2 for a field that is not there."""
+    cdef Entry* entry = db.find_type(key, TYPE_HASH)
+    return [NO_FIELD if entry == NULL else time_of(entry, name) for name in names]
+
+
+def set_expire_time(Keyspace db not None, bytes key not None, bytes name not None, int64_t expire_ms):
+    """Give an existing field an expire time; -1 takes it away."""
+    cdef Entry* entry = db.peek_type(key, TYPE_HASH)
+    if entry == NULL:
+        raise KeyError(key)
+    if expire_ms != -1:
+        put_time(db, entry, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), expire_ms)
+    elif encoding_of(entry) == ENCODING_TIMED_TABLE:
+        field_time_remove(<TimedHash*>entry.value, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
+        db.settle_timed(entry)
+
+
+def has_times(Keyspace db not None, bytes key not None):
+    """Whether any field expires."""
+    cdef Entry* entry = db.peek_type(key, TYPE_HASH)
+    return entry != NULL and encoding_of(entry) == ENCODING_TIMED_TABLE
+
+
+def is_small(Keyspace db not None, bytes key not None):
+    """Whether its fields are so few and short that Redis would pack them."""
+    cdef Entry* entry = db.peek_type(key, TYPE_HASH)
+    cdef TableIterator iterator
+    cdef Field* field
+    cdef uint32_t most = <uint32_t>db.engine.hash_max_listpack_value
+    if entry == NULL or count_of(entry) > db.engine.hash_max_listpack_entries:
+        return False
+    if encoding_of(entry) == ENCODING_LISTPACK:
+        return True
+    table_iterate(table_of(entry), &iterator)
+    while True:
+        field = <Field*>table_next(&iterator)
+        if field == NULL:
+            return True
+        if field.length > most or field.value_length > most:
+            table_stop(&iterator)
+            return False
 
 
 cdef list flatten(Entry* entry, bint names, bint values):

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from rotomdb.engine.table cimport Table
+from rotomdb.engine.timed_hash cimport TimedHash
 
 cdef enum ValueType:                 # Redis's numbers; DEBUG DIGEST hashes them
     TYPE_STRING = 0
@@ -19,6 +20,7 @@ cdef enum Encoding:
     ENCODING_SKIPLIST = 6            # sorted set: value is a SortedSet
     ENCODING_QUICKLIST = 7
     ENCODING_STREAM = 8
+    ENCODING_TIMED_TABLE = 9         # hash with fields that expire: value is a TimedHash
 
 cdef enum:
     EMBSTR_MAX = 44                  # bytes; Redis's limit for OBJECT ENCODING embstr
@@ -81,7 +83,8 @@ cdef class Engine:
     cdef public uint32_t lru_clock           # seconds, 24 bits
     cdef public bint expire_on_access        # off while an AOF is replayed
     cdef public object on_expire             # called with (database index, key) after a key has expired
-    cdef public int64_t hits, misses, expired
+    cdef public object on_fields_expire      # called with (database index, key, names, whether the key went too)
+    cdef public int64_t hits, misses, expired, expired_fields
     # Redis's encoding thresholds
     cdef public int hash_max_listpack_entries, hash_max_listpack_value
     cdef public int set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value
@@ -94,9 +97,16 @@ cdef class Keyspace:
     cdef public int index
     cdef Table keys
     cdef Table volatile_keys                 # the same entries, those with an expire time
-    cdef uint64_t expire_cursor
+    cdef Table timed_hashes                  # the same entries, those of hashes with fields that expire
+    cdef uint64_t expire_cursor, timed_cursor
     cdef void free_all(self) noexcept
     cdef object expire_now(self, Entry* entry)
+    # Drop the fields that are past their time; False when the key went with the last of them.
+    cdef bint purge_fields(self, Entry* entry) except -1
+    # Give a hash times for its fields, or take them away once there are none.
+    cdef TimedHash* make_timed(self, Entry* entry) noexcept
+    cdef void settle_timed(self, Entry* entry) noexcept
+    cdef void untrack_timed(self, Entry* entry) noexcept
     # Entry or NULL; a key past its time is deleted on the way. Counts hits and misses.
     cdef Entry* find(self, bytes key) except? NULL
     # The same without counting, for commands that write or only ask.

@@ -10,9 +10,11 @@ class Engine:
     lru_clock: int
     expire_on_access: bool
     on_expire: Callable[[int, bytes], None] | None
+    on_fields_expire: Callable[[int, bytes, list[bytes], bool], None] | None
     hits: int
     misses: int
     expired: int
+    expired_fields: int
     hash_max_listpack_entries: int
     hash_max_listpack_value: int
     set_max_intset_entries: int
@@ -54,4 +56,7 @@ class Keyspace:
     @property
     def volatile_count(self) -> int: ...
     def average_ttl(self, samples: int = 20) -> int: ...
+    @property
+    def timed_hash_count(self) -> int: ...
+    def expire_fields_some(self, samples: int) -> tuple[int, int]: ...
     def expire_some(self, samples: int) -> tuple[int, int]: ...

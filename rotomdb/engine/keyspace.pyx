@@ -22,11 +22,16 @@ from rotomdb.engine.table cimport (
     table_stop,
 )
 
+from rotomdb.engine.timed_hash cimport (
+    FieldTime, TimedHash, field_time_first, field_time_remove, timed_hash_free_times, timed_hash_memory, timed_hash_new,
+    timed_hash_plain, timed_name,
+)
+
 from rotomdb.errors import WrongTypeError
 
 TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
 ENCODING_NAMES = (b"int", b"embstr", b"raw", b"listpack", b"intset", b"hashtable", b"skiplist", b"quicklist",
-                  b"stream")
+                  b"stream", b"hashtable")
 
 
 cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexcept nogil:
@@ -69,6 +74,9 @@ cdef void free_value(Entry* entry) noexcept nogil:
         mem_free(entry.value)
     elif encoding == ENCODING_TABLE:
         free_table_value(<Table*>entry.value)
+    elif encoding == ENCODING_TIMED_TABLE:
+        timed_hash_free_times(<TimedHash*>entry.value)
+        free_table_value(<Table*>entry.value)
     elif encoding == ENCODING_SKIPLIST:
         sorted_set_free(<SortedSet*>entry.value)
     elif encoding == ENCODING_QUICKLIST:
@@ -88,7 +96,7 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
     cdef SkipNode* skip
     if encoding == ENCODING_RAW or encoding == ENCODING_LISTPACK or encoding == ENCODING_INTSET:
         return <int64_t>rotom_allocation_size(entry.value)
-    if encoding == ENCODING_TABLE:
+    if encoding == ENCODING_TABLE or encoding == ENCODING_TIMED_TABLE:
         table = <Table*>entry.value
         table_iterate(table, &iterator)
         while samples == 0 or seen < samples:
@@ -99,7 +107,9 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
             seen += 1
         table_stop(&iterator)
         count = table_length(table)
-        return <int64_t>sizeof(Table) + table_memory(table) + (sampled * count // seen if seen else 0)
+        if encoding == ENCODING_TIMED_TABLE:
+            size = timed_hash_memory(<TimedHash*>entry.value)
+        return size + <int64_t>sizeof(Table) + table_memory(table) + (sampled * count // seen if seen else 0)
     if encoding == ENCODING_SKIPLIST:
         table = &(<SortedSet*>entry.value).members
         skip = level_of((<SortedSet*>entry.value).head, 0).forward
@@ -130,6 +140,7 @@ cdef class Engine:
         self.lru_clock = 0
         self.expire_on_access = True
         self.on_expire = None
+        self.on_fields_expire = None
         self.function_libraries = []
         self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
@@ -150,6 +161,7 @@ cdef class Engine:
         cdef Table table
         cdef uint64_t cursor
         table = a.keys; a.keys = b.keys; b.keys = table
+        table = a.timed_hashes; a.timed_hashes = b.timed_hashes; b.timed_hashes = table
         table = a.volatile_keys; a.volatile_keys = b.volatile_keys; b.volatile_keys = table
         cursor = a.expire_cursor; a.expire_cursor = b.expire_cursor; b.expire_cursor = cursor
 
@@ -186,7 +198,8 @@ cdef class Keyspace:
     def __cinit__(self):
         table_init(&self.keys, sizeof(Entry), sizeof(Entry) - sizeof(uint32_t))
         table_init(&self.volatile_keys, sizeof(Entry), sizeof(Entry) - sizeof(uint32_t))
-        self.expire_cursor = 0
+        table_init(&self.timed_hashes, sizeof(Entry), sizeof(Entry) - sizeof(uint32_t))
+        self.expire_cursor = self.timed_cursor = 0
 
     def __init__(self, Engine engine, int index):
         self.engine = engine
@@ -199,6 +212,7 @@ cdef class Keyspace:
         cdef TableIterator iterator
         cdef Entry* entry
         table_free(&self.volatile_keys)
+        table_free(&self.timed_hashes)
         table_iterate(&self.keys, &iterator)
         while True:
             entry = <Entry*>table_next(&iterator)
@@ -223,6 +237,8 @@ cdef class Keyspace:
             return NULL
         if entry.expire_ms != NO_EXPIRE and self.engine.expire_on_access and entry.expire_ms < self.engine.now_ms:
             self.expire_now(entry)
+            return NULL
+        if encoding_of(entry) == ENCODING_TIMED_TABLE and self.engine.expire_on_access and not self.purge_fields(entry):
             return NULL
         entry.meta = (entry.meta & 0xff) | (self.engine.lru_clock << 8)
         return entry
@@ -254,6 +270,82 @@ cdef class Keyspace:
         if self.engine.on_expire is not None:
             self.engine.on_expire(self.index, key)
 
+    # Fields that expire
+
+    cdef bint purge_fields(self, Entry* entry) except -1:
+        cdef TimedHash* timed = <TimedHash*>entry.value
+        cdef FieldTime* time = field_time_first(timed)
+        cdef uint64_t hash
+        cdef list names = []
+        cdef bytes key, name
+        cdef bint gone
+        if time == NULL or time.expire_ms >= self.engine.now_ms:
+            return True
+        key = PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
+        while time != NULL and time.expire_ms < self.engine.now_ms:
+            name = PyBytes_FromStringAndSize(timed_name(time), time.length)
+            names.append(name)
+            hash = table_hash(timed_name(time), time.length)
+            mem_free(table_remove(&timed.fields, timed_name(time), time.length, hash))
+            field_time_remove(timed, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
+            time = field_time_first(timed)
+        self.engine.expired_fields += len(names)
+        gone = table_length(&timed.fields) == 0
+        if gone:
+            self.remove_entry(entry)
+        else:
+            self.settle_timed(entry)
+        if self.engine.on_fields_expire is not None:
+            self.engine.on_fields_expire(self.index, key, names, gone)
+        return not gone
+
+    cdef TimedHash* make_timed(self, Entry* entry) noexcept:
+        if encoding_of(entry) != ENCODING_TIMED_TABLE:
+            entry.value = timed_hash_new(<Table*>entry.value)
+            set_encoding(entry, ENCODING_TIMED_TABLE)
+            table_insert(&self.timed_hashes, entry, table_hash(key_of(entry), entry.key_length))
+        return <TimedHash*>entry.value
+
+    cdef void settle_timed(self, Entry* entry) noexcept:
+        if table_length(&(<TimedHash*>entry.value).times) == 0:
+            self.untrack_timed(entry)
+            entry.value = timed_hash_plain(<TimedHash*>entry.value)
+            set_encoding(entry, ENCODING_TABLE)
+
+    cdef void untrack_timed(self, Entry* entry) noexcept:
+        if encoding_of(entry) == ENCODING_TIMED_TABLE:
+            table_remove(&self.timed_hashes, key_of(entry), entry.key_length,
+                         table_hash(key_of(entry), entry.key_length))
+
+    @property
+    def timed_hash_count(self):
+        """Hashes with fields that expire."""
+        return table_length(&self.timed_hashes)
+
+    def expire_fields_some(self, int samples):
+        """Look at about `samples` such hashes in scan order; (looked at, fields expired)."""
+        cdef list found = []
+        cdef ExpireCollector collector
+        cdef Entry* entry
+        cdef int64_t before = self.engine.expired_fields
+        cdef int buckets = samples * 4
+        cdef bytes key
+        if table_length(&self.timed_hashes) == 0:
+            return 0, 0
+        collector.results = <void*>found
+        collector.now_ms = self.engine.now_ms
+        collector.seen = 0
+        while buckets and collector.seen < samples:
+            self.timed_cursor = table_scan(&self.timed_hashes, self.timed_cursor, collect_with_expired_fields, &collector)
+            buckets -= 1
+            if self.timed_cursor == 0:
+                break
+        for key in found:
+            entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+            if entry != NULL:
+                self.purge_fields(entry)
+        return collector.seen, self.engine.expired_fields - before
+
     # Entries
 
     cdef Entry* add(self, const char* key, size_t length, int type, int encoding, void* value, size_t extra) noexcept:
@@ -264,6 +356,8 @@ cdef class Keyspace:
         entry.key_length = <uint32_t>length
         memcpy(key_of(entry), key, length)
         table_insert(&self.keys, entry, table_hash(key, length))
+        if encoding == ENCODING_TIMED_TABLE:
+            table_insert(&self.timed_hashes, entry, table_hash(key, length))
         return entry
 
     cdef Entry* resize(self, Entry* entry, size_t extra) noexcept:
@@ -283,6 +377,7 @@ cdef class Keyspace:
         cdef uint64_t hash = table_hash(key_of(entry), entry.key_length)
         if entry.expire_ms != NO_EXPIRE:
             table_remove(&self.volatile_keys, key_of(entry), entry.key_length, hash)
+        self.untrack_timed(entry)
         table_remove(&self.keys, key_of(entry), entry.key_length, hash)
         free_value(entry)
         mem_free(entry)
@@ -324,6 +419,7 @@ cdef class Keyspace:
             table_insert(&self.keys, entry, hash)
         else:
             entry = <Entry*>slot[0]
+            self.untrack_timed(entry)
             free_value(entry)
             if not keep_ttl and entry.expire_ms != NO_EXPIRE:
                 self.set_expire(entry, NO_EXPIRE)
@@ -408,6 +504,7 @@ cdef class Keyspace:
         memcpy(key_of(copy) + copy.key_length, key_of(entry) + entry.key_length, extra)
         if entry.expire_ms != NO_EXPIRE:
             target.set_expire(copy, entry.expire_ms)
+        self.untrack_timed(entry)
         entry.meta = (entry.meta & 0xffffff00U) | (ENCODING_INT << 4)   # the value has a new owner
         self.remove_entry(entry)
 
@@ -536,4 +633,13 @@ cdef void collect_expired(void* context, void* item) noexcept:
     cdef Entry* entry = <Entry*>item
     collector.seen += 1
     if entry.expire_ms < collector.now_ms:
+        (<list>collector.results).append(PyBytes_FromStringAndSize(key_of(entry), entry.key_length))
+
+
+cdef void collect_with_expired_fields(void* context, void* item) noexcept:
+    cdef ExpireCollector* collector = <ExpireCollector*>context
+    cdef Entry* entry = <Entry*>item
+    cdef FieldTime* time = field_time_first(<TimedHash*>entry.value)
+    collector.seen += 1
+    if time != NULL and time.expire_ms < collector.now_ms:
         (<list>collector.results).append(PyBytes_FromStringAndSize(key_of(entry), entry.key_length))

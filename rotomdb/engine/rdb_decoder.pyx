@@ -15,6 +15,7 @@ from rotomdb.engine.cursor cimport (
     CURSOR_TRUNCATED, CURSOR_UNSUPPORTED, Cursor, cursor_fail, cursor_take,
 )
 from rotomdb.engine.hashes cimport put as hash_put
+from rotomdb.engine.hashes cimport put_time as hash_put_time
 from rotomdb.engine.hashes cimport to_table as hash_to_table
 from rotomdb.engine.intset cimport Intset, intset_get, intset_new, intset_validate
 from rotomdb.engine.keyspace cimport (
@@ -48,6 +49,7 @@ cdef enum:
     OPCODE_EXPIRETIME_MS = 252
     OPCODE_EXPIRETIME = 253
     HIGHEST_TYPE = 25
+    FIELD_TIME_MAX = 0xFFFFFFFFFFFF   # ms
     SMALL_PACK = 32                   # elements up to which duplicates are looked for pair by pair
     PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
 
@@ -329,18 +331,25 @@ cdef class RdbDecoder(RdbCursor):
         return True
 
     cdef bint decode_expiring_hash(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
-        """Hashes in the forms that may carry field expiry; one that does carry any cannot be held yet."""
+        """Hashes in the forms whose fields may expire (docs/formats.md, 2.8)."""
         cdef size_t start = self.cursor.position
+        cdef const uint8_t* minimum
+        cdef int64_t earliest = 0
         cdef Entry* entry
-        if type >= 24 and cursor_take(&self.cursor, 8) == NULL:          # minimum expire time
-            return False
+        if type >= 24:
+            minimum = cursor_take(&self.cursor, 8)
+            if minimum == NULL:
+                return False
+            memcpy(&earliest, minimum, 8)
+            if type == 24 and not 0 <= earliest <= FIELD_TIME_MAX:
+                return self.corrupt("impossible minimum of the field expire times", start)
         entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp_new(0), 0)
         if type == 25 or (type == 23 and not self.valkey):
             self.packed_expiring_fields(db, entry)
         elif type == 23:
             self.corrupt("unknown value type", start)
         else:
-            self.plain_expiring_fields(type, db, entry)
+            self.plain_expiring_fields(type, db, entry, earliest)
         if self.cursor.error != NULL:
             db.remove_entry(entry)
             return False
@@ -349,8 +358,9 @@ cdef class RdbDecoder(RdbCursor):
             self.dropped_empty = True
         return True
 
-    cdef bint plain_expiring_fields(self, int type, Keyspace db, Entry* entry) noexcept:
+    cdef bint plain_expiring_fields(self, int type, Keyspace db, Entry* entry, int64_t earliest) noexcept:
         cdef uint64_t count, i, ttl = 0
+        cdef int64_t expire_ms
         cdef const char* name
         cdef const char* data
         cdef const uint8_t* expire
@@ -368,12 +378,19 @@ cdef class RdbDecoder(RdbCursor):
                 expire = cursor_take(&self.cursor, 8)
                 if expire == NULL:
                     return False
-                memcpy(&ttl, expire, 8)
-                ttl += 1                                                   # -1: none
-            if ttl:
-                return self.unsupported("hashes with field expiry cannot be held by this version", start)
+                memcpy(&expire_ms, expire, 8)
+                ttl = expire_ms != -1
+            elif type == 24:
+                # A distance from the earliest time, plus one.
+                expire_ms = earliest + <int64_t>ttl - 1 if ttl <= FIELD_TIME_MAX + 1 else -1
+            else:
+                expire_ms = <int64_t>ttl
             if not hash_put(db, entry, name, name_size, data, size, True):
                 return self.corrupt("duplicate hash field", start)
+            if ttl and not 0 <= expire_ms <= FIELD_TIME_MAX:
+                return self.corrupt("impossible field expire time", start)
+            if ttl and expire_ms:
+                hash_put_time(db, entry, name, name_size, expire_ms)
         return True
 
     cdef bint packed_expiring_fields(self, Keyspace db, Entry* entry) noexcept:
@@ -387,7 +404,7 @@ cdef class RdbDecoder(RdbCursor):
         cdef char name_scratch[LISTPACK_INTEGER_TEXT]
         cdef char value_scratch[LISTPACK_INTEGER_TEXT]
         cdef uint32_t name_length, value_length, ignored
-        cdef int64_t expire
+        cdef int64_t expire, earliest = 0
         cdef const char* name
         cdef const char* value
         if not self.text(1, &data, &size):
@@ -406,10 +423,15 @@ cdef class RdbDecoder(RdbCursor):
             at = lp_next(lp, value_at)
             if lp_get(at, &ignored, &expire) != NULL:
                 return self.corrupt("field expire time is no integer", start)
-            if expire:
-                return self.unsupported("hashes with field expiry cannot be held by this version", start)
+            if not 0 <= expire <= FIELD_TIME_MAX:
+                return self.corrupt("impossible field expire time", start)
+            if expire and expire < earliest:
+                return self.corrupt("field expire times out of order", start)
+            earliest = expire if expire else FIELD_TIME_MAX + 1            # those without one stand last
             if not hash_put(db, entry, name, name_length, value, value_length, True):
                 return self.corrupt("duplicate hash field", start)
+            if expire:
+                hash_put_time(db, entry, name, name_length, expire)
             at = lp_next(lp, at)
         return True
 

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
 from rotomdb.engine.intset cimport Intset, intset_bytes
 from rotomdb.engine.keyspace cimport (
-    ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
+    ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_TIMED_TABLE, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
     TYPE_STREAM, TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
     member_bytes, raw_bytes, type_of,
 )
@@ -19,6 +19,7 @@ from rotomdb.engine.skiplist cimport SkipNode, SortedSet, member_of
 from rotomdb.engine.id_map cimport IdCursor, StreamId, cursor_entry, idmap_first, idmap_next
 from rotomdb.engine.stream cimport Consumer, Group, Pending, Stream, stream_first_id
 from rotomdb.engine.table cimport Table, TableIterator, table_iterate, table_length, table_next, table_stop
+from rotomdb.engine.timed_hash cimport NO_TIME, TimedHash, field_time_first, field_time_get
 
 cdef extern from "platform.h" nogil:
     uint32_t bswap32 "__builtin_bswap32"(uint32_t value)
@@ -37,6 +38,7 @@ cdef enum RdbType:
     RDB_STREAM_2 = 19
     RDB_SET_LISTPACK = 20            # version 11
     RDB_STREAM_3 = 21                # version 11
+    RDB_HASH_TIMED = 24              # version 12
 
 cdef enum:
     OPCODE_EXPIRETIME_MS = 252
@@ -193,6 +195,8 @@ cdef uint8_t rdb_type(Entry* entry, int version) noexcept nogil:
             return RDB_SET_INTSET
         return RDB_SET_LISTPACK if encoding == ENCODING_LISTPACK and version >= 11 else RDB_SET
     if type == TYPE_HASH:
+        if encoding == ENCODING_TIMED_TABLE:
+            return RDB_HASH_TIMED
         return RDB_HASH_LISTPACK if encoding == ENCODING_LISTPACK else RDB_HASH
     if type == TYPE_STREAM:
         return RDB_STREAM_3 if version >= 11 else RDB_STREAM_2
@@ -205,6 +209,8 @@ cdef int encode_value(Buffer* out, Entry* entry, bint compress, int version) exc
     cdef RawString* raw
     cdef Node* node
     cdef Table* table
+    cdef TimedHash* timed = NULL
+    cdef int64_t earliest = 0, expire_ms
     cdef TableIterator iterator
     cdef Field* field
     cdef Member* member
@@ -252,12 +258,19 @@ cdef int encode_value(Buffer* out, Entry* entry, bint compress, int version) exc
             put_string(out, member_bytes(member), member.length, compress)
     elif type == TYPE_HASH:
         table = <Table*>entry.value
+        if encoding == ENCODING_TIMED_TABLE:
+            timed = <TimedHash*>entry.value
+            earliest = field_time_first(timed).expire_ms
+            buffer_append(out, &earliest, 8)
         put_length(out, <uint64_t>table_length(table))
         table_iterate(table, &iterator)
         while True:
             field = <Field*>table_next(&iterator)
             if field == NULL:
                 break
+            if timed != NULL:
+                expire_ms = field_time_get(timed, field_name(field), field.length)
+                put_length(out, <uint64_t>(expire_ms - earliest + 1) if expire_ms != NO_TIME else 0)
             put_string(out, field_name(field), field.length, compress)
             put_string(out, field_value(field), field.value_length, compress)
     elif type == TYPE_STREAM:

@@ -318,6 +318,12 @@ class Server(Hub):
                     return
                 if looked == 0 or expired / looked <= EXPIRE_STALE_SHARE:
                     break
+            while database.timed_hash_count:
+                looked, expired = database.expire_fields_some(EXPIRE_SAMPLES)
+                if time.monotonic() > end:
+                    return
+                if looked == 0 or expired / looked <= EXPIRE_STALE_SHARE:
+                    break
 
     def sample_rates(self) -> None:
         then, commands, received, sent = self.sampled

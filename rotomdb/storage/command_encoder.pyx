@@ -7,7 +7,7 @@ from libc.string cimport memcpy, strlen
 from rotomdb.engine.buffer cimport Buffer, buffer_release
 from rotomdb.engine.intset cimport Intset, intset_get
 from rotomdb.engine.keyspace cimport (
-    ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
+    ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_TIMED_TABLE, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
     TYPE_STREAM, TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
     member_bytes, raw_bytes, type_of,
 )
@@ -21,6 +21,7 @@ from rotomdb.engine.stream cimport (
 )
 from rotomdb.storage.resp cimport put_bulk, put_number
 from rotomdb.engine.table cimport Table, TableIterator, table_iterate, table_length, table_next, table_stop
+from rotomdb.engine.timed_hash cimport FieldTime, TimedHash, timed_name
 
 cdef enum:
     ITEMS_PER_COMMAND = 64
@@ -192,6 +193,21 @@ cdef class CommandEncoder:
                 self.begin_item(entry, b"HMSET", 5, 2)
                 put_bulk(&self.buffer, field_name(field), field.length)
                 put_bulk(&self.buffer, field_value(field), field.value_length)
+            if encoding_of(entry) == ENCODING_TIMED_TABLE:
+                self.put_field_times(entry, <TimedHash*>entry.value)
+
+    cdef void put_field_times(self, Entry* entry, TimedHash* timed) noexcept:
+        cdef IdCursor cursor
+        cdef FieldTime* time
+        cdef bint more = idmap_first(&timed.order, &cursor)
+        while more:
+            time = <FieldTime*>cursor_entry(&cursor).value
+            self.begin_command(6, b"HPEXPIREAT", NULL, entry)
+            put_integer(&self.buffer, time.expire_ms)
+            self.put_word(b"FIELDS")
+            self.put_word(b"1")
+            put_bulk(&self.buffer, timed_name(time), time.length)
+            more = idmap_next(&cursor)
 
     cdef int put_sorted_set(self, Entry* entry) except -1:
         cdef SkipNode* node

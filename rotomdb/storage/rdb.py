@@ -25,7 +25,8 @@ from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import Disk, DiskFile
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
-VERSION_WRITTEN = 10  # the oldest that holds every type of today, so that the most servers can load it
+VERSION_WRITTEN = 10  # the oldest that holds nearly everything, so that the most servers can load it
+VERSION_WITH_FIELD_TIMES = 12  # where fields of a hash expire
 VERSION_READ_MAX = 16
 VALKEY_VERSIONS = (11, 80, 81)
 CHUNK_BYTES = 1 << 20
@@ -83,7 +84,9 @@ class SnapshotWriter:
 
     def write(self, engine: Engine) -> int:
         """Write header, databases and trailer; returns the number of keys. The caller syncs and closes."""
-        self.put(b"REDIS%04d" % VERSION_WRITTEN + b"".join(encode_aux(*field) for field in self.aux_fields()))
+        timed = any(database.timed_hash_count for database in engine.databases)
+        version = VERSION_WITH_FIELD_TIMES if timed else VERSION_WRITTEN
+        self.put(b"REDIS%04d" % version + b"".join(encode_aux(*field) for field in self.aux_fields()))
         for library in engine.function_libraries:
             self.put(bytes([Opcode.FUNCTION2]) + encode_string(library, self.options.compress))
         for database in engine.databases:
@@ -93,7 +96,7 @@ class SnapshotWriter:
                 bytes([Opcode.SELECTDB]) + encode_length(database.index)
                 + bytes([Opcode.RESIZEDB]) + encode_length(len(database)) + encode_length(database.volatile_count)
             )  # fmt: skip
-            self.write_keys(KeyspaceEncoder(database, self.options.compress, VERSION_WRITTEN))
+            self.write_keys(KeyspaceEncoder(database, self.options.compress, version))
         self.put(bytes([Opcode.EOF]))
         self.file.write_all((self.checksum if self.options.checksum else 0).to_bytes(8, "little"))
         return self.keys

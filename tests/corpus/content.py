@@ -95,7 +95,23 @@ def as_far_as_known(held: Any, known: Any) -> Any:
 
 def holdable(row: dict[str, Any]) -> bool:
     """Whether this version has the row's type."""
-    return row["type"] in ("string", "list", "set", "zset", "hash", "stream") and "field_ttls_ms_absolute" not in row
+    return row["type"] in ("string", "list", "set", "zset", "hash", "stream")
+
+
+def field_times(db: Keyspace, key: bytes) -> list[Any]:
+    """[field, absolute expire time in ms] of the fields that have one."""
+    names = sorted(hashes.fields(db, key))
+    found = zip(names, hashes.expire_times(db, key, names), strict=True)
+    return [[encode(name), when] for name, when in found if when != -1]
+
+
+def without_fields(row: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    """A hash without fields that the real server dropped when it loaded them."""
+    if row["type"] != "hash" or not gone:
+        return row
+    kept = [pair for pair in row["value"] if str(pair[0]) not in gone]
+    times = [pair for pair in row["field_ttls_ms_absolute"] if str(pair[0]) not in gone]
+    return {**row, "value": kept, "field_ttls_ms_absolute": times}
 
 
 def content(engine: Engine) -> list[dict[str, Any]]:
@@ -112,6 +128,7 @@ def content(engine: Engine) -> list[dict[str, Any]]:
                     "type": kind.decode(),
                     "ttl_ms_absolute": None if expire == -1 else expire,
                     "value": value_of(database, key),
+                    "field_ttls_ms_absolute": field_times(database, key) if kind == b"hash" else [],
                 }
             )
     return rows
@@ -119,4 +136,8 @@ def content(engine: Engine) -> list[dict[str, Any]]:
 
 def wanted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = ("db", "key", "type", "ttl_ms_absolute", "value")
-    return [{name: row[name] for name in names} for row in rows if not row.get("expired_at_load")]
+    return [
+        {**{name: row[name] for name in names}, "field_ttls_ms_absolute": row.get("field_ttls_ms_absolute", [])}
+        for row in rows
+        if not row.get("expired_at_load")
+    ]

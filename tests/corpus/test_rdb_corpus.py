@@ -10,10 +10,10 @@ from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
 from rotomdb.storage.rdb import RdbReader
 from tests.conftest import CORPUS
-from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
+from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted, without_fields
 
 FILES = sorted(CORPUS.glob("rdb/*/*.rdb"))
-NOT_YET = ("module values cannot be held", "hashes with field expiry cannot be held")
+NOT_YET = ("module values cannot be held",)
 
 
 def expectation(path: Path) -> Path:
@@ -39,8 +39,15 @@ def test_rdb_loads_with_the_content_that_a_real_server_saw(path: Path) -> None:
         assert any(reason in error.reason for reason in NOT_YET), error
         assert not all(holdable(row) for row in rows + gone)
         return
+    if rows is None and all(one["error"].startswith("Wrong signature") for one in target["refused_by"]):
+        assert reader.version >= 80  # Valkey 9, which none of the servers at hand reads
+        return
     assert rows is not None, "a file that real servers refuse was loaded"
     held = [row for row in content(engine) if (row["db"], str(row["key"])) not in dropped]
+    for lost in target.get("expired_fields_at_load", []):
+        fields = {str(field) for field, _ in lost["fields"]}
+        held = [without_fields(row, fields) if row["key"] == lost["key"] else row for row in held]
+    held = [row for row in held if row["value"] != []]
     skip = {(row["db"], str(row["key"])) for row in rows if row.get("expired_at_load")}
     held = [row for row in held if (row["db"], str(row["key"])) not in skip]
     assert as_far_as_known(held, wanted(rows)) == wanted(rows)

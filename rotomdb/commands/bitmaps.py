@@ -156,7 +156,8 @@ def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
     strings.length(ctx.db, key)  # a wrong type is an error even without operations
     ends = [offset + field.width for name, field, offset, _, _ in parsed if name != b"GET"]
     # The string grows to the last bit written before anything is, also where a write then fails on overflow.
-    changes = int(bool(ends) and bitmaps.grow(ctx.db, key, max(ends)))
+    grown = int(bool(ends) and bitmaps.grow(ctx.db, key, max(ends)))
+    changes = 0
     for name, field, offset, value, how in parsed:
         old = field.interpret(bitmaps.field_get(ctx.db, key, offset, field.width))
         if name == b"GET":
@@ -168,8 +169,8 @@ def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
             continue
         changes += bitmaps.field_set(ctx.db, key, offset, field.width, stored & ((1 << field.width) - 1))
         replies.append(old if name == b"SET" else stored)
-    if changes:
-        ctx.changed(key, "setbit", changes)
+    if changes or grown:
+        ctx.changed(key, "setbit" if changes else "", changes + grown)
     return replies
 
 

@@ -57,9 +57,12 @@ cdef class Dispatcher:
     cdef public dict watchers             # (database index, key) -> set of contexts
     cdef public dict awaited              # (database index, key) -> clients that wait for it
     cdef dict ready                       # awaited places that were written since the last look
+    cdef public object on_event           # called with (database index, key, event); None: nobody listens
     cdef public object on_block           # called with (context, keys, type, milliseconds)
     cdef public object on_ready           # called with the ready places after the unit that wrote them
     cdef bint retrying
+    cdef Context running                  # the last context that ran, while misses are published
+    cdef dict misses                      # key -> misses published for the running command
     cdef list pending                     # effects of the running unit: (database index, arguments)
     cdef bint explicit                    # the running command said itself what to propagate
     cdef int depth
@@ -72,4 +75,5 @@ cdef class Dispatcher:
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
     cdef object serve_waiting(self)
+    cdef object announce_new_keys(self, str event)
     cdef object feed_effect(self, int database, tuple arguments)

@@ -36,6 +36,7 @@ cdef extern from "platform.h" nogil:
 cdef enum:
     STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
     FLAG_WRITE = 1
+    FLAG_READONLY = 2
     FLAG_LOADING = 32
     FLAG_NO_AUTH = 256
     FLAG_NO_MULTI = 512
@@ -46,6 +47,17 @@ RUN_WHILE_SUBSCRIBED = {
     "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
 }
 RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
+# Events of commands that delete a key with its last element.
+MAY_EMPTY = frozenset([
+    "lpop", "rpop", "lrem", "ltrim", "srem", "spop", "zrem", "zremrangebyscore", "zremrangebyrank", "zremrangebylex",
+    "zpopmin", "zpopmax", "hdel",
+])
+# Commands that write, and look for what they read as a read does.
+WRITES_THAT_READ = frozenset([
+    "copy", "getdel", "getex", "getset", "geosearchstore", "georadius", "georadiusbymember", "set", "sort",
+    "zunionstore", "zinterstore", "zdiffstore", "zrangestore", "sinterstore", "sunionstore", "sdiffstore", "pfmerge",
+    "bitop", "bitfield", "xack",
+])
 cdef object queued_reply = QUEUED
 cdef bytes MULTI = b"MULTI"
 cdef bytes EXEC = b"EXEC"
@@ -115,12 +127,19 @@ cdef class Context:
         """A write touched `key`: count it, and fail the transactions that watch it.
 
         Args:
-            event: Name of the keyspace event.
+            event: Name of the keyspace event; empty: none is published.
             count: Changes to add to the dirty counter.
         """
         self.dispatcher.dirty += count
         if self.dispatcher.watchers or self.dispatcher.awaited:
             self.dispatcher.touch(self.db.index, key)
+        if self.dispatcher.on_event is not None:
+            self.dispatcher.happened(self.db, key, event)
+
+    def event(self, bytes key, str event):
+        """Tell those who listen to keyspace events of something more that the command did to the key."""
+        if self.dispatcher.on_event is not None:
+            self.dispatcher.happened(self.db, key, event)
 
     def block(self, keys, bytes type_name, int64_t timeout_ms, otherwise, list request=None):
         """Wait until one of the keys holds a value of the type; the result is what the command function returns.
@@ -192,6 +211,7 @@ cdef class Dispatcher:
         self.awaited = {}
         self.ready = {}
         self.pending = []
+        self.misses = {}
         self.slowlog_threshold_us = -1
         for spec in specs:
             if "|" not in spec.name:
@@ -294,6 +314,9 @@ cdef class Dispatcher:
         context.command = command
         context.raw_arguments = arguments
         context.raw_count = count
+        if self.engine.on_miss is not None:
+            self.running = context
+            self.misses.clear()
         try:
             if command.plain:
                 value = self.invoke(context, command, arguments, count)
@@ -439,11 +462,17 @@ cdef class Dispatcher:
         """The engine dropped a key that was past its time."""
         self.touch(database, key)
         self.feed_effect(database, (DEL, key))
+        if self.on_event is not None:
+            self.on_event(database, key, "expired")
 
     def fields_expired(self, int database, bytes key, list names, bint gone):
         """The engine dropped fields of a hash that were past their time, and the key when none was left."""
         self.touch(database, key)
         self.feed_effect(database, (HDEL, key, *names))
+        if self.on_event is not None:
+            self.on_event(database, key, "hexpired")
+            if gone:
+                self.on_event(database, key, "del")
 
     cdef object feed_effect(self, int database, tuple arguments):
         """Put what the engine did by itself into the stream, ahead of what the running command does."""
@@ -452,6 +481,37 @@ cdef class Dispatcher:
                 self.pending.append((database, arguments))
             else:
                 self.stream.feed_command(database, arguments, self.engine.now_ms)
+
+    # Keyspace events
+
+    def happened(self, Keyspace db, bytes key, str event):
+        """Pass an event on; one that took the last element is followed by the end of the key."""
+        if self.engine.new_keys is not None:
+            self.announce_new_keys(event)
+        self.on_event(db.index, key, event)
+        if event in MAY_EMPTY and not db.holds(key):
+            self.on_event(db.index, key, "del")
+
+    cdef object announce_new_keys(self, str event):
+        cdef list made = self.engine.new_keys
+        self.engine.new_keys = []
+        for index, key, replaced in made:
+            # What a store command replaces is not new.
+            if not (replaced and event.endswith("store")):
+                self.on_event(index, key, "new")
+
+    def missed(self, int database, bytes key):
+        """A lookup found nothing: an event for commands that read, once for each time that they name the key."""
+        cdef object spec
+        if self.running is None or self.on_event is None:
+            return
+        spec = self.running.command.spec
+        if not (spec.flags & FLAG_READONLY or spec.name in WRITES_THAT_READ):
+            return
+        named = (spec.keys_of(self.running.request()) or ()).count(key) or 1
+        if self.misses.get(key, 0) < named:
+            self.misses[key] = self.misses.get(key, 0) + 1
+            self.on_event(database, key, "keymiss")
 
     # Watched keys
 

@@ -190,7 +190,12 @@ def answer(ctx: Context, key: bytes, search: Search) -> object:
         flat: list[object] = []
         for item in found:
             flat += (item.member, item.metres / search.scale if search.store_distance else item.score)
-        return store(ctx, search.destination, flat, "geosearchstore")
+        return store(
+            ctx,
+            search.destination,
+            flat,
+            "geosearchstore" if ctx.command.name == "geosearchstore" else "georadiusstore",
+        )
     if not (search.with_distance or search.with_hash or search.with_position):
         return [item.member for item in found]
     rows: list[object] = []

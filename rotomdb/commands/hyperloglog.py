@@ -55,7 +55,7 @@ def pfcount(ctx: Context, *keys: Key) -> int:
         cardinality = hyperloglog.estimate(hyperloglog.registers_of(sketches[0]))
         # The value changes without changing what it means: it is logged, as Redis does.
         strings.set(ctx.db, keys[0], hyperloglog.with_cache(sketches[0], cardinality), True)
-        ctx.changed(keys[0], "pfcount")
+        ctx.changed(keys[0], "")
         ctx.propagate(b"PFCOUNT", keys[0])
     return cardinality
 
@@ -88,7 +88,7 @@ def pfdebug(ctx: Context, subcommand: Bytes, key: Bytes) -> object:
         if data[4] == 0:
             return 0
         strings.set(ctx.db, key, hyperloglog.to_dense(data), True)
-        ctx.changed(key, "pfadd")
+        ctx.changed(key, "")
         return 1
     raise CommandError(f"ERR Unknown PFDEBUG subcommand '{subcommand.decode('latin-1')}'")
 

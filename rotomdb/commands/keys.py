@@ -27,6 +27,7 @@ from rotomdb.commands.registry import (
 )
 from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder
+from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError, RdbValueError
 from rotomdb.storage.checksum import crc64
 
@@ -78,7 +79,7 @@ def rename(ctx: Context, key: Key, newkey: Key) -> object:
         raise CommandError(NO_SUCH_KEY)
     if key != newkey:
         if ctx.db.delete(newkey):
-            ctx.changed(newkey, "del", 0)
+            ctx.dispatcher.touch(ctx.db.index, newkey)
         rename_existing(ctx, key, newkey)
     return OK
 
@@ -114,7 +115,7 @@ def move(ctx: Context, key: Key, db: Bytes) -> int:
         return 0
     ctx.db.move(key, target, key)
     ctx.changed(key, "move_from")
-    ctx.dispatcher.touch(index, key)
+    written_elsewhere(ctx, target, key, "move_to")
     return 1
 
 
@@ -136,7 +137,7 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
             raise syntax_error()
     if target is ctx.db and source == destination:
         raise CommandError(SAME_OBJECT)
-    if not ctx.db.exists(source):
+    if not ctx.db.count_lookup(source):
         return 0
     if target.exists(destination):
         if not replace:
@@ -150,8 +151,15 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
     if expire_ms is not None and expire_ms != -1:
         target.set_expire_at(destination, expire_ms)
     ctx.dispatcher.dirty += 1
-    ctx.dispatcher.touch(target.index, destination)  # not ctx.changed: the database may be another one
+    written_elsewhere(ctx, target, destination, "copy_to")
     return 1
+
+
+def written_elsewhere(ctx: Context, target: Keyspace, key: bytes, event: str) -> None:
+    """As `ctx.changed`, for a key of another database."""
+    ctx.dispatcher.touch(target.index, key)
+    if ctx.dispatcher.on_event is not None:
+        ctx.dispatcher.happened(target, key, event)
 
 
 @command("KEYS", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")

@@ -143,7 +143,7 @@ def lrem(ctx: Context, key: Key, count: Int, element: Bytes) -> int:
 def ltrim(ctx: Context, key: Key, start: Int, stop: Int) -> object:
     """Removes elements from both ends a list. Deletes the list if all elements were trimmed."""
     number = lists.trim(ctx.db, key, start, stop)
-    if number:
+    if number is not None:
         ctx.changed(key, "ltrim", number)
     return OK
 
@@ -157,8 +157,8 @@ def move(ctx: Context, source: bytes, destination: bytes, from_head: bool, to_he
     # type is refused before anything moves.
     lists.push(ctx.db, destination, (value,), to_head)
     lists.pop(ctx.db, source, from_head)
-    ctx.changed(source, "lpop" if from_head else "rpop")
     ctx.changed(destination, "lpush" if to_head else "rpush", 0)
+    ctx.changed(source, "lpop" if from_head else "rpop")
     return value
 
 

@@ -74,6 +74,7 @@ def set_with_options(ctx: Context, key: bytes, value: bytes, words: tuple[bytes,
     ctx.changed(key, "set")
     if expire_ms is not None:
         ctx.db.set_expire_at(key, expire_ms)
+        ctx.event(key, "expire")
         if not verbatim_expire or want_old:
             ctx.propagate(b"SET", key, value, b"PXAT", expire_ms)
     elif want_old:
@@ -96,6 +97,7 @@ def set_with_expire(ctx: Context, key: bytes, amount: int, unit_ms: int, value: 
     strings.set(ctx.db, key, value, True)
     ctx.db.set_expire_at(key, expire_ms)
     ctx.changed(key, "set")
+    ctx.event(key, "expire")
     ctx.propagate(b"SET", key, value, b"PXAT", expire_ms)
     return OK
 

@@ -84,6 +84,9 @@ cdef class Engine:
     cdef public bint expire_on_access        # off while an AOF is replayed
     cdef public object on_expire             # called with (database index, key) after a key has expired
     cdef public object on_fields_expire      # called with (database index, key, names, whether the key went too)
+    cdef public object on_miss               # called with (database index, key) of a read that found nothing; None: not
+    cdef public list new_keys                # (database index, key, replaced) of keys made since somebody looked; None: not kept
+    cdef bytes last_removed
     cdef public int64_t hits, misses, expired, expired_fields
     # Redis's encoding thresholds
     cdef public int hash_max_listpack_entries, hash_max_listpack_value
@@ -101,6 +104,7 @@ cdef class Keyspace:
     cdef uint64_t expire_cursor, timed_cursor
     cdef void free_all(self) noexcept
     cdef object expire_now(self, Entry* entry)
+    cdef void note_new_key(self, const char* key, size_t length) noexcept
     # Drop the fields that are past their time; False when the key went with the last of them.
     cdef bint purge_fields(self, Entry* entry) except -1
     # Give a hash times for its fields, or take them away once there are none.

@@ -141,6 +141,8 @@ cdef class Engine:
         self.expire_on_access = True
         self.on_expire = None
         self.on_fields_expire = None
+        self.on_miss = None
+        self.new_keys = None
         self.function_libraries = []
         self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
@@ -247,6 +249,8 @@ cdef class Keyspace:
         cdef Entry* entry = self.peek(key)
         if entry == NULL:
             self.engine.misses += 1
+            if self.engine.on_miss is not None:
+                self.engine.on_miss(self.index, key)
         else:
             self.engine.hits += 1
         return entry
@@ -358,7 +362,13 @@ cdef class Keyspace:
         table_insert(&self.keys, entry, table_hash(key, length))
         if encoding == ENCODING_TIMED_TABLE:
             table_insert(&self.timed_hashes, entry, table_hash(key, length))
+        if self.engine.new_keys is not None:
+            self.note_new_key(key, length)
         return entry
+
+    cdef void note_new_key(self, const char* key, size_t length) noexcept:
+        cdef bytes name = PyBytes_FromStringAndSize(key, <Py_ssize_t>length)
+        self.engine.new_keys.append((self.index, name, name == self.engine.last_removed))
 
     cdef Entry* resize(self, Entry* entry, size_t extra) noexcept:
         cdef uint64_t hash = table_hash(key_of(entry), entry.key_length)
@@ -378,6 +388,8 @@ cdef class Keyspace:
         if entry.expire_ms != NO_EXPIRE:
             table_remove(&self.volatile_keys, key_of(entry), entry.key_length, hash)
         self.untrack_timed(entry)
+        if self.engine.new_keys is not None:
+            self.engine.last_removed = PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
         table_remove(&self.keys, key_of(entry), entry.key_length, hash)
         free_value(entry)
         mem_free(entry)
@@ -417,6 +429,8 @@ cdef class Keyspace:
             entry.key_length = <uint32_t>key_length
             memcpy(key_of(entry), key_data, key_length)
             table_insert(&self.keys, entry, hash)
+            if self.engine.new_keys is not None:
+                self.note_new_key(key_data, key_length)
         else:
             entry = <Entry*>slot[0]
             self.untrack_timed(entry)
@@ -442,6 +456,10 @@ cdef class Keyspace:
 
     def exists(self, bytes key):
         return self.peek(key) != NULL
+
+    def holds(self, bytes key):
+        """As `exists`, without touching the key: not even one past its time goes."""
+        return self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) != NULL
 
     def count_lookup(self, bytes key):
         """As `exists`, counting a hit or a miss."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.errors import ConfigError
+from rotomdb.server.event_classes import classes_text, parse_classes
 from rotomdb.server.foreign_directives import FOREIGN
 from rotomdb.storage.request import split_arguments
 
@@ -35,6 +36,7 @@ class Kind(enum.Enum):
     WORDS = "words"
     OCTAL = "octal number"
     BUFFER_LIMITS = "class hard soft seconds ..."
+    EVENTS = "letters"
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ DIRECTIVES: dict[str, Directive] = {
         number("list-compress-depth", 0, "Accepted; list nodes are not compressed in memory.", high=INT_MAX),
         number("hll-sparse-max-bytes", 3000, "Longest sparse HyperLogLog; a longer one becomes dense."),
         # Observation
+        Directive("notify-keyspace-events", Kind.EVENTS, "", "Keyspace events to publish: K, E and classes of g$lshzxetdnm; A."),
         number("slowlog-log-slower-than", 10000, "Microseconds from which a command is logged; negative: none.", -INT_MAX),
         number("slowlog-max-len", 128, "Entries that the slow log keeps.", high=INT_MAX),
         # Expiry
@@ -186,6 +189,8 @@ def parse_value(directive: Directive, words: list[str]) -> Any:
     if len(words) != 1:
         raise ValueError("wrong number of arguments")
     word = words[0]
+    if directive.kind is Kind.EVENTS:
+        return parse_classes(word)
     if directive.kind is Kind.BOOL:
         if word.lower() not in ("yes", "no"):
             raise ValueError("argument must be 'yes' or 'no'")
@@ -242,6 +247,8 @@ def format_value(directive: Directive, value: Any) -> str:
         return " ".join(f"{seconds} {changes}" for seconds, changes in value)
     if directive.kind is Kind.WORDS:
         return " ".join(value)
+    if directive.kind is Kind.EVENTS:
+        return classes_text(value)
     if directive.kind is Kind.OCTAL:
         return f"{value:o}"
     if directive.kind is Kind.BUFFER_LIMITS:
@@ -402,8 +409,8 @@ class Config:
             yield from (f"save {seconds} {changes}" for seconds, changes in value) if value else ['save ""']
         elif name == "client-output-buffer-limit":
             yield from (f"{name} {kind} {hard} {soft} {seconds}" for kind, (hard, soft, seconds) in value.items())
-        elif DIRECTIVES[name].kind is Kind.STRING:
-            yield f'{name} "{value}"'
+        elif DIRECTIVES[name].kind in (Kind.STRING, Kind.EVENTS):
+            yield f'{name} "{self.get(name)}"'
         else:
             yield f"{name} {self.get(name)}"
 

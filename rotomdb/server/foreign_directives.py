@@ -19,7 +19,7 @@ latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire la
 lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor loadmodule locale-collate
 lua-time-limit masterauth masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle
 maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag min-replicas-to-write
-min-slaves-max-lag min-slaves-to-write notify-keyspace-events oom-score-adj oom-score-adj-values port-range
+min-slaves-max-lag min-slaves-to-write oom-score-adj oom-score-adj-values port-range
 proc-title-template propagation-error-behavior rdb-del-sync-files rdb-version-check rename-command
 repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync
 repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-sync-period repl-ping-replica-period

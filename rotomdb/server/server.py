@@ -31,6 +31,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.logger import Logger
+from rotomdb.server.notifications import Notifications
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Reactor
 from rotomdb.storage.aof import AofOptions, FsyncPolicy
@@ -169,6 +170,7 @@ class Server(Hub):
         rewriter.use_preamble = config["aof-use-rdb-preamble"]
         rewriter.incremental_sync = config["aof-rewrite-incremental-fsync"]
         rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
+        self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
         self.dispatcher.slowlog_threshold_us = config["slowlog-log-slower-than"]
         self.max_bulk_bytes = config["proto-max-bulk-len"]
@@ -176,6 +178,12 @@ class Server(Hub):
         self.log.level = config["loglevel"]
         if self.slow_calls.maxlen != config["slowlog-max-len"]:
             self.slow_calls = deque(self.slow_calls, maxlen=config["slowlog-max-len"])
+
+    def apply_notifications(self, notifications: Notifications) -> None:
+        self.dispatcher.on_event = notifications.notify if notifications.any else None
+        wants_new = notifications.any and notifications.new_keys
+        self.engine.new_keys = (self.engine.new_keys or []) if wants_new else None
+        self.engine.on_miss = self.dispatcher.missed if notifications.any and notifications.misses else None
 
     def change_config(self, values: dict[str, Any]) -> None:
         """Put parsed values in force, all or none. Raises OSError or SaveError when one cannot be."""

@@ -82,7 +82,7 @@ def describe(entry: Command) -> list[object]:
             b"flags", SetReply([Status(access)]),
             b"begin_search", MapReply([b"type", b"index", b"spec", MapReply([b"index", spec.keys.count])]),
             b"find_keys", MapReply([b"type", b"keynum", b"spec", MapReply([
-                b"keynumidx", 0, b"firstkey", 1, b"keystep", 1,
+                b"keynumidx", 0, b"firstkey", 1, b"keystep", spec.keys.step,
             ])]),
         ]))  # fmt: skip
     subcommands = [describe(sub) for sub in (entry.subcommands or {}).values()]

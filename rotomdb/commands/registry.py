@@ -77,6 +77,7 @@ class CountedKeys:
 
     count: int
     store: int = 0  # position of a destination key; 0: none
+    step: int = 1  # arguments from one key to the next
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class CommandSpec:
             count = int(arguments[self.keys.count])
         except ValueError:
             return None
-        found = list(arguments[self.keys.count + 1 :][: max(count, 0)])
+        found = list(arguments[self.keys.count + 1 :: self.keys.step][: max(count, 0)])
         if count < 1 or len(found) != count:
             return None
         return ([arguments[self.keys.store]] if self.keys.store else []) + found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.conditional_strings import CONDITION_WORDS, Condition, condition_option
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import (
     NOT_A_FLOAT,
@@ -50,13 +51,16 @@ def set_with_options(ctx: Context, key: bytes, value: bytes, words: tuple[bytes,
     only_absent = only_present = keep_ttl = want_old = False
     expire_ms: int | None = None
     verbatim_expire = False
+    condition: Condition | None = None
     options = Options(words)
     while options:
         word = options.next()
-        if word == b"NX" and not only_present:
+        if word == b"NX" and not only_present and condition is None:
             only_absent = True
-        elif word == b"XX" and not only_absent:
+        elif word == b"XX" and not only_absent and condition is None:
             only_present = True
+        elif word in CONDITION_WORDS and options and not (only_absent or only_present) and condition is None:
+            condition = condition_option(word, options)
         elif word == b"GET":
             want_old = True
         elif word == b"KEEPTTL" and expire_ms is None:
@@ -66,17 +70,19 @@ def set_with_options(ctx: Context, key: bytes, value: bytes, words: tuple[bytes,
             verbatim_expire = word == b"PXAT"
         else:
             raise syntax_error()
-    old = strings.get(ctx.db, key) if want_old else None
+    old = strings.get(ctx.db, key) if want_old or condition is not None else None
     exists = old is not None or ctx.db.exists(key)
-    if (only_absent and exists) or (only_present and not exists):
-        return old
+    if (only_absent and exists) or (only_present and not exists) or not (condition is None or condition(old)):
+        return old if want_old else None
     strings.set(ctx.db, key, value, keep_ttl or expire_ms is not None)
     ctx.changed(key, "set")
     if expire_ms is not None:
         ctx.db.set_expire_at(key, expire_ms)
         ctx.event(key, "expire")
-        if not verbatim_expire or want_old:
+        if not verbatim_expire or want_old or condition is not None:
             ctx.propagate(b"SET", key, value, b"PXAT", expire_ms)
+    elif condition is not None:
+        ctx.propagate(b"SET", key, value, *([b"KEEPTTL"] if keep_ttl else []))
     elif want_old:
         ctx.propagate(b"SET", key, value, *[word for word in words if word.upper() != b"GET"])
     return old if want_old else OK

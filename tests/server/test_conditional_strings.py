@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
 
+from tests.differential.test_commands import Link
 from tests.processes import RotomServer
 
 DIGEST_OF_HELLO_WORLD = b"b6acb9d84a38ff74"  # the documentation's example
@@ -15,24 +15,22 @@ DIGEST_OF_HELLO_WORLD = b"b6acb9d84a38ff74"  # the documentation's example
 
 @pytest.fixture
 def run(rotom: Callable[..., RotomServer]) -> Callable[[str], Any]:
-    client = rotom().client()
-    return lambda line: client.execute_command(*line.split())
+    link = Link(rotom().port, 2)
+    return lambda line: link.run(list(line.split()))
 
 
 def test_set_with_conditions_on_the_value(run: Callable[[str], Any]) -> None:
     assert run("SET k new IFEQ old") is None
-    assert run("SET k old IFNE other") in (True, b"OK")
+    assert run("SET k old IFNE other") == b"OK"
     assert run("SET k new IFEQ other") is None
-    assert run("SET k new IFEQ old") in (True, b"OK")
+    assert run("SET k new IFEQ old") == b"OK"
     assert run("SET k newer IFNE new") is None
     assert run("SET k newest IFEQ new GET") == b"new"
     assert run("SET k unused IFEQ wrong GET") == b"newest"
     assert run("GET k") == b"newest"
     run("LPUSH l 1")
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        run("SET l x IFEQ y")
-    with pytest.raises(redis.ResponseError, match="syntax error"):
-        run("SET k x NX IFEQ y")
+    assert "WRONGTYPE" in run("SET l x IFEQ y")
+    assert "syntax error" in run("SET k x NX IFEQ y")
 
 
 def test_digests(rotom: Callable[..., RotomServer]) -> None:
@@ -46,8 +44,7 @@ def test_digests(rotom: Callable[..., RotomServer]) -> None:
     assert run("SET", "k", "Hello", "IFDEQ", DIGEST_OF_HELLO_WORLD.upper())
     assert run("SET", "none", "x", "IFDEQ", "0" * 16) is None
     assert run("SET", "none", "x", "IFDNE", "0" * 16)
-    with pytest.raises(redis.ResponseError, match="must be exactly 16 hexadecimal characters"):
-        run("SET", "k", "x", "IFDEQ", "123")
+    assert "must be exactly 16 hexadecimal characters" in run("SET", "k", "x", "IFDEQ", "123")
 
 
 def test_delex(run: Callable[[str], Any]) -> None:
@@ -57,11 +54,9 @@ def test_delex(run: Callable[[str], Any]) -> None:
     assert run("DELEX k IFEQ v") == 1
     assert run("DELEX k") == 0
     run("LPUSH l 1")
-    with pytest.raises(redis.ResponseError, match="Key should be of string type if conditions are specified"):
-        run("DELEX l IFEQ v")
+    assert "Key should be of string type if conditions are specified" in run("DELEX l IFEQ v")
     assert run("DELEX l") == 1
-    with pytest.raises(redis.ResponseError, match="wrong number of arguments"):
-        run("DELEX k IFEQ")
+    assert "wrong number of arguments" in run("DELEX k IFEQ")
 
 
 def test_msetex(run: Callable[[str], Any]) -> None:
@@ -76,8 +71,7 @@ def test_msetex(run: Callable[[str], Any]) -> None:
     assert run("TTL a") == -1
     assert run("COMMAND GETKEYS MSETEX 2 a 1 b 2 EX 100") == [b"a", b"b"]
     for line in ("MSETEX 0 a 1", "MSETEX 2 a 1 b", "MSETEX 1 a 1 EX 1 PX 1", "MSETEX 1 a 1 BAD"):
-        with pytest.raises(redis.ResponseError):
-            run(line)
+        assert run(line).startswith("error")
 
 
 def test_conditional_writes_are_logged_as_what_they_did(rotom: Callable[..., RotomServer]) -> None:

@@ -44,7 +44,8 @@ def test_digests(rotom: Callable[..., RotomServer]) -> None:
     assert run("SET", "k", "Hello", "IFDEQ", DIGEST_OF_HELLO_WORLD.upper())
     assert run("SET", "none", "x", "IFDEQ", "0" * 16) is None
     assert run("SET", "none", "x", "IFDNE", "0" * 16)
-    assert "must be exactly 16 hexadecimal characters" in run("SET", "k", "x", "IFDEQ", "123")
+    with pytest.raises(redis.ResponseError, match="must be exactly 16 hexadecimal characters"):
+        run("SET", "k", "x", "IFDEQ", "123")
 
 
 def test_delex(run: Callable[[str], Any]) -> None:

@@ -32,6 +32,7 @@ cdef class Context:
     cdef public list queue                # argument lists of the transaction
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
+    cdef public bint no_touch             # its commands leave access clocks alone
     cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
     cdef public Command command           # the one that runs
     cdef public list arguments            # its arguments, filled in on demand
@@ -51,6 +52,8 @@ cdef class Dispatcher:
     cdef public object on_slow            # called with (context, arguments, microseconds)
     cdef public object on_error           # called with the error text
     cdef public object on_internal_error  # called with the exception of a bug
+    cdef public int64_t memory_limit      # bytes that the data may take; 0: no limit
+    cdef public object make_room          # called when there are more; whether it is below the limit now
     cdef public object write_error        # text that write commands are refused with; None: none
     cdef public bint requires_auth
     cdef public bint loading

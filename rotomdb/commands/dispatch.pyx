@@ -18,6 +18,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from rotomdb.engine.keyspace cimport Engine, Keyspace
+from rotomdb.engine.memory cimport mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
@@ -37,6 +38,7 @@ cdef enum:
     STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
     FLAG_WRITE = 1
     FLAG_READONLY = 2
+    FLAG_DENYOOM = 4
     FLAG_LOADING = 32
     FLAG_NO_AUTH = 256
     FLAG_NO_MULTI = 512
@@ -279,6 +281,9 @@ cdef class Dispatcher:
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
             command.rejected += 1
             return self.refuse(context, "NOAUTH Authentication required.")
+        if self.memory_limit and mem_used() > self.memory_limit and not self.make_room() and needs_memory(self, context, command):
+            command.rejected += 1
+            return self.refuse(context, "OOM command not allowed when used memory > 'maxmemory'.")
         if self.write_error is not None and (command.flags & FLAG_WRITE or command.name == "ping"):
             command.rejected += 1
             return self.refuse(context, self.write_error)
@@ -305,6 +310,7 @@ cdef class Dispatcher:
         cdef int database = context.db.index
         cdef bint outermost = self.depth == 0
         cdef bint outer_explicit = self.explicit
+        cdef bint touching = self.engine.touch_keys
         cdef object value
         cdef Command outer = context.command
         if outermost:
@@ -314,6 +320,8 @@ cdef class Dispatcher:
         context.command = command
         context.raw_arguments = arguments
         context.raw_count = count
+        if context.no_touch and command.name != "touch":
+            self.engine.touch_keys = False
         if self.engine.on_miss is not None:
             self.running = context
             self.misses.clear()
@@ -333,6 +341,8 @@ cdef class Dispatcher:
             command.failed += 1
             if self.on_internal_error is not None:
                 self.on_internal_error(traceback.format_exc())
+        if context.no_touch:
+            self.engine.touch_keys = touching
         self.depth -= 1
         if not self.explicit and self.dirty != dirty_before and command.flags & FLAG_WRITE:
             self.propagate_verbatim(database, arguments, count)
@@ -474,6 +484,13 @@ cdef class Dispatcher:
             if gone:
                 self.on_event(database, key, "del")
 
+    def key_evicted(self, int database, bytes key):
+        """A key was dropped to make room."""
+        self.touch(database, key)
+        self.feed_effect(database, (DEL, key))
+        if self.on_event is not None:
+            self.on_event(database, key, "evicted")
+
     cdef object feed_effect(self, int database, tuple arguments):
         """Put what the engine did by itself into the stream, ahead of what the running command does."""
         if self.stream.active:
@@ -533,6 +550,19 @@ cdef class Dispatcher:
             if index == database and self.engine.databases[index].exists(key):
                 for context in contexts:
                     (<Context>context).watched_changed = True
+
+
+cdef bint needs_memory(Dispatcher dispatcher, Context context, Command command):
+    """Whether the command may not run when memory is short; a transaction counts as what it holds."""
+    cdef Command queued
+    if command.flags & FLAG_DENYOOM:
+        return True
+    if command.name == "exec":
+        for arguments in context.queue:
+            queued = dispatcher.find(arguments[0])
+            if queued is not None and queued.flags & FLAG_DENYOOM:
+                return True
+    return False
 
 
 cdef object queue_request(Context context, PyObject** arguments, int count):

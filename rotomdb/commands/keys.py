@@ -330,18 +330,23 @@ def object_refcount(ctx: Context, key: Key) -> int | None:
 @command("OBJECT|IDLETIME", since="2.2.3", flags=READONLY, group=GROUP)
 def object_idletime(ctx: Context, key: Key) -> int | None:
     """Returns the time since the last access to a Redis object."""
+    if ctx.engine.lfu and ctx.db.holds(key):
+        raise CommandError(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
+            "policies at runtime LRU and LFU data will take some time to adjust."
+        )
     return ctx.db.idle_seconds(key)
 
 
 @command("OBJECT|FREQ", since="4.0.0", flags=READONLY, group=GROUP)
 def object_freq(ctx: Context, key: Key) -> int | None:
     """Returns the logarithmic access frequency counter of a Redis object."""
-    if not ctx.db.exists(key):
-        return None
-    raise CommandError(
-        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
-        "between policies at runtime LRU and LFU data will take some time to adjust."
-    )
+    if ctx.db.holds(key) and not ctx.engine.lfu:
+        raise CommandError(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+            "between policies at runtime LRU and LFU data will take some time to adjust."
+        )
+    return ctx.db.frequency(key)
 
 
 @command("OBJECT|HELP", since="6.2.0", flags=LOADING | STALE, group=GROUP)
@@ -437,6 +442,7 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
         return OK
     if expire_ms:
         ctx.db.set_expire_at(key, expire_ms)
+    ctx.db.set_access(key, idle, frequency)
     ctx.changed(key, "restore")
     if milliseconds and not absolute:
         ctx.propagate(b"RESTORE", key, expire_ms, serialized_value, b"ABSTTL", *options)

@@ -46,27 +46,31 @@ def time_(ctx: Context) -> list[bytes]:
 # Flushing
 
 
-def check_flush_mode(words: tuple[bytes, ...]) -> None:
+def flush_lazily(ctx: Context, words: tuple[bytes, ...]) -> bool:
+    """Whether ASYNC is asked for, or the configuration's choice."""
     if len(words) > 1 or (words and words[0].upper() not in (b"ASYNC", b"SYNC")):
         raise syntax_error()
+    if words:
+        return words[0].upper() == b"ASYNC"
+    return ctx.server is not None and bool(ctx.server.config["lazyfree-lazy-user-flush"])
 
 
 @command("FLUSHDB", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
 def flushdb(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from the current database."""
-    check_flush_mode(mode)
+    lazily = flush_lazily(ctx, mode)
     ctx.dispatcher.touch_database(ctx.db.index)
-    ctx.dispatcher.dirty += ctx.db.clear() + 1  # also an empty flush is propagated
+    ctx.dispatcher.dirty += ctx.db.clear(lazily) + 1  # also an empty flush is propagated
     return OK
 
 
 @command("FLUSHALL", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
 def flushall(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from all databases."""
-    check_flush_mode(mode)
+    lazily = flush_lazily(ctx, mode)
     for database in ctx.engine.databases:
         ctx.dispatcher.touch_database(database.index)
-        ctx.dispatcher.dirty += database.clear()
+        ctx.dispatcher.dirty += database.clear(lazily)
     ctx.dispatcher.dirty += 1
     if ctx.server is not None and not ctx.dispatcher.loading:
         ctx.server.persistence.kill_child("rdb")

@@ -1,4 +1,5 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from rotomdb.engine.garbage cimport GarbageQueue
 from rotomdb.engine.table cimport Table
 from rotomdb.engine.timed_hash cimport TimedHash
 
@@ -72,15 +73,19 @@ cdef inline char* member_bytes(Member* member) noexcept nogil:
 
 cdef Table* new_table_of_fields() noexcept nogil
 cdef Table* new_table_of_members() noexcept nogil
-cdef void free_table_value(Table* table) noexcept nogil
 
 cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexcept nogil
 
 cdef class Engine:
     cdef readonly list databases
+    cdef GarbageQueue garbage
     cdef public list function_libraries      # sources carried from snapshot to snapshot; nothing runs them yet
     cdef public int64_t now_ms               # time that this command sees
     cdef public uint32_t lru_clock           # seconds, 24 bits
+    cdef public bint lfu                     # entries keep an access frequency instead of a clock
+    cdef public bint touch_keys              # off: an access leaves the entry's clock alone
+    cdef public int lfu_log_factor, lfu_decay_time
+    cdef public bytes access_written         # b"lru" or b"lfu": what a snapshot keeps of each key's use; b"": nothing
     cdef public bint expire_on_access        # off while an AOF is replayed
     cdef public object on_expire             # called with (database index, key) after a key has expired
     cdef public object on_fields_expire      # called with (database index, key, names, whether the key went too)
@@ -94,6 +99,9 @@ cdef class Engine:
     cdef public int zset_max_listpack_entries, zset_max_listpack_value
     cdef public int list_max_listpack_size
     cdef public int64_t stream_node_max_bytes, stream_node_max_entries
+
+# The clock of an entry under LFU policies: minutes of the last decay (16 bits), logarithmic counter (8 bits).
+cdef uint32_t lfu_counter(Engine engine, uint32_t clock) noexcept
 
 cdef class Keyspace:
     cdef readonly Engine engine
@@ -110,6 +118,7 @@ cdef class Keyspace:
     # Give a hash times for its fields, or take them away once there are none.
     cdef TimedHash* make_timed(self, Entry* entry) noexcept
     cdef void settle_timed(self, Entry* entry) noexcept
+    cdef void set_entry_access(self, Entry* entry, int64_t idle_seconds, int64_t frequency) noexcept
     cdef void untrack_timed(self, Entry* entry) noexcept
     # Entry or NULL; a key past its time is deleted on the way. Counts hits and misses.
     cdef Entry* find(self, bytes key) except? NULL
@@ -126,5 +135,3 @@ cdef class Keyspace:
     cdef void remove_entry(self, Entry* entry) noexcept
     cdef void set_expire(self, Entry* entry, int64_t expire_ms) noexcept
     cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl) noexcept
-
-cdef void free_value(Entry* entry) noexcept nogil

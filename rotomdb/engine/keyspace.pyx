@@ -9,21 +9,22 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from rotomdb.engine.garbage cimport collect, discard_keys, discard_value, free_encoded
 from rotomdb.engine.glob cimport glob_match
 from rotomdb.engine.listpack cimport lp_bytes, lp_count
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc, rotom_allocation_size
 from rotomdb.engine.number cimport format_int64, parse_int64
-from rotomdb.engine.quicklist cimport Node, Quicklist, quicklist_free
-from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of, sorted_set_free
-from rotomdb.engine.stream cimport Stream, stream_free, stream_memory
+from rotomdb.engine.quicklist cimport Node, Quicklist
+from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of
+from rotomdb.engine.stream cimport Stream, stream_memory
 from rotomdb.engine.table cimport (
     TableIterator, table_avoid_resize, table_find, table_free, table_hash, table_init, table_insert, table_iterate,
-    table_length, table_memory, table_next, table_random, table_rehash_for, table_remove, table_reserve, table_scan,
+    table_length, random_uint64, table_memory, table_next, table_random, table_rehash_for, table_remove, table_reserve, table_scan,
     table_stop,
 )
 
 from rotomdb.engine.timed_hash cimport (
-    FieldTime, TimedHash, field_time_first, field_time_remove, timed_hash_free_times, timed_hash_memory, timed_hash_new,
+    FieldTime, TimedHash, field_time_first, field_time_remove, timed_hash_memory, timed_hash_new,
     timed_hash_plain, timed_name,
 )
 
@@ -53,36 +54,6 @@ cdef Table* new_table_of_members() noexcept nogil:
     cdef Table* table = <Table*>mem_alloc(sizeof(Table))
     table_init(table, sizeof(Member), 0)
     return table
-
-
-cdef void free_table_value(Table* table) noexcept nogil:
-    cdef TableIterator iterator
-    cdef void* entry
-    table_iterate(table, &iterator)
-    while True:
-        entry = table_next(&iterator)
-        if entry == NULL:
-            break
-        mem_free(entry)
-    table_free(table)
-    mem_free(table)
-
-
-cdef void free_value(Entry* entry) noexcept nogil:
-    cdef int encoding = encoding_of(entry)
-    if encoding == ENCODING_RAW or encoding == ENCODING_LISTPACK or encoding == ENCODING_INTSET:
-        mem_free(entry.value)
-    elif encoding == ENCODING_TABLE:
-        free_table_value(<Table*>entry.value)
-    elif encoding == ENCODING_TIMED_TABLE:
-        timed_hash_free_times(<TimedHash*>entry.value)
-        free_table_value(<Table*>entry.value)
-    elif encoding == ENCODING_SKIPLIST:
-        sorted_set_free(<SortedSet*>entry.value)
-    elif encoding == ENCODING_QUICKLIST:
-        quicklist_free(<Quicklist*>entry.value)
-    elif encoding == ENCODING_STREAM:
-        stream_free(<Stream*>entry.value)
 
 
 cdef int64_t value_memory(Entry* entry, int64_t samples):
@@ -132,12 +103,52 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
     return size
 
 
+cdef enum:
+    LFU_INITIAL = 5                  # counter of a new key, so that it is not evicted at once
+
+
+cdef inline uint32_t lfu_minutes(Engine engine) noexcept:
+    return <uint32_t>((engine.now_ms // 60000) & 0xffff)
+
+
+cdef uint32_t lfu_counter(Engine engine, uint32_t clock) noexcept:
+    """The counter, decayed by one for every `lfu-decay-time` minutes since it was last touched."""
+    cdef uint32_t counter = clock & 0xff
+    cdef uint32_t periods
+    if engine.lfu_decay_time == 0:
+        return counter
+    periods = ((lfu_minutes(engine) - (clock >> 8)) & 0xffff) // <uint32_t>engine.lfu_decay_time
+    return counter - periods if periods < counter else 0
+
+
+cdef uint32_t lfu_touched(Engine engine, uint32_t clock) noexcept:
+    """The clock after an access: the higher the counter, the less likely it grows."""
+    cdef uint32_t counter = lfu_counter(engine, clock)
+    cdef double above = counter - LFU_INITIAL if counter > LFU_INITIAL else 0
+    if counter < 255 and <double>random_uint64() / 18446744073709551616.0 < 1.0 / (above * engine.lfu_log_factor + 1):
+        counter += 1
+    return (lfu_minutes(engine) << 8) | counter
+
+
+cdef inline uint32_t new_clock(Engine engine) noexcept:
+    return (lfu_minutes(engine) << 8) | LFU_INITIAL if engine.lfu else engine.lru_clock
+
+
+cdef inline uint32_t touched_clock(Engine engine, uint32_t clock) noexcept:
+    return lfu_touched(engine, clock) if engine.lfu else engine.lru_clock
+
+
 cdef class Engine:
     """The databases of one server, the time they see, the thresholds they follow and what they count."""
 
     def __init__(self, int databases=16):
         self.now_ms = 0
         self.lru_clock = 0
+        self.lfu = False
+        self.touch_keys = True
+        self.lfu_log_factor = 10
+        self.lfu_decay_time = 1
+        self.access_written = b""
         self.expire_on_access = True
         self.on_expire = None
         self.on_fields_expire = None
@@ -167,9 +178,27 @@ cdef class Engine:
         table = a.volatile_keys; a.volatile_keys = b.volatile_keys; b.volatile_keys = table
         cursor = a.expire_cursor; a.expire_cursor = b.expire_cursor; b.expire_cursor = cursor
 
+    def __dealloc__(self):
+        collect(&self.garbage, -1)
+
+    def collect_garbage(self, int64_t microseconds):
+        """Go on freeing what was deleted, for a while (-1: to the end); whether there is more."""
+        return collect(&self.garbage, microseconds)
+
+    @property
+    def garbage_objects(self):
+        """Deleted values that are not freed yet."""
+        return self.garbage.objects
+
+    @property
+    def garbage_freed(self):
+        """Values freed bit by bit since the start."""
+        return self.garbage.freed
+
     def avoid_resize(self, bint avoid):
-        """While a forked child shares our pages, grow tables only when they are far too full."""
+        """While a forked child shares our pages, grow tables only when they are far too full, and do not touch clocks."""
         table_avoid_resize(avoid)
+        self.touch_keys = not avoid
 
     def total_keys(self):
         return sum(len(database) for database in self.databases)
@@ -220,7 +249,7 @@ cdef class Keyspace:
             entry = <Entry*>table_next(&iterator)
             if entry == NULL:
                 break
-            free_value(entry)
+            free_encoded(encoding_of(entry), entry.value)
             mem_free(entry)
         table_free(&self.keys)
 
@@ -242,7 +271,8 @@ cdef class Keyspace:
             return NULL
         if encoding_of(entry) == ENCODING_TIMED_TABLE and self.engine.expire_on_access and not self.purge_fields(entry):
             return NULL
-        entry.meta = (entry.meta & 0xff) | (self.engine.lru_clock << 8)
+        if self.engine.touch_keys:
+            entry.meta = (entry.meta & 0xff) | (touched_clock(self.engine, entry.meta >> 8) << 8)
         return entry
 
     cdef Entry* find(self, bytes key) except? NULL:
@@ -356,7 +386,7 @@ cdef class Keyspace:
         cdef Entry* entry = <Entry*>mem_alloc(sizeof(Entry) + length + extra)
         entry.expire_ms = NO_EXPIRE
         entry.value = value
-        entry.meta = <uint32_t>type | (<uint32_t>encoding << 4) | (self.engine.lru_clock << 8)
+        entry.meta = <uint32_t>type | (<uint32_t>encoding << 4) | (new_clock(self.engine) << 8)
         entry.key_length = <uint32_t>length
         memcpy(key_of(entry), key, length)
         table_insert(&self.keys, entry, table_hash(key, length))
@@ -391,7 +421,7 @@ cdef class Keyspace:
         if self.engine.new_keys is not None:
             self.engine.last_removed = PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
         table_remove(&self.keys, key_of(entry), entry.key_length, hash)
-        free_value(entry)
+        discard_value(&self.engine.garbage, encoding_of(entry), entry.value)
         mem_free(entry)
 
     cdef void set_expire(self, Entry* entry, int64_t expire_ms) noexcept:
@@ -426,6 +456,7 @@ cdef class Keyspace:
         if slot == NULL:
             entry = <Entry*>mem_alloc(sizeof(Entry) + key_length + needed)
             entry.expire_ms = NO_EXPIRE
+            entry.meta = new_clock(self.engine) << 8
             entry.key_length = <uint32_t>key_length
             memcpy(key_of(entry), key_data, key_length)
             table_insert(&self.keys, entry, hash)
@@ -434,7 +465,7 @@ cdef class Keyspace:
         else:
             entry = <Entry*>slot[0]
             self.untrack_timed(entry)
-            free_value(entry)
+            discard_value(&self.engine.garbage, encoding_of(entry), entry.value)
             if not keep_ttl and entry.expire_ms != NO_EXPIRE:
                 self.set_expire(entry, NO_EXPIRE)
             if sizeof(Entry) + key_length + needed > rotom_allocation_size(entry):
@@ -443,7 +474,7 @@ cdef class Keyspace:
                     slot[0] = entry
                 else:
                     entry = self.resize(entry, needed)
-        entry.meta = TYPE_STRING | (<uint32_t>encoding << 4) | (self.engine.lru_clock << 8)
+        entry.meta = TYPE_STRING | (<uint32_t>encoding << 4) | (touched_clock(self.engine, entry.meta >> 8) << 8)
         if encoding == ENCODING_INT:
             entry.value = <void*>integer
         elif encoding == ENCODING_EMBSTR:
@@ -481,6 +512,25 @@ cdef class Keyspace:
             return None
         return (self.engine.lru_clock - (entry.meta >> 8)) & 0xffffff
 
+    def frequency(self, bytes key):
+        """The access counter under an LFU policy; None when the key is absent."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        return None if entry == NULL else lfu_counter(self.engine, entry.meta >> 8)
+
+    def set_access(self, bytes key, int64_t idle_seconds=-1, int64_t frequency=-1):
+        """Give an existing key the access time or frequency of a dump; what the policy does not use is ignored."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry != NULL:
+            self.set_entry_access(entry, idle_seconds, frequency)
+
+    cdef void set_entry_access(self, Entry* entry, int64_t idle_seconds, int64_t frequency) noexcept:
+        cdef uint32_t clock = entry.meta >> 8
+        if self.engine.lfu and frequency >= 0:
+            clock = (lfu_minutes(self.engine) << 8) | <uint32_t>(frequency & 0xff)
+        elif not self.engine.lfu and idle_seconds >= 0:
+            clock = (self.engine.lru_clock - <uint32_t>idle_seconds) & 0xffffff
+        entry.meta = (entry.meta & 0xff) | (clock << 8)
+
     def memory_usage(self, bytes key, int64_t samples=5):
         """Bytes that the key and its value take; None when the key is absent."""
         cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
@@ -488,6 +538,12 @@ cdef class Keyspace:
             return None
         # Its share of the table: 64 bytes hold at most seven entries.
         return <int64_t>rotom_allocation_size(entry) + 10 + value_memory(entry, samples)
+
+    def evict(self, bytes key):
+        """Drop a key, whatever its expire time says."""
+        cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        if entry != NULL:
+            self.remove_entry(entry)
 
     def delete(self, bytes key):
         """Remove the key; whether it was there (a key past its time was not)."""
@@ -580,10 +636,15 @@ cdef class Keyspace:
                 return results
             collect_key(&collector, entry)
 
-    def clear(self):
-        """Drop every key; returns how many there were."""
+    def clear(self, bint lazily=False):
+        """Drop every key; returns how many there were. Lazily: their memory comes back bit by bit."""
         cdef int64_t count = table_length(&self.keys)
-        self.free_all()
+        if lazily and count:
+            table_free(&self.volatile_keys)
+            table_free(&self.timed_hashes)
+            discard_keys(&self.engine.garbage, &self.keys)
+        else:
+            self.free_all()
         return count
 
     def reserve(self, int64_t keys, int64_t volatile_keys):

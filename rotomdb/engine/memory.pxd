@@ -1,3 +1,5 @@
+from libc.stdint cimport int64_t
+
 cdef extern from "platform.h" nogil:
     size_t rotom_allocation_size(void* pointer)
 
@@ -8,3 +10,4 @@ cdef void mem_free(void* pointer) noexcept nogil
 # Page-backed zeroed block for large arrays, so that it can be handed back piecemeal.
 cdef void* mem_map(size_t size) noexcept nogil
 cdef void mem_unmap(void* pointer, size_t size) noexcept nogil
+cdef int64_t mem_used() noexcept nogil

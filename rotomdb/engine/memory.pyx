@@ -64,6 +64,10 @@ cdef void mem_unmap(void* pointer, size_t size) noexcept nogil:
     munmap(pointer, size)
 
 
+cdef int64_t mem_used() noexcept nogil:
+    return used
+
+
 def used_memory():
     """Bytes that the engine holds, allocator rounding included."""
     return used

@@ -737,6 +737,8 @@ cdef class RdbDecoder(RdbCursor):
                     self.keys_empty += 1
                 else:
                     self.keys_loaded += 1
+                    if self.idle_seconds >= 0 or self.frequency >= 0:
+                        db.set_entry_access(db.raw_find(key, key_length), self.idle_seconds, self.frequency)
                     if self.expire_ms != NO_EXPIRE:
                         db.set_expire(db.raw_find(key, key_length), self.expire_ms)
             self.reset_attributes()

@@ -9,7 +9,7 @@ from rotomdb.engine.intset cimport Intset, intset_bytes
 from rotomdb.engine.keyspace cimport (
     ENCODING_EMBSTR, ENCODING_INT, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_TIMED_TABLE, NO_EXPIRE, TYPE_HASH, TYPE_LIST, TYPE_SET,
     TYPE_STREAM, TYPE_STRING, Entry, Field, Keyspace, Member, RawString, encoding_of, field_name, field_value, key_of,
-    member_bytes, raw_bytes, type_of,
+    lfu_counter, member_bytes, raw_bytes, type_of,
 )
 from rotomdb.engine.listpack cimport LISTPACK_INTEGER_TEXT, lp_bytes, lp_count, lp_first, lp_next, lp_text
 from rotomdb.engine.lzf cimport lzf_compress
@@ -41,6 +41,8 @@ cdef enum RdbType:
     RDB_HASH_TIMED = 24              # version 12
 
 cdef enum:
+    OPCODE_IDLE = 248
+    OPCODE_FREQ = 249
     OPCODE_EXPIRETIME_MS = 252
     COMPRESS_MIN = 20                # longer strings are worth a try
 
@@ -297,12 +299,14 @@ cdef class KeyspaceEncoder:
     cdef Buffer buffer
     cdef bint compress
     cdef int version
+    cdef bytes access                         # b"lru" or b"lfu": what is written of each key's use
     cdef readonly int64_t keys                # encoded so far
 
-    def __cinit__(self, Keyspace db not None, bint compress, int version):
+    def __cinit__(self, Keyspace db not None, bint compress, int version, bytes access=b""):
         self.db = db
         self.compress = compress
         self.version = version
+        self.access = access
         table_iterate(&db.keys, &self.iterator)
 
     def __dealloc__(self):
@@ -320,6 +324,12 @@ cdef class KeyspaceEncoder:
             if entry.expire_ms != NO_EXPIRE:
                 buffer_append_byte(&self.buffer, OPCODE_EXPIRETIME_MS)
                 buffer_append(&self.buffer, &entry.expire_ms, 8)
+            if self.access == b"lfu":
+                buffer_append_byte(&self.buffer, OPCODE_FREQ)
+                buffer_append_byte(&self.buffer, <uint8_t>lfu_counter(self.db.engine, entry.meta >> 8))
+            elif self.access == b"lru":
+                buffer_append_byte(&self.buffer, OPCODE_IDLE)
+                put_length(&self.buffer, (self.db.engine.lru_clock - (entry.meta >> 8)) & 0xffffff)
             buffer_append_byte(&self.buffer, rdb_type(entry, self.version))
             put_string(&self.buffer, key_of(entry), entry.key_length, self.compress)
             encode_value(&self.buffer, entry, self.compress, self.version)

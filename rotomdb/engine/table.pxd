@@ -51,3 +51,13 @@ cdef void table_stop(TableIterator* iterator) noexcept nogil
 # While True (a forked child shares our pages) tables grow only when they are far too full.
 cdef void table_avoid_resize(bint avoid) noexcept nogil
 cdef uint64_t random_uint64() noexcept nogil
+
+# Taking a table apart piece by piece.
+ctypedef void (*EntryFree)(void* context, void* entry) noexcept nogil
+
+cdef struct TableDrain:             # zeroed: at the start
+    int array
+    int64_t index
+
+# Hands the entries of up to `buckets` buckets to `free_entry` (NULL: they are gone already); True once nothing is left.
+cdef bint table_drain(Table* table, TableDrain* drain, int64_t buckets, EntryFree free_entry, void* context) noexcept nogil

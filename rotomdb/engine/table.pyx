@@ -559,6 +559,42 @@ cdef void table_stop(TableIterator* iterator) noexcept nogil:
         iterator.table = NULL
 
 
+cdef bint table_drain(Table* table, TableDrain* drain, int64_t buckets, EntryFree free_entry, void* context) noexcept nogil:
+    cdef Bucket* bucket
+    cdef Bucket* following
+    cdef uint32_t present
+    cdef int slot
+    while drain.array < 2:
+        if table.buckets[drain.array] == NULL:
+            drain.array += 1
+            continue
+        if drain.index == <int64_t>1 << table.exponent[drain.array]:
+            free_array(table.buckets[drain.array], table.exponent[drain.array])
+            table.buckets[drain.array] = NULL
+            drain.array += 1
+            drain.index = 0
+            continue
+        if buckets == 0:
+            return False
+        buckets -= 1
+        bucket = &table.buckets[drain.array][drain.index]
+        while bucket != NULL:
+            following = <Bucket*>bucket.slots[BUCKET_SLOTS - 1] if bucket.presence & CHAINED else NULL
+            present = bucket.presence & SLOT_MASK
+            while present and free_entry != NULL:
+                slot = rotom_trailing_zeros(present)
+                present &= present - 1
+                free_entry(context, bucket.slots[slot])
+            if bucket != &table.buckets[drain.array][drain.index]:
+                mem_free(bucket)
+            bucket = following
+        drain.index += 1
+        if table.exponent[drain.array] >= MAPPED_EXPONENT and drain.index % RELEASE_BUCKETS == 0:
+            rotom_release_pages(&table.buckets[drain.array][drain.index - RELEASE_BUCKETS],
+                                RELEASE_BUCKETS * sizeof(Bucket))
+    return True
+
+
 cdef void table_avoid_resize(bint avoid) noexcept nogil:
     global resize_avoided
     resize_avoided = avoid

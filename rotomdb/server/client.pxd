@@ -31,7 +31,7 @@ cdef class Client(Context):
     cdef public int reply_mode            # ReplyMode
     cdef public str name, address, local_address, library_name, library_version, user
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
-    cdef public bint no_evict, no_touch
+    cdef public bint no_evict
     cpdef reply(self, value)
     cdef int read(self) except -1
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1

@@ -37,6 +37,7 @@ class Kind(enum.Enum):
     OCTAL = "octal number"
     BUFFER_LIMITS = "class hard soft seconds ..."
     EVENTS = "letters"
+    SHARE = "bytes or percent"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,17 @@ DIRECTIVES: dict[str, Directive] = {
         number("slowlog-max-len", 128, "Entries that the slow log keeps.", high=INT_MAX),
         # Expiry
         number("active-expire-effort", 1, "How hard to look for expired keys.", 1, 10),
-        memory("maxmemory", 0, "Accepted; eviction is not built yet."),
+        memory("maxmemory", 0, "Bytes that the data may take; 0: no limit."),
+        number("maxmemory-samples", 5, "Keys looked at for each eviction.", 1, 64),
+        number("maxmemory-eviction-tenacity", 10, "How long a command may evict: 0 briefly, 100 until it fits.", 0, 100),
+        Directive("maxmemory-clients", Kind.SHARE, "0", "Bytes that all connections may take, or a share of maxmemory in %."),
+        number("lfu-log-factor", 10, "How slowly the counter of LFU policies grows.", high=INT_MAX),
+        number("lfu-decay-time", 1, "Minutes after which it falls by one; 0: never.", high=INT_MAX),
+        yes("lazyfree-lazy-user-flush", False, "FLUSHALL and FLUSHDB free in the background unless SYNC is given."),
+        yes("lazyfree-lazy-user-del", True, "Accepted: large values are always freed bit by bit."),
+        yes("lazyfree-lazy-server-del", True, "Accepted: large values are always freed bit by bit."),
+        yes("lazyfree-lazy-expire", True, "Accepted: large values are always freed bit by bit."),
+        yes("lazyfree-lazy-eviction", True, "Accepted: large values are always freed bit by bit."),
         choice("maxmemory-policy", "noeviction",
                "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
                "Accepted; eviction is not built yet."),
@@ -191,6 +202,9 @@ def parse_value(directive: Directive, words: list[str]) -> Any:
     word = words[0]
     if directive.kind is Kind.EVENTS:
         return parse_classes(word)
+    if directive.kind is Kind.SHARE:
+        share = word.endswith("%") and word[:-1].isdigit() and int(word[:-1]) <= 100
+        return word if share else str(parse_memory(word))
     if directive.kind is Kind.BOOL:
         if word.lower() not in ("yes", "no"):
             raise ValueError("argument must be 'yes' or 'no'")

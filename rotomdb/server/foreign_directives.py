@@ -15,10 +15,10 @@ cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover cluster
 cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor crash-log-enabled
 crash-memcheck-enabled enable-module-command enable-protected-configs gopher-enabled ignore-warnings
 io-threads io-threads-do-reads jemalloc-bg-thread latency-monitor-threshold latency-tracking
-latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del
-lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor loadmodule locale-collate
+latency-tracking-info-percentiles
+loadmodule locale-collate
 lua-time-limit masterauth masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle
-maxmemory-clients maxmemory-eviction-tenacity maxmemory-samples min-replicas-max-lag min-replicas-to-write
+min-replicas-max-lag min-replicas-to-write
 min-slaves-max-lag min-slaves-to-write oom-score-adj oom-score-adj-values port-range
 proc-title-template propagation-error-behavior rdb-del-sync-files rdb-version-check rename-command
 repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync

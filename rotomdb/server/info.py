@@ -98,7 +98,8 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "mem_aof_buffer", server.persistence.aof.buffered_bytes
     yield "mem_clients_normal", sum(c.input_pending + c.output_capacity for c in server.clients.values())
     yield "mem_allocator", "libc"
-    yield "lazyfree_pending_objects", 0
+    yield "lazyfree_pending_objects", server.engine.garbage_objects
+    yield "lazyfreed_objects", server.engine.garbage_freed
 
 
 def persistence_section(server: Server) -> Iterator[Field]:
@@ -164,8 +165,9 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "sync_partial_ok", 0
     yield "sync_partial_err", 0
     yield "expired_keys", engine.expired
-    yield "evicted_keys", 0
-    yield "evicted_clients", 0
+    yield "expired_hash_fields", engine.expired_fields
+    yield "evicted_keys", server.memory_limits.evicted_keys
+    yield "evicted_clients", server.memory_limits.evicted_clients
     yield "keyspace_hits", engine.hits
     yield "keyspace_misses", engine.misses
     yield "pubsub_channels", len(server.pubsub.listeners["channel"])

@@ -31,6 +31,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.logger import Logger
+from rotomdb.server.memory_limits import MemoryLimits
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Reactor
@@ -44,6 +45,7 @@ ENGINE_THRESHOLDS = (
     "stream-node-max-bytes", "stream-node-max-entries",
 )  # fmt: skip
 REHASH_SLICE_US = 1000
+GARBAGE_SLICE_US = 1000
 EXPIRE_SAMPLES = 20
 EXPIRE_TIME_SHARE = 0.25  # of the time between two ticks, at the most
 EXPIRE_STALE_SHARE = 0.10  # go on while more than so many of the sampled keys had expired
@@ -127,12 +129,14 @@ class Server(Hub):
         self.next_client_id = 1
         self.listeners: list[Listener] = []
         self.pubsub = PubSub()
+        self.memory_limits = MemoryLimits(self.dispatcher)
         self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
         self.next_slow_id = 0
         self.statistics = Statistics(started=time.time())
         self.error_counts: dict[str, int] = {}
         self.active_expire = True
+        self.freeing = False
         self.exit_status = 0
         self.shutdown_asked = 0
         self.expire_database = 0
@@ -172,6 +176,7 @@ class Server(Hub):
         rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
+        self.memory_limits.apply(config)
         self.dispatcher.slowlog_threshold_us = config["slowlog-log-slower-than"]
         self.max_bulk_bytes = config["proto-max-bulk-len"]
         self.max_query_bytes = config["client-query-buffer-limit"]
@@ -279,9 +284,17 @@ class Server(Hub):
                 )
                 os._exit(1)
             self.refresh_write_error()
+        if self.engine.garbage_objects and not self.freeing:
+            self.freeing = True
+            self.reactor.call_later(0, self.free_garbage)
         if self.pending_writes:
             clients, self.pending_writes = self.pending_writes, []
             flush_all(clients)
+
+    def free_garbage(self) -> int | None:
+        """Free deleted data for a moment; returns the ms to the next time."""
+        self.freeing = self.engine.collect_garbage(GARBAGE_SLICE_US)
+        return 1 if self.freeing else None
 
     def refresh_write_error(self) -> None:
         persistence = self.persistence
@@ -311,6 +324,9 @@ class Server(Hub):
             self.close_idle_clients()
             self.sample_rates()
         self.close_slow_readers()
+        for client in self.memory_limits.clients_to_close(list(self.clients.values())):
+            self.log("notice", f"Evicting client: id={client.id} addr={client.address}")
+            self.close_client(client)
         return 1000 // int(hz)
 
     def expire_cycle(self, limit_s: float) -> None:
@@ -484,7 +500,8 @@ class Server(Hub):
         started = self.statistics.started
         self.statistics = Statistics(started=started)
         self.error_counts.clear()
-        self.engine.hits = self.engine.misses = self.engine.expired = 0
+        self.engine.hits = self.engine.misses = self.engine.expired = self.engine.expired_fields = 0
+        self.memory_limits.evicted_keys = self.memory_limits.evicted_clients = 0
         self.input_bytes = self.output_bytes = 0
         self.dispatcher.commands_processed = 0
         self.sampled = (time.monotonic(), 0, 0, 0)

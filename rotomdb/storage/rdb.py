@@ -96,7 +96,7 @@ class SnapshotWriter:
                 bytes([Opcode.SELECTDB]) + encode_length(database.index)
                 + bytes([Opcode.RESIZEDB]) + encode_length(len(database)) + encode_length(database.volatile_count)
             )  # fmt: skip
-            self.write_keys(KeyspaceEncoder(database, self.options.compress, version))
+            self.write_keys(KeyspaceEncoder(database, self.options.compress, version, engine.access_written))
         self.put(bytes([Opcode.EOF]))
         self.file.write_all((self.checksum if self.options.checksum else 0).to_bytes(8, "little"))
         return self.keys

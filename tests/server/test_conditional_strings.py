@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from tests.differential.test_commands import Link
 from tests.processes import RotomServer

@@ -1,0 +1,91 @@
+"""What happens when memory is short: keys are evicted (`maxmemory`), clients are closed (`maxmemory-clients`)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rotomdb.commands.dispatch import Dispatcher
+from rotomdb.engine.eviction import Evictor
+from rotomdb.engine.memory import used_memory
+
+if TYPE_CHECKING:
+    from rotomdb.server.client import Client
+    from rotomdb.server.config import Config
+
+EVICTION_SLICE_S = 0.0005  # with the default tenacity of 10
+GARBAGE_SLICE_US = 1000
+CLIENT_OVERHEAD_BYTES = 1024  # of a connection without buffers
+
+
+class MemoryLimits:
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self.engine = dispatcher.engine
+        self.evictor = Evictor(self.engine)
+        self.policy = "noeviction"
+        self.slice_s = EVICTION_SLICE_S
+        self.evicted_keys = 0
+        self.evicted_clients = 0
+        self.clients_limit = 0
+        dispatcher.make_room = self.make_room
+
+    def apply(self, config: Config) -> None:
+        """Follow the directives in force."""
+        policy = config["maxmemory-policy"]
+        if policy != self.policy:
+            self.policy = policy
+            self.evictor.set_policy(policy)
+        self.evictor.samples = config["maxmemory-samples"]
+        tenacity = config["maxmemory-eviction-tenacity"]
+        self.slice_s = EVICTION_SLICE_S * (tenacity / 10 if tenacity <= 10 else 1.15 ** (tenacity - 10))
+        if tenacity == 100:
+            self.slice_s = float("inf")
+        engine = self.engine
+        engine.lfu = policy.endswith("lfu")
+        engine.access_written = policy.rpartition("-")[2].encode() if policy.endswith(("lru", "lfu")) else b""
+        engine.lfu_log_factor = config["lfu-log-factor"]
+        engine.lfu_decay_time = config["lfu-decay-time"]
+        self.dispatcher.memory_limit = config["maxmemory"]
+        limit = config["maxmemory-clients"]
+        self.clients_limit = config["maxmemory"] * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
+
+    def make_room(self) -> bool:
+        """Evict until the data fits or a slice of time is over; False when nothing can be evicted any more."""
+        limit = self.dispatcher.memory_limit
+        end = time.monotonic() + self.slice_s
+        while used_memory() > limit:
+            if self.engine.garbage_objects:
+                self.engine.collect_garbage(GARBAGE_SLICE_US)
+            else:
+                victim = self.evictor.victim()
+                if victim is None:
+                    return False
+                index, key = victim
+                self.engine.databases[index].evict(key)
+                self.evicted_keys += 1
+                self.dispatcher.key_evicted(index, key)
+            if time.monotonic() > end:
+                break  # the rest comes with the next commands
+        return True
+
+    def clients_to_close(self, clients: list[Client]) -> list[Client]:
+        """The largest clients whose end brings all of them below `maxmemory-clients`."""
+        if not self.clients_limit:
+            return []
+        sizes = {client: client_memory(client) for client in clients if not client.no_evict}
+        excess = sum(sizes.values()) - self.clients_limit
+        chosen = []
+        for client in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if excess <= 0:
+                break
+            excess -= sizes[client]
+            chosen.append(client)
+        self.evicted_clients += len(chosen)
+        return chosen
+
+
+def client_memory(client: Client) -> int:
+    """Bytes that a connection takes."""
+    queued = sum(sum(map(len, arguments)) for arguments in client.queue) if client.in_multi else 0
+    return int(client.input_pending + client.output_capacity + queued + CLIENT_OVERHEAD_BYTES)

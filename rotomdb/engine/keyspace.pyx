@@ -438,6 +438,7 @@ cdef class Keyspace:
         """SET: whatever was there is replaced; the encoding is chosen as Redis does."""
         cdef int64_t integer = 0
         cdef int encoding
+        cdef uint32_t clock
         cdef const char* key_data = PyBytes_AS_STRING(key)
         cdef size_t key_length = PyBytes_GET_SIZE(key)
         cdef uint64_t hash = table_hash(key_data, key_length)
@@ -456,7 +457,7 @@ cdef class Keyspace:
         if slot == NULL:
             entry = <Entry*>mem_alloc(sizeof(Entry) + key_length + needed)
             entry.expire_ms = NO_EXPIRE
-            entry.meta = new_clock(self.engine) << 8
+            clock = new_clock(self.engine)
             entry.key_length = <uint32_t>key_length
             memcpy(key_of(entry), key_data, key_length)
             table_insert(&self.keys, entry, hash)
@@ -464,6 +465,7 @@ cdef class Keyspace:
                 self.note_new_key(key_data, key_length)
         else:
             entry = <Entry*>slot[0]
+            clock = touched_clock(self.engine, entry.meta >> 8)
             self.untrack_timed(entry)
             discard_value(&self.engine.garbage, encoding_of(entry), entry.value)
             if not keep_ttl and entry.expire_ms != NO_EXPIRE:
@@ -474,7 +476,7 @@ cdef class Keyspace:
                     slot[0] = entry
                 else:
                     entry = self.resize(entry, needed)
-        entry.meta = TYPE_STRING | (<uint32_t>encoding << 4) | (touched_clock(self.engine, entry.meta >> 8) << 8)
+        entry.meta = TYPE_STRING | (<uint32_t>encoding << 4) | (clock << 8)
         if encoding == ENCODING_INT:
             entry.value = <void*>integer
         elif encoding == ENCODING_EMBSTR:

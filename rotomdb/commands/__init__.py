@@ -6,7 +6,7 @@ import importlib
 
 FAMILIES = (
     "bitmaps", "blocking", "conditional_strings", "connection", "debug", "geo", "hash_expiry", "hashes", "hyperloglog", "introspection", "keys", "lists", "pubsub", "server", "sets", "sorted_sets", "sorting",
-    "stream_groups", "stream_info", "streams", "strings", "transactions",
+    "stream_groups", "stream_info", "streams", "strings", "tracking", "transactions",
 )  # fmt: skip
 
 

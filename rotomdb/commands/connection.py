@@ -64,6 +64,8 @@ def reset(ctx: Context) -> Status:
     client = as_client(ctx)
     client.discard()
     ctx.server.pubsub.drop(client)
+    ctx.server.tracking.disable(client)
+    ctx.server.monitors.drop(client)
     client.select(0)
     client.resp = 2
     client.name = ""
@@ -189,9 +191,11 @@ def describe(ctx: Context, client: Any) -> str:
     now = ctx.now_ms
     subscriptions = ctx.server.pubsub.of(client)
     names = subscriptions.names
-    flags = ("b" if client.blocked else "") + ("P" if client.subscribed else "") + ("x" if client.in_multi else "") + (
-        "e" if client.no_evict else ""
-    ) + ("T" if client.no_touch else "") or "N"
+    mode = ctx.server.tracking.modes.get(client)
+    tracked = "" if mode is None else "t" + ("R" if mode.broken_redirect else "") + ("B" if mode.broadcast else "")
+    flags = ("O" if client.monitoring else "") + tracked + ("b" if client.blocked else "") + (
+        "P" if client.subscribed else ""
+    ) + ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + ("T" if client.no_touch else "") or "N"
     events = "r" + ("w" if client.output_pending else "")
     command_name = client.command.name if client.command is not None else "NULL"
     return (
@@ -200,7 +204,7 @@ def describe(ctx: Context, client: Any) -> str:
         f"db={client.db.index} sub={len(names['channel'])} psub={len(names['pattern'])} ssub={len(names['shard'])} multi={len(client.queue) if client.in_multi else -1} "
         f"watch={len(client.watched)} qbuf={client.input_pending} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 "
         f"obl=0 oll=0 omem={client.output_pending} tot-mem={client.input_pending + client.output_capacity + 1024} "
-        f"events={events} cmd={command_name} user={client.user} redir=-1 resp={client.resp} "
+        f"events={events} cmd={command_name} user={client.user} redir={-1 if mode is None else mode.redirect} resp={client.resp} "
         f"lib-name={client.library_name} lib-ver={client.library_version}\n"
     )
 
@@ -346,6 +350,14 @@ def client_help(ctx: Context) -> list[Status]:
     """Returns helpful text about the different subcommands."""
     return [Status(line) for line in (
         b"CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"CACHING (YES|NO)", b"    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        b"GETREDIR", b"    Return the client ID we are redirecting to when tracking is enabled.",
+        b"PAUSE <timeout> [WRITE|ALL]", b"    Suspend all, or just write, clients for <timeout> milliseconds.",
+        b"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]", b"         [OPTIN] [OPTOUT] [NOLOOP]",
+        b"    Control server assisted client side caching.",
+        b"TRACKINGINFO", b"    Report tracking status for the current connection.",
+        b"UNBLOCK <clientid> [TIMEOUT|ERROR]", b"    Unblock the specified blocked client.",
+        b"UNPAUSE", b"    Stop the current client pause, resuming traffic.",
         b"GETNAME", b"    Return the name of the current connection.",
         b"ID", b"    Return the ID of the current connection.",
         b"INFO", b"    Return information about the current client connection.",
@@ -358,3 +370,32 @@ def client_help(ctx: Context) -> list[Status]:
         b"SETINFO <option> <value>", b"    Set client meta attr.",
         b"HELP", b"    Print this help.",
     )]  # fmt: skip
+
+
+# CLIENT PAUSE
+
+
+@command("CLIENT|PAUSE", since="3.0.0", flags=ADMIN | EVER, group=GROUP)
+def client_pause(ctx: Context, timeout: Bytes, mode: Bytes = b"ALL") -> object:
+    """Suspends commands processing."""
+    if mode.upper() not in (b"ALL", b"WRITE"):
+        raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+    milliseconds = parse_int(timeout, "ERR timeout is not an integer or out of range")
+    if milliseconds < 0:
+        raise CommandError("ERR timeout is negative")
+    ctx.server.pausing.pause(milliseconds, mode.upper() == b"ALL")
+    return OK
+
+
+@command("CLIENT|UNPAUSE", since="6.2.0", flags=ADMIN | EVER, group=GROUP, complexity="O(N)")
+def client_unpause(ctx: Context) -> object:
+    """Resumes processing commands from paused clients."""
+    ctx.server.pausing.over()
+    return OK
+
+
+@command("MONITOR", since="1.0.0", flags=ADMIN | EVER, group="server")
+def monitor(ctx: Context) -> object:
+    """Listens for all requests received by the server in real-time."""
+    ctx.server.monitors.add(as_client(ctx))
+    return OK

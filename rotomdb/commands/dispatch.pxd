@@ -32,6 +32,7 @@ cdef class Context:
     cdef public list queue                # argument lists of the transaction
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
+    cdef public bint tracking             # what it reads is remembered
     cdef public bint no_touch             # its commands leave access clocks alone
     cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
     cdef public Command command           # the one that runs
@@ -60,6 +61,11 @@ cdef class Dispatcher:
     cdef public dict watchers             # (database index, key) -> set of contexts
     cdef public dict awaited              # (database index, key) -> clients that wait for it
     cdef dict ready                       # awaited places that were written since the last look
+    cdef public object on_write           # called with (key, context or None) of every change; None: nobody caches
+    cdef public object on_read            # called with (context, command, arguments) of tracking clients
+    cdef public object on_command         # called with (context, command, arguments) after each command; None: no monitor
+    cdef public list layers               # middleware around every command, outermost first
+    cdef Context writer                   # whose command runs
     cdef public object on_event           # called with (database index, key, event); None: nobody listens
     cdef public object on_block           # called with (context, keys, type, milliseconds)
     cdef public object on_ready           # called with the ready places after the unit that wrote them
@@ -72,6 +78,7 @@ cdef class Dispatcher:
     cdef void refresh_clock(self) noexcept
     cdef object call(self, Context context, PyObject** arguments, int count)
     cdef object run(self, Context context, Command command, PyObject** arguments, int count)
+    cdef object run_bare(self, Context context, Command command, PyObject** arguments, int count)
     cdef object invoke(self, Context context, Command command, PyObject** arguments, int count)
     cdef object convert_and_invoke(self, Context context, Command command, PyObject** arguments, int count)
     cdef object refuse(self, Context context, str text)

@@ -31,6 +31,7 @@ class Context:
     queue: list[list[bytes]]
     watched: list[tuple[int, bytes]]
     replaying: bool
+    tracking: bool
     no_touch: bool
     subscribed: bool
     command: Command
@@ -74,9 +75,15 @@ class Dispatcher:
     awaited: Any  # dict of (database index, key) to the clients that wait for it
     memory_limit: int
     make_room: Callable[[], bool] | None
+    on_write: Callable[[bytes, Context | None], None] | None
+    on_read: Callable[[Any, Command, list[bytes]], None] | None
+    on_command: Callable[[Context, Command, list[bytes]], None] | None
+    layers: list[Callable[[Any, list[bytes], Callable[[], object]], object]]
     on_event: Callable[[int, bytes, str], None] | None
     on_block: Callable[[Context, Sequence[bytes], bytes | None, int, list[bytes] | None], None] | None
     on_ready: Callable[[dict[tuple[int, bytes], None]], None] | None
+    @property
+    def nested(self) -> bool: ...
     def retry(self, context: Context, arguments: list[bytes]) -> Any: ...
     def __init__(self, engine: Engine, specs: Iterable[CommandSpec]) -> None: ...
     def update_clock(self) -> None: ...

@@ -133,7 +133,7 @@ cdef class Context:
             count: Changes to add to the dirty counter.
         """
         self.dispatcher.dirty += count
-        if self.dispatcher.watchers or self.dispatcher.awaited:
+        if self.dispatcher.watchers or self.dispatcher.awaited or self.dispatcher.on_write is not None:
             self.dispatcher.touch(self.db.index, key)
         if self.dispatcher.on_event is not None:
             self.dispatcher.happened(self.db, key, event)
@@ -214,6 +214,7 @@ cdef class Dispatcher:
         self.ready = {}
         self.pending = []
         self.misses = {}
+        self.layers = []
         self.slowlog_threshold_us = -1
         for spec in specs:
             if "|" not in spec.name:
@@ -304,6 +305,36 @@ cdef class Dispatcher:
     # Running
 
     cdef object run(self, Context context, Command command, PyObject** arguments, int count):
+        if context.replaying or (self.on_command is None and not self.layers and not context.tracking):
+            return self.run_bare(context, command, arguments, count)
+        return self.run_observed(context, command, [<object>arguments[i] for i in range(count)])
+
+    def run_observed(self, Context context, Command command, list request, int layer=0):
+        """Run a command inside the middleware, with those told who watch commands or track what is read."""
+        cdef PyObject** vector
+        cdef int i
+        if layer < len(self.layers):
+            try:
+                return self.layers[layer](context, request, lambda: self.run_observed(context, command, request, layer + 1))
+            except CommandError as error:
+                return error
+        vector = <PyObject**>malloc(sizeof(PyObject*) * <size_t>len(request))
+        if vector == NULL:
+            raise MemoryError()
+        for i in range(<int>len(request)):
+            vector[i] = <PyObject*>request[i]
+        try:
+            value = self.run_bare(context, command, vector, <int>len(request))
+        finally:
+            context.raw_count = 0                  # the vector goes, and the context must not look at it again
+            free(vector)
+        if self.on_command is not None:
+            self.on_command(context, command, request)
+        if context.tracking and self.on_read is not None and value is not BLOCKED:
+            self.on_read(context, command, request)
+        return value
+
+    cdef object run_bare(self, Context context, Command command, PyObject** arguments, int count):
         cdef int64_t start = self.last_ns
         cdef int64_t dirty_before = self.dirty
         cdef int64_t end
@@ -317,6 +348,7 @@ cdef class Dispatcher:
             self.engine.now_ms = (start + self.wall_offset_ns) // 1000000
         self.depth += 1
         self.explicit = False
+        self.writer = context
         context.command = command
         context.raw_arguments = arguments
         context.raw_count = count
@@ -347,6 +379,8 @@ cdef class Dispatcher:
         if not self.explicit and self.dirty != dirty_before and command.flags & FLAG_WRITE:
             self.propagate_verbatim(database, arguments, count)
         self.explicit = outer_explicit
+        if outermost:
+            self.writer = None
         if outermost and self.pending:
             self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
         end = rotom_monotonic_ns()
@@ -369,6 +403,11 @@ cdef class Dispatcher:
             ready = self.ready
             self.ready = {}
             self.on_ready(ready)
+
+    @property
+    def nested(self):
+        """Whether a command runs inside another one, as in EXEC."""
+        return self.depth > 0
 
     def retry(self, Context context, list arguments):
         """Run a waiting client's command again; BLOCKED when it still finds nothing."""
@@ -536,6 +575,8 @@ cdef class Dispatcher:
         """The key was written: fail the transactions that watch it, note it for those who wait for it."""
         if (database, key) in self.awaited:
             self.ready[database, key] = None
+        if self.on_write is not None:
+            self.on_write(key, self.writer)
         contexts = self.watchers.get((database, key))
         if contexts is not None:
             for context in contexts:

@@ -59,6 +59,8 @@ def flush_lazily(ctx: Context, words: tuple[bytes, ...]) -> bool:
 def flushdb(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from the current database."""
     lazily = flush_lazily(ctx, mode)
+    if ctx.server is not None:
+        ctx.server.tracking.flushed()
     ctx.dispatcher.touch_database(ctx.db.index)
     ctx.dispatcher.dirty += ctx.db.clear(lazily) + 1  # also an empty flush is propagated
     return OK
@@ -68,6 +70,8 @@ def flushdb(ctx: Context, *mode: Bytes) -> object:
 def flushall(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from all databases."""
     lazily = flush_lazily(ctx, mode)
+    if ctx.server is not None:
+        ctx.server.tracking.flushed()
     for database in ctx.engine.databases:
         ctx.dispatcher.touch_database(database.index)
         ctx.dispatcher.dirty += database.clear(lazily)

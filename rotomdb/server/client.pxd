@@ -9,6 +9,7 @@ cdef class Hub:
     cdef public int64_t max_bulk_bytes, max_query_bytes
     cdef public int64_t input_bytes, output_bytes
     cdef public list pending_writes       # clients with unsent replies
+    cdef public object postpones          # called with (client, request) while clients are paused; whether it has to wait
     cdef public list resumable            # clients that were served and have requests in their buffers
 
 cdef class ClientHandler(Handler):
@@ -25,6 +26,10 @@ cdef class Client(Context):
     cdef Buffer output
     cdef size_t sent                      # bytes of output already written
     cdef bint write_pending
+    cdef bint running                     # a command of it is being executed
+    cdef list deferred                    # pushes that wait for its reply
+    cdef list postponed                   # a request that waits for the end of CLIENT PAUSE
+    cdef public bint monitoring
     cdef public bint close_after_reply
     cdef public bint closed
     cdef public bint blocked              # waits for a key: requests stay in the buffer
@@ -33,6 +38,8 @@ cdef class Client(Context):
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cpdef reply(self, value)
+    cdef object push_deferred(self)
+    cdef bint postpone(self, list request) except -1
     cdef int read(self) except -1
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1
     cdef int consume_input(self) except -1

@@ -84,6 +84,8 @@ cdef class Client(Context):
         self.parser = RequestParser(hub.max_bulk_bytes)
         self.handler = ClientHandler(self.fd)
         self.handler.client = self
+        self.deferred = None
+        self.postponed = None
         self.name = self.library_name = self.library_version = ""
         self.user = "default"
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
@@ -164,7 +166,7 @@ cdef class Client(Context):
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1:
         """Run every whole request in `data`; *used says how many bytes are done with."""
         cdef Py_ssize_t consumed
-        cdef int result
+        cdef int result, i
         cdef object value
         cdef RequestParser parser = self.parser
         used[0] = 0
@@ -181,10 +183,18 @@ cdef class Client(Context):
                 return 0
             if parser.count == 0:
                 continue
+            if self.hub.postpones is not None and self.postpone(
+                    [<object>parser.items[i] for i in range(parser.count)]):
+                parser.clear()
+                return 0
+            self.running = True
             value = self.dispatcher.call(self, parser.items, parser.count)
+            self.running = False
             if self.closed:
                 return 0
             self.reply(value)
+            if self.deferred is not None:
+                self.push_deferred()
             parser.clear()
         return 0
 
@@ -205,6 +215,36 @@ cdef class Client(Context):
         """Queue out-of-band data, whatever CLIENT REPLY says."""
         encode_reply(&self.output, value, self.resp)
         self.queue_write()
+
+    def push_later(self, value):
+        """As `push`, behind the reply of the command that runs."""
+        if not self.running:
+            self.push(value)
+        elif self.deferred is None:
+            self.deferred = [value]
+        else:
+            self.deferred.append(value)
+
+    cdef object push_deferred(self):
+        waiting, self.deferred = self.deferred, None
+        for value in waiting:
+            self.push(value)
+
+    cdef bint postpone(self, list request) except -1:
+        """Keep a request for the end of CLIENT PAUSE, if it has to wait."""
+        if not self.hub.postpones(self, request):
+            return False
+        self.postponed = request
+        self.blocked = True
+        return True
+
+    def run_postponed(self):
+        """CLIENT PAUSE is over."""
+        request, self.postponed = self.postponed, None
+        self.blocked = False
+        if request is not None and not self.closed:
+            self.reply(self.dispatcher.execute(self, request))
+            self.resume_later()
 
     def queue_write(self):
         if not self.write_pending and self.output.length:

@@ -74,7 +74,7 @@ def clients_section(server: Server) -> Iterator[Field]:
     yield "client_recent_max_input_buffer", max((c.input_pending for c in clients), default=0)
     yield "client_recent_max_output_buffer", max((c.output_pending for c in clients), default=0)
     yield "blocked_clients", len(server.blocking.waits)
-    yield "tracking_clients", 0
+    yield "tracking_clients", len(server.tracking.modes)
     yield "clients_in_timeout_table", 0
     yield "total_blocking_keys", len(server.blocking.waiting)
 

@@ -32,9 +32,12 @@ from rotomdb.server.info import render as render_info
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.logger import Logger
 from rotomdb.server.memory_limits import MemoryLimits
+from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
+from rotomdb.server.pausing import Pausing
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Reactor
+from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof import AofOptions, FsyncPolicy
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
@@ -130,6 +133,10 @@ class Server(Hub):
         self.listeners: list[Listener] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
+        self.tracking = Tracking(self.dispatcher)
+        self.tracking.by_id = self.clients
+        self.monitors = Monitors(self.dispatcher)
+        self.pausing = Pausing(self, self.dispatcher, self.reactor)
         self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
         self.next_slow_id = 0
@@ -284,6 +291,8 @@ class Server(Hub):
                 )
                 os._exit(1)
             self.refresh_write_error()
+        if self.tracking.pending:
+            self.tracking.send_broadcasts()
         if self.engine.garbage_objects and not self.freeing:
             self.freeing = True
             self.reactor.call_later(0, self.free_garbage)
@@ -413,6 +422,8 @@ class Server(Hub):
         self.clients.pop(client.id, None)
         client.discard()
         self.pubsub.drop(client)
+        self.tracking.disable(client)
+        self.monitors.drop(client)
         self.blocking.release(client)
         if self.persistence.child is not None:
             # The child holds a copy of the descriptor: without this the peer would see the end only when it exits.

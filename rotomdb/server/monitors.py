@@ -1,0 +1,57 @@
+"""MONITOR: every command that runs, streamed to those who watch."""
+
+from __future__ import annotations
+
+import time
+
+from rotomdb.commands.dispatch import Command, Context, Dispatcher
+from rotomdb.commands.registry import Flag
+from rotomdb.commands.reply import Status
+from rotomdb.server.client import Client
+
+HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
+ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x07: "\\a", 0x08: "\\b"}
+REDACTED = b"(redacted)"
+
+
+def quoted(word: bytes) -> str:
+    """The word in double quotes, with what is not printable ASCII escaped."""
+    return '"' + "".join(ESCAPES.get(c) or (chr(c) if 32 <= c < 127 else f"\\x{c:02x}") for c in word) + '"'
+
+
+def without_secrets(command: Command, request: list[bytes]) -> list[bytes]:
+    """Passwords do not belong on other people's screens."""
+    if command.name == "auth":
+        return [request[0], *[REDACTED] * (len(request) - 1)]
+    if command.name == "hello":
+        words = [word.upper() for word in request]
+        if b"AUTH" in words:
+            at = words.index(b"AUTH")
+            return [*request[: at + 1], *[REDACTED] * len(request[at + 1 : at + 3]), *request[at + 3 :]]
+    return request
+
+
+class Monitors:
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self.clients: dict[Client, None] = {}
+
+    def add(self, client: Client) -> None:
+        client.monitoring = True
+        self.clients[client] = None
+        self.dispatcher.on_command = self.show
+
+    def drop(self, client: Client) -> None:
+        client.monitoring = False
+        self.clients.pop(client, None)
+        if not self.clients:
+            self.dispatcher.on_command = None
+
+    def show(self, context: Context, command: Command, request: list[bytes]) -> None:
+        if command.flags & HIDDEN:
+            return
+        origin = getattr(context, "address", "") or "?:0"
+        words = " ".join(quoted(word) for word in without_secrets(command, request))
+        line = Status(f"{time.time():.6f} [{context.db.index} {origin}] {words}".encode())
+        for client in self.clients:
+            client.push_later(line)

@@ -399,3 +399,28 @@ def monitor(ctx: Context) -> object:
     """Listens for all requests received by the server in real-time."""
     ctx.server.monitors.add(as_client(ctx))
     return OK
+
+
+# Cluster states of a connection; this is no cluster
+
+
+def no_cluster() -> CommandError:
+    return CommandError("ERR This instance has cluster support disabled")
+
+
+@command("ASKING", since="3.0.0", flags=FAST, group="cluster")
+def asking(ctx: Context) -> object:
+    """Signals that a cluster client is following an -ASK redirect."""
+    raise no_cluster()
+
+
+@command("READONLY", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster")
+def readonly(ctx: Context) -> object:
+    """Enables read-only queries for a connection to a Redis Cluster replica node."""
+    raise no_cluster()
+
+
+@command("READWRITE", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster")
+def readwrite(ctx: Context) -> object:
+    """Enables read-write queries for a connection to a Redis Cluster replica node."""
+    raise no_cluster()

@@ -18,6 +18,7 @@ cdef class Command:
     cdef char rest
     cdef bint never_queued                # runs at once inside MULTI
     cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
+    cdef int64_t* histogram               # calls by duration; NULL: none yet
     cdef public int64_t calls, nanoseconds, rejected, failed
 
 cdef class Context:
@@ -32,6 +33,7 @@ cdef class Context:
     cdef public list queue                # argument lists of the transaction
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
+    cdef readonly int64_t write_offset    # of the stream after its last write
     cdef public bint tracking             # what it reads is remembered
     cdef public bint no_touch             # its commands leave access clocks alone
     cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
@@ -68,6 +70,10 @@ cdef class Dispatcher:
     cdef Context writer                   # whose command runs
     cdef public object on_event           # called with (database index, key, event); None: nobody listens
     cdef public object on_block           # called with (context, keys, type, milliseconds)
+    cdef public object on_block_until     # called with (context, ready, reply, milliseconds)
+    cdef public bint latency_tracking
+    cdef public int64_t latency_threshold_us   # 0: no events
+    cdef public object on_latency         # called with (event, milliseconds)
     cdef public object on_ready           # called with the ready places after the unit that wrote them
     cdef bint retrying
     cdef Context running                  # the last context that ran, while misses are published

@@ -17,7 +17,8 @@ class Command:
     def __init__(self, spec: CommandSpec) -> None: ...
     def add_subcommand(self, command: Command) -> None: ...
     def reset_counters(self) -> None: ...
-    def accepts(self, count: int) -> bool: ...
+    def latency_histogram(self) -> tuple[int, list[int]] | None: ...
+    def latency_percentile(self, percent: float) -> float: ...
 
 class Context:
     db: Keyspace
@@ -31,6 +32,7 @@ class Context:
     queue: list[list[bytes]]
     watched: list[tuple[int, bytes]]
     replaying: bool
+    write_offset: int
     tracking: bool
     no_touch: bool
     subscribed: bool
@@ -50,6 +52,7 @@ class Context:
         otherwise: object,
         request: list[bytes] | None = None,
     ) -> object: ...
+    def block_until(self, ready: Callable[[], bool], reply: Callable[[], object], timeout_ms: int) -> object: ...
     def propagate(self, *arguments: object) -> None: ...
     def request(self) -> list[bytes]: ...
     def select(self, index: int) -> bool: ...
@@ -79,6 +82,10 @@ class Dispatcher:
     on_read: Callable[[Any, Command, list[bytes]], None] | None
     on_command: Callable[[Context, Command, list[bytes]], None] | None
     layers: list[Callable[[Any, list[bytes], Callable[[], object]], object]]
+    on_block_until: Callable[[Context, Callable[[], bool], Callable[[], object], int], None] | None
+    latency_tracking: bool
+    latency_threshold_us: int
+    on_latency: Callable[[str, int], None] | None
     on_event: Callable[[int, bytes, str], None] | None
     on_block: Callable[[Context, Sequence[bytes], bytes | None, int, list[bytes] | None], None] | None
     on_ready: Callable[[dict[tuple[int, bytes], None]], None] | None

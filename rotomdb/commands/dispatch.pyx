@@ -15,7 +15,7 @@ from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from rotomdb.engine.keyspace cimport Engine, Keyspace
 from rotomdb.engine.memory cimport mem_used
@@ -35,11 +35,13 @@ cdef extern from "platform.h" nogil:
     int64_t rotom_unix_us()
 
 cdef enum:
+    HISTOGRAM_SLOTS = 480             # up to half an hour
     STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
     FLAG_WRITE = 1
     FLAG_READONLY = 2
     FLAG_DENYOOM = 4
     FLAG_LOADING = 32
+    FLAG_FAST = 128
     FLAG_NO_AUTH = 256
     FLAG_NO_MULTI = 512
     FLAG_ARBITRARY_KEYS = 2048
@@ -67,6 +69,33 @@ cdef bytes DEL = b"DEL"
 cdef bytes HDEL = b"HDEL"
 
 
+cdef int slot_of(int64_t microseconds) noexcept nogil:
+    """Position in a histogram of sixteen steps per power of two."""
+    cdef int octave = 0
+    if microseconds < 16:
+        return <int>microseconds if microseconds > 0 else 0
+    while microseconds >= 32:
+        microseconds >>= 1
+        octave += 1
+    octave = 16 + octave * 16 + <int>(microseconds - 16)
+    return octave if octave < HISTOGRAM_SLOTS else HISTOGRAM_SLOTS - 1
+
+
+cdef int64_t lowest_of(int slot) noexcept nogil:
+    """The shortest duration in microseconds that falls into a slot."""
+    if slot < 16:
+        return slot
+    return <int64_t>(16 + (slot - 16) % 16) << ((slot - 16) // 16)
+
+
+cdef inline void count_latency(Command command, int64_t microseconds) noexcept:
+    if command.histogram == NULL:
+        command.histogram = <int64_t*>calloc(HISTOGRAM_SLOTS, sizeof(int64_t))
+        if command.histogram == NULL:
+            return
+    command.histogram[slot_of(microseconds)] += 1
+
+
 cdef class Command:
     """A registered command inside one dispatcher, with its counters."""
 
@@ -90,12 +119,45 @@ cdef class Command:
             self.subcommands = {}
         self.subcommands[command.name.partition("|")[2].encode()] = command
 
+    def __dealloc__(self):
+        free(self.histogram)
+
     def reset_counters(self):
         self.calls = self.nanoseconds = self.rejected = self.failed = 0
+        free(self.histogram)
+        self.histogram = NULL
 
-    def accepts(self, int count):
-        """Whether a request of `count` words has the right number of them."""
-        return not wrong_arity(self, count)
+    def latency_histogram(self):
+        """(calls, [microseconds, calls that took at most so many, ...]) by powers of two; None without any call."""
+        cdef int64_t total = 0, microseconds = 1, before = 0
+        cdef int i
+        if self.histogram == NULL:
+            return None
+        steps = []
+        for i in range(HISTOGRAM_SLOTS):
+            while lowest_of(i) > microseconds:
+                if total != before:
+                    steps += (microseconds, total)
+                    before = total
+                microseconds *= 2
+            total += self.histogram[i]
+        if total != before:
+            steps += (microseconds, total)
+        return total, steps
+
+    def latency_percentile(self, double percent):
+        """Microseconds that this share of the calls stayed below, to about 6 %."""
+        cdef int64_t total = 0, seen = 0
+        cdef int i
+        if self.histogram == NULL:
+            return 0.0
+        for i in range(HISTOGRAM_SLOTS):
+            total += self.histogram[i]
+        for i in range(HISTOGRAM_SLOTS):
+            seen += self.histogram[i]
+            if seen and seen >= total * percent / 100:
+                return float(lowest_of(i + 1) if i + 1 < HISTOGRAM_SLOTS else lowest_of(i))
+        return 0.0
 
 
 cdef inline bint wrong_arity(Command command, int count) noexcept:
@@ -158,6 +220,16 @@ cdef class Context:
         if self.dispatcher.depth > 1 or self.replaying or self.dispatcher.on_block is None:
             return otherwise
         self.dispatcher.on_block(self, keys, type_name, timeout_ms, request)
+        return BLOCKED
+
+    def block_until(self, ready, reply, int64_t timeout_ms):
+        """Wait until `ready()`, at most `timeout_ms` (0: without end), then answer with `reply()`.
+
+        Where waiting is impossible, and where there is nothing to wait for, the answer is given at once.
+        """
+        if self.dispatcher.depth > 1 or self.replaying or self.dispatcher.on_block_until is None or ready():
+            return reply()
+        self.dispatcher.on_block_until(self, ready, reply, timeout_ms)
         return BLOCKED
 
     def propagate(self, *arguments):
@@ -381,10 +453,16 @@ cdef class Dispatcher:
         self.explicit = outer_explicit
         if outermost:
             self.writer = None
-        if outermost and self.pending:
-            self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
+            if self.pending:
+                self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
+            if self.dirty != dirty_before:
+                context.write_offset = self.stream.offset
         end = rotom_monotonic_ns()
         self.last_ns = end
+        if self.latency_tracking:
+            count_latency(command, (end - start) // 1000)
+        if self.latency_threshold_us and end - start >= self.latency_threshold_us * 1000:
+            self.on_latency("fast-command" if command.flags & FLAG_FAST else "command", (end - start) // 1000000)
         command.calls += 1
         command.nanoseconds += end - start
         self.commands_processed += 1

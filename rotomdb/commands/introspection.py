@@ -182,8 +182,6 @@ def command_docs(ctx: Context, *names: Bytes) -> MapReply:
 
 def keys_of(spec: CommandSpec, arguments: list[bytes]) -> list[bytes]:
     """The keys in a request. Raises CommandError when they cannot be told."""
-    if spec.keys is None:
-        raise CommandError("ERR The command has no key arguments")
     found = spec.keys_of(arguments)
     if found is None:
         raise CommandError("ERR Invalid arguments specified for command")
@@ -199,9 +197,69 @@ def command_getkeys(ctx: Context, *words: Bytes) -> list[bytes]:
     arguments = list(words)
     if entry.subcommands and len(words) > 1:
         entry = entry.subcommands.get(words[1].lower(), entry)
-    if not entry.accepts(len(arguments)):
+        if entry.spec.function is None:
+            raise CommandError("ERR Invalid command specified")
+    if entry.spec.keys is None:
+        raise CommandError("ERR The command has no key arguments")
+    arity = entry.spec.arity
+    if len(arguments) != arity if arity >= 0 else len(arguments) < -arity:
         raise CommandError("ERR Invalid number of arguments specified for command")
     return keys_of(entry.spec, arguments)
+
+
+@command("COMMAND|GETKEYSANDFLAGS", since="7.0.0", flags=EVER, group=GROUP, arity=-3, complexity="O(N)")
+def command_getkeysandflags(ctx: Context, *words: Bytes) -> list[list[object]]:
+    """Extracts the key names and access flags for an arbitrary command."""
+    keys = command_getkeys(ctx, *words)
+    entry = ctx.dispatcher.find(words[0])
+    assert entry is not None
+    return [
+        [key, SetReply([Status(flag) for flag in key_flags(entry.spec, position)])] for position, key in enumerate(keys)
+    ]
+
+
+# Commands whose keys are not simply read or updated: flags per key position, the last for all further ones.
+CREATES, DELETES = (b"OW", b"insert"), (b"RW", b"delete")
+OVERWRITES, REMOVES, INSERTS = (b"OW", b"update"), (b"RM", b"delete"), (b"RW", b"insert")
+READS, PEEKS, POPS = (b"RO", b"access"), (b"RO",), (b"RW", b"access", b"delete")
+READ_AND_UPDATED = (b"RW", b"access", b"update")
+KEY_FLAGS = {
+    **dict.fromkeys(("set", "setex", "psetex", "mset", "restore", "restore-asking", "msetex"), (OVERWRITES,)),
+    **dict.fromkeys(("setnx", "msetnx"), (CREATES,)),
+    **dict.fromkeys(("del", "unlink"), (REMOVES,)),
+    **dict.fromkeys(
+        ("ltrim", "lrem", "srem", "hdel", "zrem", "zremrangebyrank", "zremrangebyscore", "zremrangebylex", "xdel", "xtrim",
+         "xautoclaim"), (DELETES,)
+    ),
+    **dict.fromkeys(("sort", "georadius", "georadiusbymember"), (READS,)),
+    "pfcount": ((b"RW", b"access"),),
+    "sinterstore": ((b"RW", b"update"), READS),
+    "renamenx": (POPS, CREATES),
+    **dict.fromkeys(("lpush", "rpush", "lpushx", "rpushx", "linsert", "sadd", "append", "pfadd", "hsetnx"), (INSERTS,)),
+    **dict.fromkeys(("lpop", "rpop", "spop", "zpopmin", "zpopmax", "getdel", "lmpop", "zmpop", "blpop", "brpop", "blmpop", "bzpopmin",
+         "bzpopmax", "bzmpop", "migrate"), (POPS,)),
+    **dict.fromkeys(("exists", "type", "strlen", "llen", "scard", "zcard", "hlen", "xlen", "touch", "sismember", "hexists", "hstrlen",
+         "watch"), (PEEKS,)),
+    **dict.fromkeys(
+        ("incr", "decr", "incrby", "decrby", "incrbyfloat", "hincrby", "hincrbyfloat", "zincrby", "getset", "getex", "setbit",
+         "bitfield", "move"), (READ_AND_UPDATED,)
+    ),
+    "rename": (POPS, OVERWRITES),
+    "copy": (READS, OVERWRITES),
+    **dict.fromkeys(("lmove", "rpoplpush", "blmove", "brpoplpush", "smove"), (POPS, INSERTS)),
+    **dict.fromkeys(
+        ("sunionstore", "sdiffstore", "zinterstore", "zunionstore", "zdiffstore", "zrangestore", "bitop",
+         "geosearchstore"), (OVERWRITES, READS)
+    ),
+}  # fmt: skip
+
+
+def key_flags(spec: CommandSpec, position: int) -> tuple[bytes, ...]:
+    """What the command does to its key at that position, as COMMAND GETKEYSANDFLAGS names it."""
+    special = KEY_FLAGS.get(spec.name)
+    if special is not None:
+        return special[min(position, len(special) - 1)]
+    return (b"RW", b"update") if spec.flags & Flag.WRITE else READS
 
 
 @command("COMMAND|HELP", since="5.0.0", flags=EVER, group=GROUP)
@@ -215,5 +273,6 @@ def command_help(ctx: Context) -> list[Status]:
         b"INFO [<command-name> ...]", b"    Return details about multiple Redis commands.",
         b"DOCS [<command-name> ...]", b"    Return documentation details about multiple Redis commands.",
         b"GETKEYS <full-command>", b"    Return the keys from a full Redis command.",
+        b"GETKEYSANDFLAGS <full-command>", b"    Return the keys and the access flags from a full Redis command.",
         b"HELP", b"    Print this help.",
     )]  # fmt: skip

@@ -447,3 +447,9 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
     if milliseconds and not absolute:
         ctx.propagate(b"RESTORE", key, expire_ms, serialized_value, b"ABSTTL", *options)
     return OK
+
+
+@command("RESTORE-ASKING", since="3.0.0", flags=WRITE | DENYOOM, group="server", complexity="O(N)")
+def restore_asking(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *options: Bytes) -> object:
+    """An internal command for migrating keys in a cluster."""
+    return restore(ctx, key, ttl, serialized_value, *options)

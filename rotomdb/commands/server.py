@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 
-from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.arguments import parse_int
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, syntax_error
 from rotomdb.commands.registry import (
     ADMIN,
     FAST,
@@ -19,7 +19,6 @@ from rotomdb.commands.registry import (
     WRITE,
     Bytes,
     Int,
-    Key,
     command,
     container,
 )
@@ -333,22 +332,3 @@ def slowlog_help(ctx: Context) -> list[Status]:
         b"RESET", b"    Reset the slowlog.",
         b"HELP", b"    Print this help.",
     )]  # fmt: skip
-
-
-# MEMORY
-
-container("MEMORY", since="4.0.0", group=GROUP, summary="A container for memory diagnostics commands")
-
-
-@command("MEMORY|USAGE", since="4.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
-def memory_usage(ctx: Context, key: Key, *options: Bytes) -> int | None:
-    """Estimates the memory usage of a key."""
-    samples = 5
-    words = Options(options)
-    while words:
-        if words.next() != b"SAMPLES" or not words:
-            raise syntax_error()
-        samples = words.integer(NOT_AN_INTEGER)
-        if samples < 0:
-            raise syntax_error()
-    return ctx.db.memory_usage(key, samples) if ctx.db.exists(key) else None

@@ -11,6 +11,7 @@ cdef extern from "platform.h" nogil:
     size_t rotom_allocation_size(void* pointer)
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t length)
+    int rotom_trim_memory()
     int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS
 
 cdef int64_t used = 0
@@ -71,3 +72,8 @@ cdef int64_t mem_used() noexcept nogil:
 def used_memory():
     """Bytes that the engine holds, allocator rounding included."""
     return used
+
+
+def purge():
+    """Ask the allocator to hand free pages back to the system; whether any were."""
+    return rotom_trim_memory() == 1

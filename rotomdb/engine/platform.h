@@ -10,9 +10,15 @@
 #if defined(__APPLE__)
 #include <malloc/malloc.h>
 #define rotom_allocation_size(p) malloc_size(p)
+#define rotom_trim_memory() 0
 #else
 #include <malloc.h>
 #define rotom_allocation_size(p) malloc_usable_size(p)
+#if defined(__GLIBC__)
+#define rotom_trim_memory() malloc_trim(0)
+#else
+#define rotom_trim_memory() 0
+#endif
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

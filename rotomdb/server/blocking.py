@@ -6,7 +6,7 @@ run again for the clients on that key, in the order in which they came, after th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rotomdb.commands.dispatch import Context, Dispatcher
@@ -15,6 +15,7 @@ from rotomdb.errors import CommandError
 from rotomdb.server.client import Client
 from rotomdb.server.reactor import Reactor
 
+POLL_MS = 5
 Place = tuple[int, bytes]  # database index, key
 
 
@@ -26,6 +27,8 @@ class Wait:
     places: list[Place]
     type_name: bytes | None  # only a value of this type is worth another try; None: any change is
     timer: object = None
+    ready: Callable[[], bool] | None = None  # what ends a wait that is not for keys
+    reply: Callable[[], object] | None = None  # its answer, also when the time is up
 
 
 class Blocking:
@@ -37,6 +40,8 @@ class Blocking:
         dispatcher.awaited = self.waiting
         dispatcher.on_block = self.block
         dispatcher.on_ready = self.serve
+        dispatcher.on_block_until = self.block_until
+        self.polled: dict[Client, None] = {}  # those who wait for something else than a key
 
     def block(
         self,
@@ -56,12 +61,37 @@ class Blocking:
         if timeout_ms:
             wait.timer = self.reactor.call_later(timeout_ms, lambda: self.timed_out(context))
 
+    def block_until(
+        self, context: Context, ready: Callable[[], bool], reply: Callable[[], object], timeout_ms: int
+    ) -> None:
+        """Put the client to sleep until `ready()`; 0 ms: without end."""
+        assert isinstance(context, Client)
+        wait = Wait([], [], None, ready=ready, reply=reply)
+        self.waits[context] = wait
+        context.blocked = True
+        if timeout_ms:
+            wait.timer = self.reactor.call_later(timeout_ms, lambda: self.timed_out(context))
+        if not self.polled:
+            self.reactor.call_later(POLL_MS, self.poll)
+        self.polled[context] = None
+
+    def poll(self) -> int | None:
+        """Answer those whose condition has come true; returns the ms to the next look."""
+        for client in list(self.polled):
+            wait = self.waits[client]
+            if wait.ready is not None and wait.ready():
+                self.end(client, wait)
+        return POLL_MS if self.polled else None
+
+    def end(self, client: Client, wait: Wait) -> None:
+        self.release(client)
+        client.reply(NULL_ARRAY if wait.reply is None else wait.reply())
+        client.resume_later()
+
     def timed_out(self, client: Client) -> None:
         wait = self.waits[client]
         wait.timer = None
-        self.release(client)
-        client.reply(NULL_ARRAY)
-        client.resume()
+        self.end(client, wait)
 
     def release(self, client: Client) -> None:
         """The client waits no longer."""
@@ -69,6 +99,7 @@ class Blocking:
         if wait is None:
             return
         client.blocked = False
+        self.polled.pop(client, None)
         if wait.timer is not None:
             self.reactor.cancel(wait.timer)
         for place in wait.places:
@@ -98,7 +129,10 @@ class Blocking:
         wait = self.waits.get(client)
         if wait is None:
             return False
-        self.release(client)
-        client.reply(CommandError("UNBLOCKED client unblocked via CLIENT UNBLOCK") if with_error else NULL_ARRAY)
-        client.resume_later()
+        if with_error:
+            self.release(client)
+            client.reply(CommandError("UNBLOCKED client unblocked via CLIENT UNBLOCK"))
+            client.resume_later()
+        else:
+            self.end(client, wait)
         return True

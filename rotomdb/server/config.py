@@ -151,6 +151,10 @@ DIRECTIVES: dict[str, Directive] = {
         number("list-compress-depth", 0, "Accepted; list nodes are not compressed in memory.", high=INT_MAX),
         number("hll-sparse-max-bytes", 3000, "Longest sparse HyperLogLog; a longer one becomes dense."),
         # Observation
+        number("latency-monitor-threshold", 0, "Record events that take so many ms; 0: none."),
+        yes("latency-tracking", True, "Keep a histogram of how long each command takes."),
+        Directive("latency-tracking-info-percentiles", Kind.WORDS, ("50", "99", "99.9"), "Percentiles in INFO latencystats."),
+        number("tracking-table-max-keys", 1_000_000, "Keys remembered for client-side caching; 0: no limit."),
         Directive("notify-keyspace-events", Kind.EVENTS, "", "Keyspace events to publish: K, E and classes of g$lshzxetdnm; A."),
         number("slowlog-log-slower-than", 10000, "Microseconds from which a command is logged; negative: none.", -INT_MAX),
         number("slowlog-max-len", 128, "Entries that the slow log keeps.", high=INT_MAX),

@@ -14,9 +14,7 @@ cluster-config-file cluster-enabled cluster-link-sendbuf-limit cluster-migration
 cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover cluster-replica-validity-factor
 cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor crash-log-enabled
 crash-memcheck-enabled enable-module-command enable-protected-configs gopher-enabled ignore-warnings
-io-threads io-threads-do-reads jemalloc-bg-thread latency-monitor-threshold latency-tracking
-latency-tracking-info-percentiles
-loadmodule locale-collate
+io-threads io-threads-do-reads jemalloc-bg-thread loadmodule locale-collate
 lua-time-limit masterauth masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle
 min-replicas-max-lag min-replicas-to-write
 min-slaves-max-lag min-slaves-to-write oom-score-adj oom-score-adj-values port-range
@@ -32,7 +30,7 @@ supervised syslog-enabled syslog-facility syslog-ident tcp-fastopen tls-auth-cli
 tls-ca-cert-file tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file
 tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port
 tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size tls-session-cache-timeout
-tls-session-caching tracking-table-max-keys unixsocketgroup use-exit-on-panic user watchdog-period
+tls-session-caching unixsocketgroup use-exit-on-panic user watchdog-period
 """
 
 FOREIGN = frozenset(NAMES.split())

@@ -216,6 +216,15 @@ def commandstats_section(server: Server) -> Iterator[Field]:
                 )
 
 
+def latencystats_section(server: Server) -> Iterator[Field]:
+    percentiles = [float(word) for word in server.config["latency-tracking-info-percentiles"]]
+    for entry in server.dispatcher.commands.values():
+        for command in (entry, *(entry.subcommands or {}).values()):
+            if command.latency_histogram() is not None:
+                values = ",".join(f"p{p:g}={command.latency_percentile(p):.3f}" for p in percentiles)
+                yield f"latency_percentiles_usec_{command.name}", values
+
+
 def errorstats_section(server: Server) -> Iterator[Field]:
     for code, count in sorted(server.error_counts.items()):
         yield f"errorstat_{code}", f"count={count}"
@@ -249,11 +258,12 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "cpu": ("CPU", cpu_section),
     "modules": ("Modules", modules_section),
     "commandstats": ("Commandstats", commandstats_section),
+    "latencystats": ("Latencystats", latencystats_section),
     "errorstats": ("Errorstats", errorstats_section),
     "cluster": ("Cluster", cluster_section),
     "keyspace": ("Keyspace", keyspace_section),
 }
-DEFAULT = [name for name in SECTIONS if name != "commandstats"]
+DEFAULT = [name for name in SECTIONS if name not in ("commandstats", "latencystats")]
 
 
 def render(server: Server, wanted: tuple[bytes, ...]) -> str:

@@ -29,9 +29,11 @@ from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
 from rotomdb.server.info import render as render_info
+from rotomdb.server.info import resident_bytes
+from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.logger import Logger
-from rotomdb.server.memory_limits import MemoryLimits
+from rotomdb.server.memory_limits import MemoryLimits, client_memory
 from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
@@ -133,6 +135,8 @@ class Server(Hub):
         self.listeners: list[Listener] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
+        self.latency = LatencyMonitor()
+        self.dispatcher.on_latency = self.latency.record
         self.tracking = Tracking(self.dispatcher)
         self.tracking.by_id = self.clients
         self.monitors = Monitors(self.dispatcher)
@@ -184,6 +188,10 @@ class Server(Hub):
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
         self.memory_limits.apply(config)
+        self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
+        self.latency.threshold_ms = config["latency-monitor-threshold"]
+        self.dispatcher.latency_threshold_us = config["latency-monitor-threshold"] * 1000
+        self.dispatcher.latency_tracking = config["latency-tracking"]
         self.dispatcher.slowlog_threshold_us = config["slowlog-log-slower-than"]
         self.max_bulk_bytes = config["proto-max-bulk-len"]
         self.max_query_bytes = config["client-query-buffer-limit"]
@@ -282,7 +290,8 @@ class Server(Hub):
         aof = self.persistence.aof
         if aof.file is not None and (aof.buffered_bytes or aof.block_bytes or not aof.synced):
             try:
-                aof.flush()
+                with self.latency.measure("aof-write"):
+                    aof.flush()
             except OSError as error:
                 # `always`: what was acknowledged must be on disk, and it is not. No reply of this turn leaves.
                 self.log(
@@ -328,7 +337,8 @@ class Server(Hub):
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break
         if self.active_expire and not self.dispatcher.loading:
-            self.expire_cycle(EXPIRE_TIME_SHARE / hz)
+            with self.latency.measure("expire-cycle"):
+                self.expire_cycle(EXPIRE_TIME_SHARE / hz)
         if self.ticks % hz == 0:
             self.close_idle_clients()
             self.sample_rates()
@@ -505,6 +515,21 @@ class Server(Hub):
 
     def info(self, sections: tuple[bytes, ...]) -> str:
         return render_info(self, sections)
+
+    def memory_report(self) -> dict[str, Any]:
+        """MEMORY STATS."""
+        used, resident = used_memory(), resident_bytes()
+        peak = max(self.statistics.peak_memory, used)
+        keys = self.engine.total_keys()
+        clients = sum(client_memory(client) for client in self.clients.values())
+        return {
+            "peak.allocated": peak, "total.allocated": used, "startup.allocated": 0, "replication.backlog": 0,
+            "clients.slaves": 0, "clients.normal": clients, "cluster.links": 0,
+            "aof.buffer": self.persistence.aof.buffered_bytes, "lua.caches": 0, "functions.caches": 0,
+            "overhead.total": clients, "keys.count": keys, "keys.bytes-per-key": used // keys if keys else 0,
+            "dataset.bytes": used, "dataset.percentage": 100.0 if used else 0.0, "peak.percentage": used / max(peak, 1) * 100,
+            "fragmentation": resident / max(used, 1), "fragmentation.bytes": resident - used,
+        }  # fmt: skip
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""

@@ -17,6 +17,7 @@ import errno
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from rotomdb.storage.propagation import PropagationStream
 CHECKSUM_BLOCK_BYTES = 4096  # an annotation covers at least so much, unless a second passes
 POSTPONE_MS = 2000
 SYNC_INTERVAL_MS = 1000
+MARKS_KEPT = 10_000  # writes between two syncs that are told apart
 ERROR_LOG_INTERVAL_MS = 30_000
 Log = Callable[[str, str], None]  # level, message
 
@@ -129,6 +131,9 @@ class AppendOnlyFile:
         self.block_started_ms = 0
         self.rewrite_buffer: list[bytes] | None = None  # single layout: writes since the rewrite's fork
         self.child_active: Callable[[], bool] = lambda: False
+        # Which stream offset each length of the file stands for, and the highest that is on disk (WAITAOF).
+        self.marks: deque[tuple[int, int]] = deque()
+        self.synced_offset = 0
 
     # Files
 
@@ -199,6 +204,8 @@ class AppendOnlyFile:
         else:
             self.open_increment(directory, write_base, start_over)
         self.sync_thread.completed = self.file.written if self.file else 0
+        self.marks.clear()
+        self.synced_offset = self.stream.offset
         self.last_sync_ms = now_ms()
         self.begin_block()
         self.stream.forget_selected()
@@ -263,6 +270,7 @@ class AppendOnlyFile:
         self.manifest = manifest
         self.file.close()
         self.file = fresh
+        self.mark_all_durable()
         self.sync_thread.completed = 0
         self.begin_block()
         self.stream.forget_selected()
@@ -275,6 +283,7 @@ class AppendOnlyFile:
         self.file.close()
         self.file = fresh
         self.unwritten = b""
+        self.mark_all_durable()
         self.write_error = None
         self.sync_thread.completed = fresh.written
         self.size = self.base_size = fresh.written
@@ -289,6 +298,29 @@ class AppendOnlyFile:
     def synced(self) -> bool:
         """Whether everything that was written is known to be on disk."""
         return self.file is None or self.sync_thread.completed >= self.file.written
+
+    @property
+    def durable_offset(self) -> int:
+        """The stream offset up to which everything is known to be on disk."""
+        while self.marks and self.marks[0][0] <= self.sync_thread.completed:
+            self.synced_offset = self.marks.popleft()[1]
+        return self.synced_offset
+
+    def mark_all_durable(self) -> None:
+        """What was written to the file until now is on disk, and another file follows."""
+        if self.marks:
+            self.synced_offset = self.marks[-1][1]
+        self.marks.clear()
+
+    def request_sync(self) -> None:
+        """Somebody waits for the disk: under `no`, which never syncs by itself, begin a sync."""
+        if (
+            self.options.policy is FsyncPolicy.NO
+            and self.file is not None
+            and not self.sync_thread.busy
+            and not self.synced
+        ):
+            self.sync_thread.start(self.file, self.file.written)
 
     def collect(self, now: int, end_block: bool) -> None:
         """Move the stream's bytes into the write buffer, with a checksum annotation where a block is full."""
@@ -359,6 +391,9 @@ class AppendOnlyFile:
             return
         self.size += len(self.unwritten)
         self.unwritten = b""
+        self.marks.append((file.written, self.stream.offset - len(self.stream)))
+        if len(self.marks) > MARKS_KEPT:
+            del self.marks[1]  # a coarser answer costs a waiter one more sync at the most
         if self.write_error is not None:
             self.log("warning", "AOF write error looks solved. The server can write again.")
             self.write_error = None

@@ -1,0 +1,49 @@
+"""WAIT and WAITAOF: until what this client wrote has reached replicas or the disk."""
+
+from __future__ import annotations
+
+from rotomdb.commands.arguments import INT64_MAX, parse_int, parse_ranged_int
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.registry import BLOCKING, Bytes, command
+from rotomdb.errors import CommandError
+
+GROUP = "generic"
+
+
+def timeout_ms(ctx: Context, text: bytes) -> int:
+    milliseconds = parse_int(text, "ERR timeout is not an integer or out of range")
+    if milliseconds < 0:
+        raise CommandError("ERR timeout is negative")
+    if milliseconds > INT64_MAX - ctx.now_ms:
+        raise CommandError("ERR timeout is out of range")
+    return milliseconds
+
+
+@command("WAIT", since="3.0.0", flags=BLOCKING, group=GROUP)
+def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
+    """Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."""
+    wanted = parse_int(numreplicas)
+    milliseconds = timeout_ms(ctx, timeout)
+    return ctx.block_until(lambda: wanted <= 0, lambda: 0, milliseconds)  # no replica can be attached yet
+
+
+@command("WAITAOF", since="7.2.0", flags=BLOCKING, group=GROUP)
+def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -> object:
+    """Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."""
+    local = parse_ranged_int(numlocal, 0, 1, "ERR value is out of range, must be between 0 and 1")
+    replicas = parse_ranged_int(numreplicas, 0, INT64_MAX, "ERR value is out of range, must be positive")
+    milliseconds = timeout_ms(ctx, timeout)
+    log = ctx.server.persistence.aof
+    if local and log.file is None:
+        raise CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+    offset = ctx.write_offset
+
+    def durable() -> int:
+        if log.file is None:
+            return 0
+        if log.durable_offset >= offset:
+            return 1
+        log.request_sync()
+        return 0
+
+    return ctx.block_until(lambda: durable() >= local and replicas == 0, lambda: [durable(), 0], milliseconds)

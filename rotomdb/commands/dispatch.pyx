@@ -266,8 +266,12 @@ cdef class Context:
         self.watched_changed = False
 
     def execute(self, *arguments):
-        """Run one command given as separate words and return its value; raises the CommandError it replies with."""
+        """Run one command given as separate words and return its value; raises the CommandError it replies with.
+
+        Inside a command this is what goes into the stream, in place of the command itself.
+        """
         value = self.dispatcher.execute(self, [as_argument(argument) for argument in arguments])
+        self.dispatcher.explicit = True
         if isinstance(value, CommandError):
             raise value
         return value

@@ -158,7 +158,9 @@ def command(
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        spec = specification(name, function, since, flags, group, complexity, arity, keys)
+        spec = declare(
+            name, function, since=since, flags=flags, group=group, complexity=complexity, arity=arity, keys=keys
+        )
         if spec.name in REGISTRY:
             raise ValueError(f"command {name} is registered twice")
         REGISTRY[spec.name] = spec
@@ -175,15 +177,16 @@ def container(name: str, *, since: str, group: str, summary: str, flags: Flag = 
     )  # fmt: skip
 
 
-def specification(
+def declare(
     name: str,
     function: Callable[..., Any],
+    *,
     since: str,
-    flags: Flag,
-    group: str | None,
-    complexity: str,
-    arity: int | None,
-    keys: KeyPositions | None,
+    flags: Flag = NO_FLAGS,
+    group: str | None = None,
+    complexity: str = "O(1)",
+    arity: int | None = None,
+    keys: KeyPositions | None = None,
 ) -> CommandSpec:
     """Derive the specification from the function's signature and docstring."""
     hints = typing.get_type_hints(function, include_extras=True)

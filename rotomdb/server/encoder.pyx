@@ -11,6 +11,7 @@ from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.number cimport format_double
 from rotomdb.storage.resp cimport put_bulk, put_number
 
+from rotomdb.engine.number import format_float
 from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
 from rotomdb.errors import CommandError
 
@@ -134,3 +135,25 @@ def encode(value, int resp=2):
     result = PyBytes_FromStringAndSize(out.data, <Py_ssize_t>out.length)
     buffer_release(&out)
     return result
+
+
+def plain_reply(value):
+    """The value as a RESP2 parser would give it: bytes, int, None, lists of them and CommandErrors."""
+    if PyBytes_CheckExact(value) or value is None or PyLong_CheckExact(value):
+        return value
+    kind = type(value)
+    if kind is list or kind is tuple or kind is map_type or kind is set_type or kind is push_type:
+        return [plain_reply(item) for item in value]
+    if kind is status_type or kind is verbatim_type:
+        return bytes(value)
+    if kind is bool:
+        return int(value)
+    if kind is float:
+        return format_float(value)
+    if kind is str:
+        return value.encode()
+    if kind is dict:
+        return [plain_reply(part) for pair in value.items() for part in pair]
+    if value is null_array or value is no_reply or value is blocked:
+        return None
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import resource
@@ -183,6 +184,9 @@ def serve(config: Config) -> int:
     if config["pidfile"]:
         with contextlib.suppress(OSError):
             Path(config["pidfile"]).write_text(f"{os.getpid()}\n")
+    # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.
+    gc.collect()
+    gc.freeze()
     server.install_signals()
     log("notice", "Server initialized")
     log("notice", "Ready to accept connections tcp")

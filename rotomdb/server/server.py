@@ -6,7 +6,6 @@ Everything is built here and handed to constructors; two servers in one process 
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import secrets
 import signal
@@ -14,14 +13,14 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rotomdb.commands import load_all
 from rotomdb.commands.dispatch import Context, Dispatcher
-from rotomdb.commands.registry import REGISTRY
+from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, SaveError, UnknownCommandError
@@ -102,13 +101,21 @@ class Statistics:
 
 
 class Server(Hub):
-    def __init__(self, config: Config, *, disk: Disk | None = None, log: Logger | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        disk: Disk | None = None,
+        log: Logger | None = None,
+        specs: Iterable[CommandSpec] | None = None,
+    ) -> None:
+        """Put a server together. `specs`: its commands, by default all of the registry."""
         load_all()
         self.config = config
         self.log = log or Logger(config["loglevel"], config["logfile"])
         self.reactor = Reactor()
         self.engine = Engine(config["databases"])
-        self.dispatcher = Dispatcher(self.engine, REGISTRY.values())
+        self.dispatcher = Dispatcher(self.engine, REGISTRY.values() if specs is None else specs)
         self.dispatcher.server = self
         self.dispatcher.on_slow = self.record_slow_call
         self.dispatcher.on_error = self.count_error
@@ -244,9 +251,6 @@ class Server(Hub):
         self.reactor.before_sleep = self.before_sleep
         self.reactor.after_sleep = self.dispatcher.update_clock
         self.reactor.call_later(1, self.cron)
-        # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.
-        gc.collect()
-        gc.freeze()
 
     def load(self) -> None:
         self.dispatcher.update_clock()
@@ -615,7 +619,7 @@ class Server(Hub):
         for client in list(self.clients.values()):
             client.flush_pending()
             self.close_client(client)
-        self.log("warning", "rotomdb is now ready to exit, bye bye...")
+        self.log("notice", "rotomdb is now ready to exit, bye bye...")
         self.reactor.stopping = True
 
 

@@ -1,0 +1,114 @@
+"""rotomdb.Server: a server inside a program, with commands and middleware of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from rotomdb import Server
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.registry import REGISTRY, WRITE, Bytes, Int, Key
+from rotomdb.errors import CommandError, ConfigError
+
+Proceed = Callable[[], object]
+
+
+def test_a_command_of_ones_own_has_arity_keys_and_docs_like_a_built_in_one() -> None:
+    server = Server()
+
+    @server.command("MY.REPEAT", since="1.0.0", flags=WRITE)
+    def repeat(ctx: Context, key: Key, value: Bytes, times: Int) -> int:
+        """Stores a value several times over."""
+        ctx.execute("SET", key, value * times)
+        return len(value) * times
+
+    with server:
+        client = server.client()
+        assert client.execute_command("MY.REPEAT", "k", "ab", 3) == 6
+        assert client.get("k") == b"ababab"
+        assert client.command_getkeys("MY.REPEAT", "k", "v", "1") == ["k"]
+        with pytest.raises(redis.ResponseError, match="wrong number of arguments for 'my"):
+            client.execute_command("MY.REPEAT", "k")
+        with pytest.raises(redis.ResponseError, match="value is not an integer"):
+            client.execute_command("MY.REPEAT", "k", "v", "x")
+    assert "my.repeat" not in REGISTRY
+
+
+def test_what_an_own_command_did_is_kept_as_what_it_executed(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+
+    @server.command("MY.PAIR", since="1.0.0", flags=WRITE)
+    def pair(ctx: Context, key: Key) -> int:
+        """Writes two keys."""
+        ctx.execute("SET", key, "x")
+        ctx.execute("RPUSH", b"list:" + key, "y")
+        return 2
+
+    with server:
+        assert server.client().execute_command("MY.PAIR", "k") == 2
+    with Server(tmp_path) as plain:  # knows nothing of MY.PAIR
+        client = plain.client()
+        assert client.get("k") == b"x"
+        assert client.lrange("list:k", 0, -1) == [b"y"]
+
+
+def test_middleware_runs_around_every_command_outermost_first() -> None:
+    server = Server()
+    seen: list[Any] = []
+
+    @server.middleware
+    def outer(ctx: Context, request: list[bytes], proceed: Proceed) -> object:
+        seen.append(("outer", request[0]))
+        return proceed()
+
+    @server.middleware
+    def inner(ctx: Context, request: list[bytes], proceed: Proceed) -> object:
+        if request[0] == b"FLUSHALL":
+            raise CommandError("NOPERM not here")
+        value = proceed()
+        seen.append(("inner", value))
+        return value
+
+    with server:
+        client = server.client()
+        client.set("k", "v")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command("FLUSHALL")
+        assert client.get("k") == b"v"
+        pipe = client.pipeline()
+        pipe.incr("n")
+        assert pipe.execute() == [1]
+    assert ("outer", b"SET") in seen
+    assert ("inner", b"v") in seen
+    assert ("outer", b"INCRBY") in seen
+
+
+def test_two_servers_in_one_process_share_nothing() -> None:
+    with Server() as one, Server() as two:
+        one.client().set("k", 1)
+        assert two.client().get("k") is None
+
+
+def test_a_server_can_be_started_again_and_keeps_its_data(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    for number in range(3):
+        with server:
+            assert server.client().incr("starts") == number + 1
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not any(name.startswith("rotomdb-") for name in threads)
+
+
+def test_a_wrong_directive_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match="no-such-thing"):
+        Server(no_such_thing=1).start()
+
+
+def test_the_fixture_gives_a_running_server(rotomdb_server: Server) -> None:
+    client = rotomdb_server.client()
+    assert client.set("k", "v")
+    assert client.get("k") == b"v"

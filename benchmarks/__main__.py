@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import datasets, throughput
+from benchmarks import datasets, inprocess, paths, throughput
 from benchmarks.report import machine
 
 LOG = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
@@ -15,6 +15,8 @@ NAMES = {
     "everysec-p16": lambda rounds: throughput.run(rounds, 16, 200_000, *LOG, "everysec"),
     "always-p1": lambda rounds: throughput.run(rounds, 1, 40_000, *LOG, "always"),
     "always-p16": lambda rounds: throughput.run(rounds, 16, 200_000, *LOG, "always"),
+    "paths": paths.run,
+    "inprocess": inprocess.run,
     "datasets": datasets.run,
     "aof-load": datasets.load_log,
     "growth": lambda rounds: datasets.growth(),

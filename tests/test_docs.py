@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
+from rotomdb.commands import compatibility
 from rotomdb.server.main import configuration_page
+from tests.processes import RedisServer
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_configuration_page_is_fresh() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == configuration_page()
+
+
+def test_command_page_is_fresh() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text() == "".join(compatibility.page())
+
+
+def test_every_command_of_redis_is_supported_or_named_as_missing(redis_server: Callable[..., RedisServer]) -> None:
+    with redis_server().client() as client:
+        theirs = {name.decode() for name in client.command_list()}
+    ours = {spec.name for spec in compatibility.supported()}
+    gaps = {name for _, name in compatibility.missing()}
+    containers = {"debug"} | {name.partition("|")[0] for name in theirs if "|" in name}
+    assert theirs - containers - ours <= gaps
+    assert not ours & gaps
 
 
 def test_commands_in_the_readme_exist() -> None:

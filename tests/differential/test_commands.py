@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,10 +111,15 @@ def agree(command: Command, queue: list[Command], left: Any, right: Any) -> bool
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_commands_reply_and_leave_data_as_redis_does(
-    rotom: Callable[..., RotomServer], redis_server: Callable[..., RedisServer], seed: int, protocol: int
+    rotom: Callable[..., RotomServer],
+    redis_server: Callable[..., RedisServer],
+    tmp_path: Path,
+    seed: int,
+    protocol: int,
 ) -> None:
     reference = Link(redis_server("--save", "", "--appendonly", "no").port, protocol)
-    ours = Link(rotom("--save", "").port, protocol)
+    server = rotom("--save", "")
+    ours = Link(server.port, protocol)
     generator = Generator(seed * 2 + protocol)
     queue: list[Command] = []
     history: list[Command] = []
@@ -131,6 +138,41 @@ def test_random_commands_reply_and_leave_data_as_redis_does(
             queue = []
             if reference.run(["DEBUG", "DIGEST"]) != ours.run(["DEBUG", "DIGEST"]):
                 pytest.fail(f"other data: {differing_keys(reference, ours)}; after {history[-6:]}")
+    for link in (reference, ours):
+        link.run(["DISCARD"])
+        link.run(["SELECT", "0"])
+    survives_every_way(server, rotom, redis_server, tmp_path)
+
+
+def survives_every_way(
+    server: RotomServer,
+    rotom: Callable[..., RotomServer],
+    redis_server: Callable[..., RedisServer],
+    directory: Path,
+) -> None:
+    """The data come back the same from the log, a snapshot and a rewritten log, here and in redis-server."""
+    digest = server.digest()
+    server.kill()
+    server.start()
+    assert server.digest() == digest, "from the log"
+    with server.client() as client:
+        client.save()
+    for start, name in ((rotom, "ours"), (redis_server, "theirs")):
+        shutil.copytree(
+            server.directory, directory / f"{name}-snapshot", ignore=shutil.ignore_patterns("appendonlydir")
+        )
+        loaded = start("--appendonly", "no", directory=directory / f"{name}-snapshot")
+        assert loaded.digest() == digest, f"from the snapshot, {name}"
+        loaded.stop()
+    with server.client() as client:
+        client.bgrewriteaof()
+    server.wait_for("aof_rewrite_in_progress", 0)
+    server.kill()
+    shutil.copytree(server.directory, directory / "theirs-log", ignore=shutil.ignore_patterns("dump.rdb"))
+    theirs = redis_server("--appendonly", "yes", directory=directory / "theirs-log")
+    assert theirs.digest() == digest, "from the rewritten log, theirs"
+    server.start()
+    assert server.digest() == digest, "from the rewritten log"
 
 
 def differing_keys(reference: Link, ours: Link) -> list[Any]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,8 +159,6 @@ def test_string_behaves_like_bytes(operations: list[tuple[str, bytes, int]]) -> 
 @settings(max_examples=40)
 @given(st.integers(0, 3000), st.integers(1, 50), st.integers(0, 1 << 30))
 def test_scan_returns_what_is_there_from_start_to_end_while_the_table_resizes(keep: int, count: int, seed: int) -> None:
-    import random
-
     source = random.Random(seed)
     db = Engine(1).databases[0]
     stable = {b"stable:%d" % i for i in range(keep)}
@@ -178,17 +181,105 @@ def test_scan_returns_what_is_there_from_start_to_end_while_the_table_resizes(ke
     assert stable <= seen
 
 
-def test_random_keys_are_uniform() -> None:
-    from collections import Counter
+Scan = Callable[[int, int], tuple[int, Any]]
 
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(["hash", "set", "zset"]), st.integers(0, 2000), st.integers(1, 50), st.integers(0, 1 << 30),
+    st.booleans(),
+)  # fmt: skip
+def test_scanning_a_value_returns_what_is_there_from_start_to_end(
+    kind: str, keep: int, count: int, seed: int, shrinking: bool
+) -> None:
+    """Elements come and go, so that the table grows and shrinks, and packed values become tables on the way."""
+    source = random.Random(seed)
+    db = engine().databases[0]
+    put, drop, scan = OPERATIONS[kind]
+    stable = {b"stable:%d" % i for i in range(keep)}
+    for name in stable:
+        put(db, name)
+    if shrinking:
+        for i in range(6000):
+            put(db, b"volatile:%d" % i)
+    seen: set[bytes] = set()
+    cursor = 0
+    for step in range(4000):
+        cursor, names = scan(db, cursor, count)
+        seen.update(names)
+        if cursor == 0:
+            break
+        for _ in range(source.randrange(60)):
+            name = b"volatile:%d" % source.randrange(6000)
+            put(db, name) if source.random() < (0.1 if shrinking else 0.6) else drop(db, name)
+        assert step < 3999, "the scan does not end"
+    assert stable <= seen
+
+
+def names_of(found: tuple[int, list[Any]], step: int) -> tuple[int, list[bytes]]:
+    cursor, flat = found
+    return cursor, flat[::step]
+
+
+OPERATIONS: dict[str, Any] = {
+    "hash": (
+        lambda db, name: hashes.set(db, KEY, (name, b"v")),
+        lambda db, name: hashes.delete(db, KEY, (name,)),
+        lambda db, cursor, count: names_of(hashes.scan(db, KEY, cursor, count), 2),
+    ),
+    "set": (
+        lambda db, name: sets.add(db, KEY, (name,)),
+        lambda db, name: sets.remove(db, KEY, (name,)),
+        lambda db, cursor, count: sets.scan(db, KEY, cursor, count),
+    ),
+    "zset": (
+        lambda db, name: sorted_sets.add(db, KEY, (1.0, name)),
+        lambda db, name: sorted_sets.remove(db, KEY, (name,)),
+        lambda db, cursor, count: names_of(sorted_sets.scan(db, KEY, cursor, count), 2),
+    ),
+}
+
+
+def is_uniform(seen: Counter[bytes], names: list[bytes]) -> bool:
+    """Chi-squared test of equal chances; a sound generator fails it once in 100,000 times."""
+    expected = sum(seen.values()) / len(names)
+    chi_squared = sum((seen[name] - expected) ** 2 / expected for name in names)
+    degrees = len(names) - 1
+    # Wilson and Hilferty's approximation of the quantile at 1 - 1e-5 (4.265 standard deviations).
+    limit = degrees * (1 - 2 / (9 * degrees) + 4.265 * math.sqrt(2 / (9 * degrees))) ** 3
+    return chi_squared < limit
+
+
+@pytest.mark.parametrize("size", [5, 60, 700, 1000])
+@pytest.mark.parametrize("kind", ["keys", "set", "integers", "hash", "zset", "pop"])
+def test_random_elements_are_uniform(kind: str, size: int) -> None:
     db = Engine(1).databases[0]
-    count, draws = 60, 60_000
-    for i in range(count):
-        strings.set(db, b"key:%d" % i, b"v")
-    seen = Counter(db.random_key() for _ in range(draws))
-    expected = draws / count
-    chi_squared = sum((seen[b"key:%d" % i] - expected) ** 2 / expected for i in range(count))
-    assert chi_squared < 110  # 59 degrees of freedom: p is below 0.0001 beyond this
+    names = [b"%d" % i if kind == "integers" else b"name:%d" % i for i in range(size)]
+    draws = 200 * size
+    seen: Counter[bytes] = Counter()
+    if kind == "keys":
+        for name in names:
+            strings.set(db, name, b"v")
+        seen.update(db.random_key() or b"" for _ in range(draws))
+    elif kind == "hash":
+        for name in names:
+            hashes.set(db, KEY, (name, b"v"))
+        seen.update(name for name, _ in hashes.random_pairs(db, KEY, draws))
+    elif kind == "zset":
+        for name in names:
+            sorted_sets.add(db, KEY, (1.0, name))
+        seen.update(sorted_sets.random_items(db, KEY, draws)[::2])
+    else:
+        sets.add(db, KEY, names)
+        if kind == "pop":
+            for _ in range(draws):
+                name = sets.pop(db, KEY) or b""
+                seen[name] += 1
+                sets.add(db, KEY, (name,))
+        else:
+            seen.update(sets.random_members(db, KEY, draws))
+    assert set(seen) <= set(names)
+    assert is_uniform(seen, names)
 
 
 IDS = st.tuples(st.integers(0, 40), st.integers(0, 2))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
-from rotomdb.commands import geohash
 from rotomdb.commands.arguments import Options, parse_float, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
-from rotomdb.commands.geohash import Shape
 from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, KeyRange, command
 from rotomdb.commands.reply import NULL_ARRAY
 from rotomdb.commands.sorted_sets import store, zadd
-from rotomdb.engine import sorted_sets
+from rotomdb.engine import geohash, sorted_sets
+from rotomdb.engine.geohash import Shape
 from rotomdb.errors import CommandError
 
 GROUP = "geo"
@@ -36,7 +36,7 @@ def parse_length(text: bytes, name: str) -> float:
 
 def parse_position(longitude: bytes, latitude: bytes) -> tuple[float, float]:
     lon, lat = parse_float(longitude), parse_float(latitude)
-    if not (abs(lon) <= geohash.LONGITUDE_MAX and abs(lat) <= geohash.LATITUDE_MAX):
+    if not (abs(lon) <= geohash.LIMITS[0] and abs(lat) <= geohash.LIMITS[1]):
         raise CommandError(f"ERR invalid longitude,latitude pair {lon:f},{lat:f}")
     return lon, lat
 
@@ -63,7 +63,7 @@ def geoadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
         raise syntax_error()
     pairs: list[bytes] = []
     for i in range(0, len(rest), 3):
-        bits = geohash.encode(*parse_position(rest[i], rest[i + 1])).bits
+        bits = geohash.encode(*parse_position(rest[i], rest[i + 1]))
         pairs += (b"%d" % bits, rest[i + 2])
     before = ctx.dispatcher.dirty
     reply = zadd(ctx, key, *options, *pairs)
@@ -117,12 +117,8 @@ class Search:
     box: tuple[float, float, float] | None = None  # width, height, unit
 
 
-@dataclass(frozen=True)
-class Found:
-    member: bytes
-    score: float
-    metres: float
-    position: tuple[float, float]
+Found = tuple[bytes, float, float, tuple[float, float]]  # member, score, metres from the middle, position
+METRES = operator.itemgetter(2)
 
 
 def center_of(ctx: Context, key: bytes, member: bytes) -> tuple[float, float]:
@@ -162,25 +158,12 @@ def check(search: Search, name: str) -> None:
 
 def find(ctx: Context, key: bytes, search: Search) -> list[Found]:
     assert search.shape is not None
-    found: list[Found] = []
-    limit = search.count if search.any_order else 0
-    for cell in geohash.covering_cells(search.shape):
-        low, high = cell.scores
-        flat = sorted_sets.range_by_score(ctx.db, key, float(low), False, float(high), True)
-        for i in range(0, len(flat), 2):
-            position = geohash.decode(flat[i + 1])
-            metres = search.shape.distance_inside(*position)
-            if metres is not None:
-                found.append(Found(flat[i], flat[i + 1], metres, position))
-                if limit and len(found) == limit:
-                    break
-        if limit and len(found) == limit:
-            break
+    found = geohash.search(ctx.db, key, search.shape, search.count if search.any_order else 0)
     ascending = search.ascending
     if ascending is None and search.count and not search.any_order:
         ascending = True  # the nearest ones are what a count asks for
     if ascending is not None:
-        found.sort(key=lambda item: item.metres, reverse=not ascending)
+        found.sort(key=METRES, reverse=not ascending)
     return found[: search.count] if search.count else found
 
 
@@ -188,8 +171,8 @@ def answer(ctx: Context, key: bytes, search: Search) -> object:
     found = find(ctx, key, search)
     if search.destination is not None:
         flat: list[object] = []
-        for item in found:
-            flat += (item.member, item.metres / search.scale if search.store_distance else item.score)
+        for member, score, metres, _ in found:
+            flat += (member, metres / search.scale if search.store_distance else score)
         return store(
             ctx,
             search.destination,
@@ -197,16 +180,16 @@ def answer(ctx: Context, key: bytes, search: Search) -> object:
             "geosearchstore" if ctx.command.name == "geosearchstore" else "georadiusstore",
         )
     if not (search.with_distance or search.with_hash or search.with_position):
-        return [item.member for item in found]
+        return [item[0] for item in found]
     rows: list[object] = []
-    for item in found:
-        row: list[object] = [item.member]
+    for member, score, metres, position in found:
+        row: list[object] = [member]
         if search.with_distance:
-            row.append(b"%.4f" % (item.metres / search.scale))
+            row.append(b"%.4f" % (metres / search.scale))
         if search.with_hash:
-            row.append(int(item.score))
+            row.append(int(score))
         if search.with_position:
-            row.append(position_reply(ctx, item.position))
+            row.append(position_reply(ctx, position))
         rows.append(row)
     return rows
 

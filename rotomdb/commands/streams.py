@@ -212,7 +212,9 @@ def next_id(ctx: Context, last: Id, ms: int | None, seq: int | None) -> Id:
 @command("XADD", since="5.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-5)
 def xadd(ctx: Context, key: Key, *words: Bytes) -> bytes | None:
     """Appends a new message to a stream. Creates the key if it doesn't exist."""
-    parsed = Parsed() if words[0] == b"*" else parse_options(ctx, words, True)
+    if words[0] == b"*":
+        return append_next(ctx, key, words)
+    parsed = parse_options(ctx, words, True)
     position, trim = parsed.position, parsed.trim
     pairs = len(words) - position - 1
     if pairs < 2 or pairs % 2:
@@ -236,6 +238,19 @@ def xadd(ctx: Context, key: Key, *words: Bytes) -> bytes | None:
         words = tuple(trim.exact_words(stream, words))
     if words[position] != text or (trim is not None and trim.approximate):
         ctx.propagate(b"XADD", key, *words[:position], text, *words[position + 1 :])
+    return text
+
+
+def append_next(ctx: Context, key: bytes, words: tuple[bytes, ...]) -> bytes:
+    """XADD with nothing but `*`, fields and values: nearly every XADD there is."""
+    if len(words) < 3 or not len(words) % 2:
+        raise wrong_arguments("xadd")
+    text = streams.append_next(ctx.db, key, words)
+    if not text:
+        raise CommandError(EXHAUSTED if text is None else TOO_LARGE)
+    ctx.changed(key, "xadd")
+    if ctx.dispatcher.stream.active:
+        ctx.propagate(b"XADD", key, text, *words[1:])
     return text
 
 

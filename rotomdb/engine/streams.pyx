@@ -103,6 +103,32 @@ def create(Keyspace db not None, bytes key not None):
     return handle(entry)
 
 
+def append_next(Keyspace db not None, bytes key not None, words not None):
+    """Append `words[1:]` under the next ID that the clock gives (XADD with `*`), making the stream when there is none.
+
+    Returns:
+        The ID's text; None when no higher ID is left; False when the entry is larger than a node can be.
+    """
+    cdef Entry* entry = db.peek_type(key, TYPE_STREAM)
+    cdef Stream* stream = NULL if entry == NULL else <Stream*>entry.value
+    cdef StreamId id
+    id.ms = <uint64_t>db.engine.now_ms
+    id.seq = 0
+    if stream == NULL:
+        stream = stream_new()
+        db.add(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), TYPE_STREAM, ENCODING_STREAM, stream, 0)
+    elif id_compare(id, stream.last_id) <= 0:
+        id = stream.last_id
+        if id.seq == <uint64_t>-1:
+            if id.ms == <uint64_t>-1:
+                return None
+            id.ms += 1
+        id.seq += 1                  # wraps to 0 where ms has moved on
+    if not stream_append(stream, id, words, 1, db.engine.stream_node_max_bytes, db.engine.stream_node_max_entries):
+        return False
+    return id_text(id)
+
+
 cdef StreamHandle handle(Entry* entry):
     cdef StreamHandle stream
     if entry == NULL:

@@ -23,10 +23,10 @@ LEX_BOUNDS = [b"-", b"+", b"[a", b"(a", b"[1", b"(x", b"a", b"[abc", b"[", b"("]
 
 
 class Generator:
-    """Commands from a seed; `next()` gives the next one."""
+    """Commands from a seed or a source of chance; `next()` gives the next one."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, source: int | random.Random) -> None:
+        self.random = random.Random(source) if isinstance(source, int) else source
         self.choices = self.table()
 
     def next(self) -> Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from rotomdb.engine import Keyspace, hashes, lists, sets, sorted_sets, strings
+from rotomdb.engine import Keyspace, hashes, lists, sets, sorted_sets, streams, strings
 from rotomdb.storage.rdb import KeyRecord
 
 
@@ -39,7 +39,40 @@ def json_value(keyspace: Keyspace, record: KeyRecord) -> Any:
     if kind == b"zset":
         scored = sorted_sets.items(keyspace, key)
         return [[json_string(scored[i]), repr(scored[i + 1])] for i in range(0, len(scored), 2)]
+    if kind == b"stream":
+        return json_stream(keyspace, key)
     return None
+
+
+def json_stream(keyspace: Keyspace, key: bytes) -> dict[str, Any]:
+    """A stream with its entries, groups, consumers and pending entries."""
+    stream = streams.peek(keyspace, key)
+    assert stream is not None
+
+    def text(entry_id: streams.Id) -> str:
+        return streams.format_id(entry_id).decode()
+
+    groups = []
+    for group in stream.groups():
+        pending = group.pending_range(streams.MIN_ID, streams.MAX_ID, -1)
+        groups.append({
+            "name": json_string(group.name), "last_id": text(group.last_id),
+            "entries_read": None if group.entries_read == streams.UNKNOWN_READ else group.entries_read,
+            "pending": [[text(i), json_string(owner), when, times] for i, owner, when, times in pending],
+            "consumers": [
+                {"name": json_string(one.name), "seen_ms": one.seen_ms, "active_ms": one.active_ms, "pending": one.pending_count}
+                for one in group.consumers()
+            ],
+        })  # fmt: skip
+    return {
+        "last_id": text(stream.last_id), "length": stream.length, "entries_added": stream.entries_added,
+        "max_deleted_id": text(stream.max_deleted_id),
+        "entries": [
+            [entry_id.decode(), [[json_string(flat[i]), json_string(flat[i + 1])] for i in range(0, len(flat), 2)]]
+            for entry_id, flat in stream.range(streams.MIN_ID, streams.MAX_ID)
+        ],
+        "groups": groups,
+    }  # fmt: skip
 
 
 LOGICAL_TYPES = {
@@ -60,7 +93,11 @@ def json_record(keyspace: Keyspace, record: KeyRecord) -> dict[str, Any]:
     }
     if keyspace.exists(record.key):
         row["value"] = json_value(keyspace, record)
-    elif row["type"] in ("stream", "module") or record.type >= 22:
+        if row["type"] == "hash" and hashes.has_times(keyspace, record.key):
+            names = hashes.fields(keyspace, record.key)
+            times = zip(names, hashes.expire_times(keyspace, record.key, names), strict=True)
+            row["field_ttls_ms_absolute"] = [[json_string(name), when] for name, when in times if when != -1]
+    elif row["type"] == "module":
         row["value"] = None
         row["unsupported"] = f"values of type {record.type_name} cannot be shown by this version"
     else:

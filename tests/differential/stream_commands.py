@@ -95,5 +95,5 @@ def stream_commands(generator: Generator) -> list[Callable[[], Command]]:
         lambda: ["XINFO", "STREAM", s()], lambda: ["XINFO", "STREAM", s(), *o("full", "full count 2", "full count 0", "bad")],
         lambda: ["XINFO", "GROUPS", s()], lambda: ["XINFO", "CONSUMERS", s(), g()],
         lambda: ["XINFO", "STREAM", "absent"], lambda: ["DEL", s()] if generator.random.random() < 0.1 else ["TYPE", s()],
-        lambda: ["OBJECT", "ENCODING", s()], lambda: ["COPY", s(), s(), "replace"] if generator.random.random() < 0.2 else ["PING"],
+lambda: ["COPY", s(), s(), "replace"] if generator.random.random() < 0.2 else ["PING"],
     ]  # fmt: skip

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.processes import RotomServer
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
@@ -32,6 +35,26 @@ def test_ndjson_has_an_object_a_line() -> None:
     lines = run("dump", "-f", "ndjson", str(STRINGS)).stdout.splitlines()
     assert len(lines) == len(json.loads(run("dump", "-f", "json", str(STRINGS)).stdout))
     assert all(json.loads(line)["type"] == "string" for line in lines)
+
+
+def test_streams_and_field_times_are_shown_whole(rotom: Callable[..., RotomServer]) -> None:
+    server = rotom("--appendonly", "no")
+    with server.client() as client:
+        client.xadd("s", {"f": "v"}, id="1-1")
+        client.xgroup_create("s", "g", "0")
+        client.xreadgroup("g", "c", {"s": ">"})
+        client.hset("h", mapping={"a": 1, "b": 2})
+        client.execute_command("HPEXPIREAT", "h", 3_000_000_000_000, "FIELDS", 1, "a")
+        client.save()
+    done = run("dump", str(server.directory / "dump.rdb"))
+    assert done.returncode == 0
+    rows = {row["key"]: row for row in json.loads(done.stdout)}
+    assert rows["s"]["value"]["entries"] == [["1-1", [["f", "v"]]]]
+    assert rows["s"]["value"]["groups"][0]["pending"][0][:2] == ["1-1", "c"]
+    assert rows["h"]["field_ttls_ms_absolute"] == [["a", 3_000_000_000_000]]
+    assert run("check", str(server.directory / "dump.rdb")).stdout.endswith(
+        "RDB version 12, 2 keys, checksum matches\n"
+    )
 
 
 def test_table_shows_every_key() -> None:

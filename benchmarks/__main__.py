@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import datasets, inprocess, paths, throughput
+from benchmarks import datasets, deletion, inprocess, paths, throughput
 from benchmarks.report import machine
 
 LOG = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
@@ -19,6 +19,7 @@ NAMES = {
     "inprocess": inprocess.run,
     "datasets": datasets.run,
     "aof-load": datasets.load_log,
+    "deletion": lambda rounds: deletion.run(),
     "growth": lambda rounds: datasets.growth(),
 }
 

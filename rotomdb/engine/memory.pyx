@@ -12,6 +12,7 @@ cdef extern from "platform.h" nogil:
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void* address, size_t length)
     int rotom_trim_memory()
+    void rotom_tune_allocator()
     int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS
 
 cdef int64_t used = 0
@@ -77,3 +78,11 @@ def used_memory():
 def purge():
     """Ask the allocator to hand free pages back to the system; whether any were."""
     return rotom_trim_memory() == 1
+
+
+def tune_allocator():
+    """Have free memory go back to the system in small steps: giving back 64 MiB at once stalls for milliseconds.
+
+    For a process that is a server; a program that embeds one keeps its own settings.
+    """
+    rotom_tune_allocator()

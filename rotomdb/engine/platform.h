@@ -11,13 +11,16 @@
 #include <malloc/malloc.h>
 #define rotom_allocation_size(p) malloc_size(p)
 #define rotom_trim_memory() 0
+#define rotom_tune_allocator() ((void)0)
 #else
 #include <malloc.h>
 #define rotom_allocation_size(p) malloc_usable_size(p)
 #if defined(__GLIBC__)
 #define rotom_trim_memory() malloc_trim(0)
+#define rotom_tune_allocator() (mallopt(M_TRIM_THRESHOLD, 2 << 20), mallopt(M_MMAP_THRESHOLD, 1 << 20))
 #else
 #define rotom_trim_memory() 0
+#define rotom_tune_allocator() ((void)0)
 #endif
 #endif
 

@@ -156,8 +156,10 @@ def main() -> None:
 
 
 def serve(config: Config) -> int:
+    from rotomdb.engine.memory import tune_allocator
     from rotomdb.server.server import Server
 
+    tune_allocator()
     server = Server(config)
     log = server.log
     for warning in config.warnings:

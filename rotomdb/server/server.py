@@ -49,7 +49,7 @@ ENGINE_THRESHOLDS = (
     "stream-node-max-bytes", "stream-node-max-entries",
 )  # fmt: skip
 REHASH_SLICE_US = 1000
-GARBAGE_SLICE_US = 1000
+GARBAGE_SLICE_US = 500
 EXPIRE_SAMPLES = 20
 EXPIRE_TIME_SHARE = 0.25  # of the time between two ticks, at the most
 EXPIRE_STALE_SHARE = 0.10  # go on while more than so many of the sampled keys had expired

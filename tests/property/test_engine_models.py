@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 from collections import Counter
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotomdb.engine import Engine, hashes, lists, rdb_decoder, rdb_encoder, sets, sorted_sets, streams, strings
+from rotomdb.engine.memory import used_memory
 
 TEXT = st.one_of(
     st.binary(max_size=12),
@@ -375,3 +377,104 @@ def test_a_long_pending_list_keeps_its_order_through_splits_and_removals() -> No
     left = sorted(set(ids) - set(ids[::2]))
     assert [row[0] for row in group.pending_range(streams.MIN_ID, streams.MAX_ID, -1)] == left
     assert [row[0] for row in group.pending_range(left[100], left[200], -1)] == left[100:201]
+
+
+NAMES = st.sampled_from([b"a", b"b", b"c", b"10", b"x" * 70, b""])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("set"), NAMES, TEXT, st.booleans()),
+            st.tuples(st.just("time"), NAMES, st.integers(1, 60), st.none()),
+            st.tuples(st.just("persist"), NAMES, st.none(), st.none()),
+            st.tuples(st.just("delete"), NAMES, st.none(), st.none()),
+            st.tuples(st.just("pass"), st.integers(0, 20), st.none(), st.none()),
+            st.tuples(st.just("move"), st.none(), st.none(), st.none()),
+            st.tuples(st.just("reload"), st.none(), st.none(), st.none()),
+        ),
+        max_size=60,
+    )
+)
+def test_hash_with_times_behaves_like_a_dict_with_deadlines(operations: list[tuple[str, Any, Any, Any]]) -> None:
+    made = engine()
+    db = made.databases[0]
+    made.now_ms = 1000
+    expired: list[bytes] = []
+    made.on_fields_expire = lambda index, key, names, gone: expired.extend(names)
+    model: dict[bytes, tuple[bytes, int]] = {}
+    for name, first, second, keep in operations:
+        if name == "set":
+            hashes.set(db, KEY, (first, second), False, keep)
+            model[first] = (second, model[first][1] if keep and first in model else -1)
+        elif name == "time" and first in model:
+            hashes.set_expire_time(db, KEY, first, made.now_ms + second)
+            model[first] = (model[first][0], made.now_ms + second)
+        elif name == "persist" and first in model:
+            hashes.set_expire_time(db, KEY, first, -1)
+            model[first] = (model[first][0], -1)
+        elif name == "delete":
+            assert hashes.delete(db, KEY, (first,)) == (first in model)
+            model.pop(first, None)
+        elif name == "pass":
+            made.now_ms += first
+            model = {field: held for field, held in model.items() if held[1] == -1 or held[1] >= made.now_ms}
+        elif name == "move" and model:
+            assert db.exists(KEY)
+            db.move(KEY, db, b"elsewhere")
+            db.move(b"elsewhere", db, KEY)
+        elif name == "reload" and model:
+            body = rdb_encoder.dump_value(db, KEY, 12)
+            assert body is not None
+            db.delete(KEY)
+            rdb_decoder.RdbDecoder(body).restore_value(db, KEY)
+        fields = sorted(model)
+        assert sorted(hashes.fields(db, KEY)) == fields
+        assert hashes.get_many(db, KEY, fields) == [model[field][0] for field in fields]
+        assert hashes.expire_times(db, KEY, fields) == [model[field][1] for field in fields]
+        timed = any(when != -1 for _, when in model.values())
+        assert hashes.has_times(db, KEY) == timed
+        assert db.timed_hash_count == timed
+    assert len(expired) == made.expired_fields
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.sampled_from(["set", "hash", "zset", "list", "stream", "timed", "database"]), max_size=12), st.data()
+)
+def test_what_is_deleted_is_freed_to_the_last_byte(kinds: list[str], data: st.DataObject) -> None:
+    gc.collect()  # engines of other tests
+    before = used_memory()
+    made = Engine(1)
+    db = made.databases[0]
+    for number, kind in enumerate(kinds):
+        key = b"%d" % number
+        size = data.draw(st.integers(1, 2000))
+        if kind == "set":
+            sets.add(db, key, [b"m%d" % i for i in range(size)])
+        elif kind == "zset":
+            sorted_sets.add(db, key, [part for i in range(size) for part in (float(i), b"m%d" % i)])
+        elif kind == "list":
+            lists.push(db, key, [b"x" * 300] * size * 10, False)
+        elif kind in ("hash", "timed"):
+            hashes.set(db, key, [b"%d" % i for i in range(2 * size)])
+            for i in range(0, 2 * size, 4) if kind == "timed" else ():
+                hashes.set_expire_time(db, key, b"%d" % i, 10 + i)
+        elif kind == "stream":
+            stream = streams.create(db, key)
+            group = stream.create_group(b"g", (0, 0), 0)
+            consumer = group.create_consumer(b"c", 0)
+            for i in range(1, size):
+                stream.add((i, 0), (b"f", b"v" * 50), 0, 4096, 3)
+                group.assign((i, 0), consumer, 1, 1)
+        else:
+            db.clear(True)
+        if data.draw(st.booleans()):
+            db.delete(key)
+        made.collect_garbage(data.draw(st.integers(0, 50)))
+    db.clear(data.draw(st.booleans()))
+    made.collect_garbage(-1)
+    assert made.garbage_objects == 0
+    del made, db
+    gc.collect()
+    assert used_memory() == before

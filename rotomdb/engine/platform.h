@@ -17,7 +17,8 @@
 #define rotom_allocation_size(p) malloc_usable_size(p)
 #if defined(__GLIBC__)
 #define rotom_trim_memory() malloc_trim(0)
-#define rotom_tune_allocator() (mallopt(M_TRIM_THRESHOLD, 2 << 20), mallopt(M_MMAP_THRESHOLD, 1 << 20))
+/* Without fast bins, whose consolidation after millions of small frees is another stall. */
+#define rotom_tune_allocator() (mallopt(M_TRIM_THRESHOLD, 2 << 20), mallopt(M_MMAP_THRESHOLD, 1 << 20), mallopt(M_MXFAST, 0))
 #else
 #define rotom_trim_memory() 0
 #define rotom_tune_allocator() ((void)0)

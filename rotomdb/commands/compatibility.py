@@ -32,8 +32,6 @@ GAPS = {
     "asking": "always says that cluster support is disabled",
     "readonly": "always says that cluster support is disabled",
     "readwrite": "always says that cluster support is disabled",
-    "client|kill": "TYPE knows normal clients only; MAXAGE is missing",
-    "client|list": "TYPE knows normal clients only",
     "debug": "a part of the subcommands",
     "hello": "AUTH takes the user `default` only",
     "info": "what belongs to replication, modules and cluster is constant",

@@ -226,7 +226,7 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
             kind = words.value().lower()
             if kind not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
                 raise CommandError(f"ERR Unknown client type '{kind.decode('latin-1')}'")
-            clients = clients if kind == b"normal" else []
+            clients = [client for client in clients if client_type(client) == kind.decode()]
         elif word == b"ID" and words:
             wanted = [parse_int(text, "ERR Invalid client ID") for text in words.take(words.remaining())]
             if any(number < 1 for number in wanted):
@@ -235,6 +235,11 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
         else:
             raise syntax_error()
     return Verbatim("".join(describe(ctx, client) for client in clients).encode())
+
+
+def client_type(client: Any) -> str:
+    """As CLIENT LIST TYPE names it; masters and replicas come with replication."""
+    return "pubsub" if client.subscribed else "normal"
 
 
 def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
@@ -256,7 +261,12 @@ def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
     if word == b"TYPE":
         if text.lower() not in ("normal", "master", "replica", "slave", "pubsub"):
             raise CommandError(f"ERR Unknown client type '{text}'")
-        return lambda client: text.lower() == "normal"
+        return lambda client: client_type(client) == text.lower()
+    if word == b"MAXAGE":
+        seconds = parse_int(value, "ERR maxage is not an integer or out of range")
+        if seconds < 1:
+            raise CommandError("ERR maxage should be greater than 0")
+        return lambda client: client.engine.now_ms - client.created_ms >= seconds * 1000
     raise syntax_error()
 
 

@@ -108,3 +108,17 @@ def test_client_list_kill_and_names(rotom: Start) -> None:
         assert {"one", "two"} <= set(names)
         assert one.client_kill_filter(_id=names["two"]["id"]) == 1
         assert "two" not in {row["name"] for row in one.client_list()}
+
+
+def test_clients_are_listed_and_killed_by_type_and_age(rotom: Callable[..., RotomServer]) -> None:
+    server = rotom()
+    client, listener = server.client(), server.client().pubsub()
+    listener.subscribe("channel")
+    listener.get_message(timeout=1)
+    kinds = {kind: len(client.client_list(_type=kind)) for kind in ("normal", "pubsub", "replica")}
+    assert kinds["pubsub"] == 1
+    assert kinds["normal"] >= 1
+    assert kinds["replica"] == 0
+    assert client.execute_command("CLIENT", "KILL", "MAXAGE", "1000") == 0
+    assert client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    assert client.client_list(_type="pubsub") == []

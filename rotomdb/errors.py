@@ -101,6 +101,10 @@ class ManifestError(RotomError):
         self.reason = reason
 
 
+class StartupError(RotomError):
+    """The server refuses to start on this directory; nothing in it was changed."""
+
+
 # While configuring.
 
 

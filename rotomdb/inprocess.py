@@ -43,6 +43,7 @@ class Database:
         self.parts = Server(config, log=Logger(config["loglevel"], config["logfile"]))
         self.dispatcher = self.parts.dispatcher
         self.dispatcher.on_block = self.dispatcher.on_block_until = None  # nobody else could end the wait
+        self.parts.owner.take(path, 0)
         self.parts.load()
         self.lock = threading.Lock()
         self.stream = self.dispatcher.stream
@@ -62,8 +63,19 @@ class Database:
                 self.parts.cron()
             value = self.dispatcher.execute(context, request)
             if len(self.stream):
-                self.aof.flush()
+                self.parts.flush_log()
+                if context.write_offset > self.aof.acknowledged_offset:
+                    self.wait_for_disk()
             return plain_reply(value)
+
+    def wait_for_disk(self) -> None:
+        """`always`: nobody gets an answer before what it tells is safe, or learns why it is not."""
+        try:
+            self.aof.sync_now()
+        except OSError as error:
+            raise redis.exceptions.ConnectionError(f"the log could not be brought to the disk: {error}") from error
+        if self.aof.buffered_bytes:
+            raise redis.exceptions.ConnectionError(f"the log could not be written: {self.aof.write_error}")
 
     def close(self) -> None:
         """Write and sync everything; the client cannot be used afterwards."""

@@ -86,7 +86,7 @@ def debug_loadaof(ctx: Context) -> object:
     dispatcher.loading = True
     stream_active, dispatcher.stream.active = dispatcher.stream.active, False
     try:
-        persistence.load_log(persistence.aof.data_files(), ctx.server.replayer())
+        persistence.loader.load_log(persistence.aof.data_files(), ctx.server.replayer(), heal=False)
     except RotomError as error:
         raise CommandError(f"ERR Error trying to load the AOF files, check server logs: {error}") from None
     finally:

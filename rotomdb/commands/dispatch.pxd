@@ -17,6 +17,7 @@ cdef class Command:
     cdef bytes converters
     cdef char rest
     cdef bint never_queued                # runs at once inside MULTI
+    cdef bint sees_all                    # its reply depends on which keys there are
     cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
     cdef int64_t* histogram               # calls by duration; NULL: none yet
     cdef public int64_t calls, nanoseconds, rejected, failed
@@ -34,6 +35,7 @@ cdef class Context:
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
     cdef readonly int64_t write_offset    # of the stream after its last write
+    cdef readonly int64_t read_offset     # that what it has read depends on, where that is watched
     cdef public bint tracking             # what it reads is remembered
     cdef public bint no_touch             # its commands leave access clocks alone
     cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
@@ -59,6 +61,7 @@ cdef class Dispatcher:
     cdef public object make_room          # called when there are more; whether it is below the limit now
     cdef public object write_error        # text that write commands are refused with; None: none
     cdef public bint requires_auth
+    cdef public bint watch_unsynced       # replies may depend on writes that are not on disk yet
     cdef public bint loading
     cdef public dict watchers             # (database index, key) -> set of contexts
     cdef public dict awaited              # (database index, key) -> clients that wait for it

@@ -33,6 +33,7 @@ class Context:
     watched: list[tuple[int, bytes]]
     replaying: bool
     write_offset: int
+    read_offset: int
     tracking: bool
     no_touch: bool
     subscribed: bool
@@ -73,6 +74,7 @@ class Dispatcher:
     on_internal_error: Callable[[str], None] | None
     write_error: str | None
     requires_auth: bool
+    watch_unsynced: bool
     loading: bool
     watchers: dict[tuple[int, bytes], set[Context]]
     awaited: Any  # dict of (database index, key) to the clients that wait for it

@@ -17,7 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 
-from rotomdb.engine.keyspace cimport Engine, Keyspace
+from rotomdb.engine.keyspace cimport Engine, Keyspace, mark_all_unsynced, mark_unsynced
 from rotomdb.engine.memory cimport mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
@@ -50,6 +50,7 @@ cdef enum:
 RUN_WHILE_SUBSCRIBED = {
     "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
 }
+SEE_ALL_KEYS = {"dbsize", "keys", "randomkey", "scan"}
 RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
 # Events of commands that delete a key with its last element.
 MAY_EMPTY = frozenset([
@@ -112,6 +113,7 @@ cdef class Command:
         self.rest = ord(spec.rest) if spec.rest else 0
         self.plain = not set(spec.converters + spec.rest) & {"I", "F"}
         self.never_queued = spec.name in RUN_INSIDE_MULTI
+        self.sees_all = spec.name in SEE_ALL_KEYS
         self.while_subscribed = spec.name in RUN_WHILE_SUBSCRIBED
 
     def add_subcommand(self, Command command):
@@ -195,6 +197,8 @@ cdef class Context:
             count: Changes to add to the dirty counter.
         """
         self.dispatcher.dirty += count
+        if self.dispatcher.watch_unsynced:
+            mark_unsynced(self.engine, key, self.dispatcher.stream.offset + 1)
         if self.dispatcher.watchers or self.dispatcher.awaited or self.dispatcher.on_write is not None:
             self.dispatcher.touch(self.db.index, key)
         if self.dispatcher.on_event is not None:
@@ -461,6 +465,12 @@ cdef class Dispatcher:
                 self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
             if self.dirty != dirty_before:
                 context.write_offset = self.stream.offset
+            if self.watch_unsynced:
+                if command.sees_all:
+                    context.read_offset = self.stream.offset
+                elif self.engine.read_offset > context.read_offset:
+                    context.read_offset = self.engine.read_offset
+                self.engine.read_offset = 0
         end = rotom_monotonic_ns()
         self.last_ns = end
         if self.latency_tracking:
@@ -666,6 +676,7 @@ cdef class Dispatcher:
 
     def touch_database(self, int database):
         """As `touch`, for every existing key of this database that anybody watches or waits for."""
+        mark_all_unsynced(self.engine, self.stream.offset + 1)
         for index, key in self.awaited:
             if index == database and self.engine.databases[index].exists(key):
                 self.ready[index, key] = None

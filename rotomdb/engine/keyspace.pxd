@@ -92,6 +92,10 @@ cdef class Engine:
     cdef public object on_miss               # called with (database index, key) of a read that found nothing; None: not
     cdef public list new_keys                # (database index, key, replaced) of keys made since somebody looked; None: not kept
     cdef bytes last_removed
+    # Keys written since the last sync of the log, by hash: the stream offset that has to be on disk before a reader may
+    # see them. Two keys of one slot make a reader wait in vain, never too short. NULL: nobody has to wait.
+    cdef int64_t* unsynced
+    cdef public int64_t read_offset          # highest offset that what was looked up since the last reset depends on
     cdef public int64_t hits, misses, expired, expired_fields
     # Redis's encoding thresholds
     cdef public int hash_max_listpack_entries, hash_max_listpack_value
@@ -99,6 +103,9 @@ cdef class Engine:
     cdef public int zset_max_listpack_entries, zset_max_listpack_value
     cdef public int list_max_listpack_size
     cdef public int64_t stream_node_max_bytes, stream_node_max_entries
+
+cdef void mark_unsynced(Engine engine, bytes key, int64_t offset) noexcept
+cdef void mark_all_unsynced(Engine engine, int64_t offset) noexcept
 
 # The clock of an entry under LFU policies: minutes of the last decay (16 bits), logarithmic counter (8 bits).
 cdef uint32_t lfu_counter(Engine engine, uint32_t clock) noexcept

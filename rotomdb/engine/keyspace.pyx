@@ -7,6 +7,7 @@ keys touches no reference count and copies no page.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from rotomdb.engine.garbage cimport collect, discard_keys, discard_value, free_encoded
@@ -104,6 +105,7 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
 
 
 cdef enum:
+    UNSYNCED_SLOTS = 1 << 16
     LFU_INITIAL = 5                  # counter of a new key, so that it is not evicted at once
 
 
@@ -180,6 +182,17 @@ cdef class Engine:
 
     def __dealloc__(self):
         collect(&self.garbage, -1)
+        free(self.unsynced)
+
+    def watch_unsynced(self, bint wanted):
+        """Remember which keys were written since the log was last synced, or no longer."""
+        if wanted and self.unsynced == NULL:
+            self.unsynced = <int64_t*>calloc(UNSYNCED_SLOTS, sizeof(int64_t))
+            if self.unsynced == NULL:
+                raise MemoryError()
+        elif not wanted:
+            free(self.unsynced)
+            self.unsynced = NULL
 
     def collect_garbage(self, int64_t microseconds):
         """Go on freeing what was deleted, for a while (-1: to the end); whether there is more."""
@@ -202,6 +215,20 @@ cdef class Engine:
 
     def total_keys(self):
         return sum(len(database) for database in self.databases)
+
+
+cdef void mark_unsynced(Engine engine, bytes key, int64_t offset) noexcept:
+    """The key was written: it is safe once the log is on disk up to `offset`."""
+    if engine.unsynced != NULL:
+        engine.unsynced[table_hash(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) % UNSYNCED_SLOTS] = offset
+
+
+cdef void mark_all_unsynced(Engine engine, int64_t offset) noexcept:
+    """Any key may have been written."""
+    cdef int i
+    if engine.unsynced != NULL:
+        for i in range(UNSYNCED_SLOTS):
+            engine.unsynced[i] = offset
 
 
 cdef struct ScanCollector:
@@ -259,7 +286,10 @@ cdef class Keyspace:
     # Lookup
 
     cdef Entry* raw_find(self, const char* key, size_t length) noexcept:
-        cdef void** slot = table_find(&self.keys, key, length, table_hash(key, length))
+        cdef uint64_t hash = table_hash(key, length)
+        cdef void** slot = table_find(&self.keys, key, length, hash)
+        if self.engine.unsynced != NULL and self.engine.unsynced[hash % UNSYNCED_SLOTS] > self.engine.read_offset:
+            self.engine.read_offset = self.engine.unsynced[hash % UNSYNCED_SLOTS]
         return NULL if slot == NULL else <Entry*>slot[0]
 
     cdef Entry* peek(self, bytes key) except? NULL:

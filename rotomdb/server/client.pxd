@@ -9,6 +9,9 @@ cdef class Hub:
     cdef public int64_t max_bulk_bytes, max_query_bytes
     cdef public int64_t input_bytes, output_bytes
     cdef public list pending_writes       # clients with unsent replies
+    cdef public bint holding              # replies may have to wait for the log
+    cdef public int64_t released_offset   # replies to writes up to this stream offset may leave
+    cdef public int64_t sync_target       # the offset that the fsync that runs will release
     cdef public object postpones          # called with (client, request) while clients are paused; whether it has to wait
     cdef public list resumable            # clients that were served and have requests in their buffers
 
@@ -25,6 +28,9 @@ cdef class Client(Context):
     cdef Buffer input                     # bytes of an unfinished request
     cdef Buffer output
     cdef size_t sent                      # bytes of output already written
+    cdef size_t hold_position, next_position   # bytes of output from there on wait ...
+    cdef int64_t hold_offset, next_offset      # ... for these offsets; -1: there is no such part
+    cdef bint held                        # the hub knows that some of the output waits
     cdef bint write_pending
     cdef bint running                     # a command of it is being executed
     cdef list deferred                    # pushes that wait for its reply
@@ -38,6 +44,9 @@ cdef class Client(Context):
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cpdef reply(self, value)
+    cdef void hold(self, int64_t offset) noexcept
+    cdef size_t sendable(self) noexcept
+    cdef void drop_sent(self) noexcept
     cdef object push_deferred(self)
     cdef bint postpone(self, list request) except -1
     cdef int read(self) except -1

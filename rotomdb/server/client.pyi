@@ -7,6 +7,9 @@ from rotomdb.server.reactor import Handler
 
 class Hub:
     postpones: Callable[[Any, list[bytes]], bool] | None
+    holding: bool
+    released_offset: int
+    sync_target: int
     max_bulk_bytes: int
     max_query_bytes: int
     input_bytes: int
@@ -14,6 +17,7 @@ class Hub:
     pending_writes: list[Client]
     resumable: list[Client]
     def close_client(self, client: Client) -> None: ...
+    def hold(self, client: Client) -> None: ...
     def want_write(self, client: Client, wanted: bool) -> None: ...
     def protocol_error(self, client: Client, reason: bytes) -> None: ...
     def query_buffer_exceeded(self, client: Client) -> None: ...

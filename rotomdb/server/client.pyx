@@ -1,7 +1,8 @@
 """A client connection: bytes in, requests, replies, bytes out.
 
 Requests are parsed out of one buffer that all clients share; a client keeps bytes of its own only while a request is
-unfinished. Replies gather in `output` and leave in one write before the reactor sleeps.
+unfinished. Replies gather in `output` and leave in one write before the reactor sleeps, but for those that tell of what the
+log has not brought to safety yet: they, and what follows them, wait for the offset of the log that they depend on.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -42,10 +43,15 @@ cdef class Hub:
     def __cinit__(self):
         self.pending_writes = []
         self.resumable = []
+        self.released_offset = 9223372036854775807
+        self.sync_target = -1
         self.max_bulk_bytes = 512 * 1024 * 1024
         self.max_query_bytes = 1024 * 1024 * 1024
 
     def close_client(self, client):
+        raise NotImplementedError
+
+    def hold(self, client):
         raise NotImplementedError
 
     def want_write(self, client, wanted):
@@ -86,6 +92,7 @@ cdef class Client(Context):
         self.handler.client = self
         self.deferred = None
         self.postponed = None
+        self.hold_offset = self.next_offset = -1
         self.name = self.library_name = self.library_version = ""
         self.user = "default"
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
@@ -208,8 +215,33 @@ cdef class Client(Context):
             elif self.reply_mode == REPLY_SKIP:
                 self.reply_mode = REPLY_ON
             return
+        if self.hub.holding:
+            if self.write_offset > self.hub.released_offset:
+                self.hold(self.write_offset)
+            if self.read_offset > self.hub.released_offset:
+                self.hold(self.read_offset)
         encode_reply(&self.output, value, self.resp)
         self.queue_write()
+
+    cdef void hold(self, int64_t offset) noexcept:
+        """What is put out from now on waits for `offset`. Two parts are enough: one for the fsync that runs, one more."""
+        if self.hold_offset < 0:
+            self.hold_offset = offset
+            self.hold_position = self.output.length
+        elif self.next_offset < 0 and (offset <= self.hold_offset or self.hold_offset > self.hub.sync_target):
+            self.hold_offset = max(self.hold_offset, offset)
+        elif self.next_offset < 0:
+            self.next_offset = offset
+            self.next_position = self.output.length
+        else:
+            self.next_offset = max(self.next_offset, offset)
+
+    cdef size_t sendable(self) noexcept:
+        """How many bytes of the output may leave."""
+        while self.hold_offset >= 0 and self.hold_offset <= self.hub.released_offset:
+            self.hold_offset, self.hold_position = self.next_offset, self.next_position
+            self.next_offset = -1
+        return self.output.length if self.hold_offset < 0 else self.hold_position
 
     def push(self, value):
         """Queue out-of-band data, whatever CLIENT REPLY says."""
@@ -254,12 +286,14 @@ cdef class Client(Context):
     cdef int flush(self) except -1:
         """Write what the socket takes."""
         cdef ssize_t count
-        cdef size_t left
+        cdef size_t left, end
+        cdef bint unsent
         cdef size_t budget = WRITE_BYTES
         if self.closed:
             return 0
-        while self.sent < self.output.length and budget:
-            left = self.output.length - self.sent
+        end = self.sendable()
+        while self.sent < end and budget:
+            left = end - self.sent
             count = send(self.fd, self.output.data + self.sent, left if left < budget else budget, MSG_NOSIGNAL)
             if count < 0:
                 if errno == EINTR:
@@ -271,22 +305,35 @@ cdef class Client(Context):
             self.sent += count
             budget -= count
             self.hub.output_bytes += count
+        unsent = self.sent < end
         if self.sent == self.output.length:
             self.sent = 0
             self.output.length = 0
             self.soft_limit_since_ms = 0
             if self.output.capacity > KEEP_BYTES:
                 buffer_release(&self.output)
-            if self.handler.wants_write:
-                self.hub.want_write(self, False)
             if self.close_after_reply:
                 self.hub.close_client(self)
-        elif not self.handler.wants_write:
-            self.hub.want_write(self, True)
+                return 0
+        elif self.sent > KEEP_BYTES and self.hold_offset >= 0:
+            self.drop_sent()
+        if self.hold_offset >= 0 and not self.held:
+            self.held = True
+            self.hub.hold(self)
+        if unsent != self.handler.wants_write:
+            self.hub.want_write(self, unsent)
         return 0
 
+    cdef void drop_sent(self) noexcept:
+        """A client whose replies never all leave at once must not keep those that have left."""
+        memmove(self.output.data, self.output.data + self.sent, self.output.length - self.sent)
+        self.output.length -= self.sent
+        self.hold_position -= self.sent
+        self.next_position -= self.sent
+        self.sent = 0
+
     def flush_pending(self):
-        self.write_pending = False
+        self.write_pending = self.held = False
         self.flush()
 
     @property
@@ -307,5 +354,5 @@ def flush_all(list clients):
     """Write the replies of every client in the list."""
     cdef Client client
     for client in clients:
-        client.write_pending = False
+        client.write_pending = client.held = False
         client.flush()

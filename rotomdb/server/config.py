@@ -120,6 +120,7 @@ DIRECTIVES: dict[str, Directive] = {
         yes("rdbcompression", True, "Compress strings in snapshots (LZF)."),
         yes("rdbchecksum", True, "Write and verify the CRC64 of snapshots."),
         yes("rdb-save-incremental-fsync", True, "Sync a snapshot every 4 MB while it is written."),
+        yes("rdb-verify-after-save", False, "Read every snapshot back before it replaces the one before."),
         yes("stop-writes-on-bgsave-error", True, "Refuse writes while snapshots fail."),
         number("rdb-key-save-delay", 0, "Microseconds to wait after each key of a snapshot (for tests).", -INT_MAX),
         # Append-only file
@@ -132,6 +133,14 @@ DIRECTIVES: dict[str, Directive] = {
         yes("aof-timestamp-enabled", False, "Write #TS annotations into the log."),
         yes("no-appendfsync-on-rewrite", False, "Do not sync the log while a child writes to the disk."),
         yes("aof-load-truncated", True, "Cut a torn end of the log at start-up, keeping what was cut beside it."),
+        choice("aof-load-corrupt", "ask-fail", "ask-fail quarantine",
+               "Damage inside the log at start-up: refuse and say what to do, or go on without it and keep it beside."),
+        memory("aof-load-corrupt-tail-max-size", 0, "Bytes at the end of the log that may hold anything and are cut."),
+        choice("aof-disk-error-action", "stop-writes", "stop-writes exit",
+               "With `appendfsync always`, when the log cannot be written: refuse writes until it can, or end."),
+        choice("load-from", "auto", "auto aof rdb", "Where log and snapshot differ: what provably holds more, or the one named.", mutable=False),
+        memory("disk-reserve", 4 << 20, "Bytes kept free for the log's last writes on a full disk; 0: none."),
+        memory("disk-free-warning", 256 << 20, "Warn when the disk has less room than this."),
         yes("aof-use-rdb-preamble", True, "Write the base of a rewritten log as RDB."),
         yes("aof-rewrite-incremental-fsync", True, "Sync a rewrite every 4 MB while it is written."),
         yes("aof-disable-auto-gc", False, "Keep superseded log files."),
@@ -173,7 +182,7 @@ DIRECTIVES: dict[str, Directive] = {
         yes("lazyfree-lazy-eviction", True, "Accepted: large values are always freed bit by bit."),
         choice("maxmemory-policy", "noeviction",
                "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
-               "Accepted; eviction is not built yet."),
+               "Which keys give way when maxmemory is reached."),
     )
 }  # fmt: skip
 

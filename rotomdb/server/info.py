@@ -130,7 +130,7 @@ def persistence_section(server: Server) -> Iterator[Field]:
     yield "rdb_last_cow_size", status.last_cow_bytes
     yield "rdb_last_load_keys_expired", status.last_load_expired
     yield "rdb_last_load_keys_loaded", status.last_load_keys
-    yield "aof_enabled", int(aof.file is not None)
+    yield "aof_enabled", int(aof.on)
     yield "aof_rewrite_in_progress", int(rewriting)
     yield "aof_rewrite_scheduled", int(persistence.rewrite_scheduled)
     yield "aof_last_rewrite_time_sec", status.last_rewrite_s
@@ -142,10 +142,13 @@ def persistence_section(server: Server) -> Iterator[Field]:
     yield "aof_last_cow_size", status.last_rewrite_cow_bytes
     yield "module_fork_in_progress", 0
     yield "module_fork_last_cow_size", 0
-    if aof.file is not None:
+    yield "disk_free_bytes", aof.reserve.free
+    yield "disk_low", int(aof.reserve.low)
+    yield "disk_reserve_bytes", aof.reserve.held
+    if aof.on:
         yield "aof_current_size", aof.size
         yield "aof_base_size", aof.base_size
-        yield "aof_pending_rewrite", 0
+        yield "aof_pending_rewrite", int(aof.waiting)
         yield "aof_buffer_length", aof.buffered_bytes
         yield "aof_pending_bio_fsync", int(aof.sync_thread.busy)
         yield "aof_delayed_fsync", aof.delayed_fsyncs

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.commands import load_all
+from rotomdb.commands.digest import dataset_digest
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, SaveError, UnknownCommandError
+from rotomdb.errors import CommandError, RotomError, SaveError, UnknownCommandError
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
@@ -37,10 +38,12 @@ from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
 from rotomdb.server.pubsub import PubSub
-from rotomdb.server.reactor import Reactor
+from rotomdb.server.reactor import Handler, Reactor
 from rotomdb.server.tracking import Tracking
-from rotomdb.storage.aof import AofOptions, FsyncPolicy
+from rotomdb.storage.aof import ALL_OFFSETS, AofOptions, FsyncPolicy
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.machine import Machine
+from rotomdb.storage.owner import DirectoryOwner
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
 
 ENGINE_THRESHOLDS = (
@@ -108,8 +111,14 @@ class Server(Hub):
         disk: Disk | None = None,
         log: Logger | None = None,
         specs: Iterable[CommandSpec] | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        """Put a server together. `specs`: its commands, by default all of the registry."""
+        """Put a server together.
+
+        Args:
+            disk, machine: What a simulation puts in the place of the real ones.
+            specs: Its commands, by default all of the registry.
+        """
         load_all()
         self.config = config
         self.log = log or Logger(config["loglevel"], config["logfile"])
@@ -134,12 +143,18 @@ class Server(Hub):
             ),
             SnapshotSettings(),
             self.log,
+            machine,
         )
         self.persistence.in_child = self.leave_to_parent
+        self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases)
+        self.persistence.loader.keys_of = self.keys_of
+        self.owner = DirectoryOwner()
+        self.held: list[Client] = []  # clients with replies that must not leave before what they tell is on disk
         self.run_id = secrets.token_hex(20)
         self.clients: dict[int, Client] = {}
         self.next_client_id = 1
         self.listeners: list[Listener] = []
+        self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
         self.latency = LatencyMonitor()
@@ -177,6 +192,9 @@ class Server(Hub):
         aof.no_sync_on_rewrite = config["no-appendfsync-on-rewrite"]
         aof.checksum = config["aof-checksum"]
         aof.keep_history = config["aof-disable-auto-gc"]
+        aof.exit_on_error = config["aof-disk-error-action"] == "exit"
+        reserve = self.persistence.aof.reserve
+        reserve.size, reserve.warn_below = config["disk-reserve"], config["disk-free-warning"]
         self.dispatcher.stream.timestamps = config["aof-timestamp-enabled"]
         settings = self.persistence.settings
         settings.file_name = config["dbfilename"]
@@ -187,11 +205,17 @@ class Server(Hub):
         settings.key_save_delay_us = max(config["rdb-key-save-delay"], 0)
         settings.rewrite_percentage = config["auto-aof-rewrite-percentage"]
         settings.rewrite_minimum_size = config["auto-aof-rewrite-min-size"]
-        settings.load_truncated = config["aof-load-truncated"]
+        settings.verify = config["rdb-verify-after-save"]
+        settings.load_from = config["load-from"]
+        loading = self.persistence.loader.options
+        loading.truncated = config["aof-load-truncated"]
+        loading.quarantine = config["aof-load-corrupt"] == "quarantine"
+        loading.corrupt_tail_max = config["aof-load-corrupt-tail-max-size"]
         rewriter = self.persistence.rewriter
         rewriter.use_preamble = config["aof-use-rdb-preamble"]
         rewriter.incremental_sync = config["aof-rewrite-incremental-fsync"]
         rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
+        rewriter.verify = config["rdb-verify-after-save"]
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
         self.memory_limits.apply(config)
@@ -220,11 +244,12 @@ class Server(Hub):
             for name, value in values.items():
                 if name in self.on_change and value != before[name]:
                     self.on_change[name](value)
-        except (OSError, SaveError):
+        except (OSError, RotomError):
             self.config.values.update(before)
             raise
         finally:
             self.apply_config()
+            self.hold_replies()
             self.refresh_write_error()
 
     def change_appendonly(self, wanted: bool) -> None:
@@ -234,6 +259,7 @@ class Server(Hub):
             self.persistence.disable_log()
 
     def change_directory(self, path: str) -> None:
+        self.owner.take(Path(path), self.config["port"])
         os.chdir(path)
         self.persistence.aof.options.directory = Path()
 
@@ -241,6 +267,7 @@ class Server(Hub):
 
     def start(self) -> None:
         """Load the data and listen. Raises what stands in the way; nothing on disk is changed then."""
+        self.owner.take(Path(self.config["dir"]), self.config["port"])
         self.load()
         if self.config["port"]:
             sockets = listen_tcp(self.config["bind"], self.config["port"], self.config["tcp-backlog"])
@@ -251,6 +278,13 @@ class Server(Hub):
         self.reactor.before_sleep = self.before_sleep
         self.reactor.after_sleep = self.dispatcher.update_clock
         self.reactor.call_later(1, self.cron)
+        self.wake_after_syncs()
+
+    def wake_after_syncs(self) -> None:
+        """The thread that syncs the log wakes the loop up, so that the replies that waited leave at once."""
+        wakeup = Wakeup(self.reactor)
+        self.wakeups.append(wakeup)
+        self.persistence.aof.sync_thread.on_done = wakeup.wake
 
     def load(self) -> None:
         self.dispatcher.update_clock()
@@ -264,6 +298,13 @@ class Server(Hub):
             self.log("notice", message)
         if self.config["appendonly"]:
             self.persistence.start_log()
+        self.persistence.aof.reserve.prepare()
+        self.hold_replies()
+
+    def keys_of(self, request: list[bytes]) -> list[bytes]:
+        """The keys that a command names; none for what is no command."""
+        command = self.dispatcher.find(request[0])
+        return [] if command is None else list(command.spec.keys_of(request) or ())
 
     def replayer(self) -> Callable[[list[bytes]], None]:
         """Executes the commands of a log; an unknown one is fatal, as nobody can tell what it did."""
@@ -292,18 +333,14 @@ class Server(Hub):
             for client in clients:
                 client.resume()
         aof = self.persistence.aof
-        if aof.file is not None and (aof.buffered_bytes or aof.block_bytes or not aof.synced):
-            try:
-                with self.latency.measure("aof-write"):
-                    aof.flush()
-            except OSError as error:
-                # `always`: what was acknowledged must be on disk, and it is not. No reply of this turn leaves.
-                self.log(
-                    "warning",
-                    f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",
-                )
-                os._exit(1)
-            self.refresh_write_error()
+        if aof.on and (aof.buffered_bytes or aof.blocks.size or not aof.synced):
+            self.flush_log()
+        self.released_offset = aof.acknowledged_offset
+        if self.dispatcher.watch_unsynced:
+            self.sync_target = aof.sync_target_offset
+        if self.held:
+            clients, self.held = self.held, []
+            flush_all(clients)
         if self.tracking.pending:
             self.tracking.send_broadcasts()
         if self.engine.garbage_objects and not self.freeing:
@@ -312,6 +349,31 @@ class Server(Hub):
         if self.pending_writes:
             clients, self.pending_writes = self.pending_writes, []
             flush_all(clients)
+
+    def flush_log(self) -> None:
+        try:
+            with self.latency.measure("aof-write"):
+                self.persistence.aof.flush()
+        except OSError as error:
+            self.log(
+                "warning",
+                f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",
+            )
+            os._exit(1)
+        self.refresh_write_error()
+
+    def hold_replies(self) -> None:
+        """Settle whether replies may have to wait for the disk."""
+        aof = self.persistence.aof
+        self.holding = aof.on
+        # Under `always` what was read may have to wait, too: it must not be seen before it is safe.
+        watched = aof.on and not aof.waiting and aof.options.policy is FsyncPolicy.ALWAYS
+        self.engine.watch_unsynced(watched)
+        self.dispatcher.watch_unsynced = watched
+        self.sync_target = -1
+
+    def hold(self, client: Client) -> None:
+        self.held.append(client)
 
     def free_garbage(self) -> int | None:
         """Free deleted data for a moment; returns the ms to the next time."""
@@ -331,12 +393,10 @@ class Server(Hub):
         hz = self.config["hz"]
         if self.shutdown_asked:
             self.handle_shutdown_signal()
-        try:
-            self.persistence.cron()
-        except OSError as error:
-            self.log("warning", f"Can't persist AOF: {error}. Exiting...")
-            os._exit(1)
-        self.refresh_write_error()
+        self.persistence.cron()
+        self.flush_log()
+        if self.dispatcher.watch_unsynced == self.persistence.aof.waiting:
+            self.hold_replies()  # the log that was being turned on is on
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break
@@ -344,6 +404,7 @@ class Server(Hub):
             with self.latency.measure("expire-cycle"):
                 self.expire_cycle(EXPIRE_TIME_SHARE / hz)
         if self.ticks % hz == 0:
+            self.persistence.aof.reserve.watch()
             self.close_idle_clients()
             self.sample_rates()
         self.close_slow_readers()
@@ -386,6 +447,7 @@ class Server(Hub):
         """In a forked child: the sockets are the parent's."""
         for listener in self.listeners:
             listener.socket.close()
+        self.owner.leave_to_parent()
 
     # Clients
 
@@ -563,12 +625,9 @@ class Server(Hub):
     def install_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_signal)
-        reading, writing = socket.socketpair()
-        for end in (reading, writing):
-            end.setblocking(False)
-        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        self.wakeup = (reading, writing)
-        SignalWakeup(reading, self)
+        wakeup = SignalWakeup(self)
+        self.wakeups.append(wakeup)
+        signal.set_wakeup_fd(wakeup.writing.fileno(), warn_on_full_buffer=False)
 
     def on_signal(self, number: int, frame: object) -> None:
         if self.shutdown_asked == signal.SIGINT and number == signal.SIGINT:
@@ -589,22 +648,40 @@ class Server(Hub):
 
     def shutdown(self, *, save: bool | None = None, force: bool = False) -> None:
         """Save what has to be saved and stop. Raises SaveError when that fails and `force` is off."""
+        persistence = self.persistence
         self.log("notice", "User requested shutdown...")
-        self.persistence.kill_child()
-        if self.persistence.aof.file is not None:
-            self.log("notice", "Calling fsync() on the AOF file.")
-            self.persistence.aof.close()
-        if save or (save is None and self.persistence.settings.save_points):
+        if persistence.aof.waiting and not force:
+            self.log("warning", "Writing initial AOF. Can't exit.")
+            raise SaveError("the first base of the log is being written")
+        persistence.kill_child()
+        log_error = self.close_log()
+        if save or (save is None and persistence.settings.save_points):
             self.log("notice", "Saving the final RDB snapshot before exiting.")
             try:
-                self.persistence.save()
-            except SaveError:
+                persistence.save()
+                log_error = None  # the snapshot holds everything, and notes that it knows more than the log
+            except SaveError as error:
                 self.log("warning", "Error trying to save the DB, can't exit.")
-                if not force:
-                    if self.config["appendonly"]:
-                        self.persistence.start_log()
-                    raise
+                log_error = log_error or error
+        if log_error is not None and not force:
+            if self.config["appendonly"] and not persistence.aof.on:
+                persistence.start_log()
+            raise SaveError(str(log_error)) from log_error
+        persistence.aof.abandon()
         self.stop()
+
+    def close_log(self) -> Exception | None:
+        """Bring the log to the disk; returns why that failed."""
+        if not self.persistence.aof.on:
+            return None
+        self.log("notice", "Calling fsync() on the AOF file.")
+        try:
+            self.persistence.close_log()
+        except OSError as error:
+            self.log("warning", f"Error writing the AOF file to disk: {error.strerror}")
+            return error
+        self.released_offset = ALL_OFFSETS
+        return None
 
     def stop(self) -> None:
         """Close sockets and leave the loop."""
@@ -619,19 +696,50 @@ class Server(Hub):
         for client in list(self.clients.values()):
             client.flush_pending()
             self.close_client(client)
+        for wakeup in self.wakeups:
+            wakeup.close()
+        self.owner.release()
         self.log("notice", "rotomdb is now ready to exit, bye bye...")
         self.reactor.stopping = True
 
 
-class SignalWakeup(Listener):
-    """The socket that a signal writes to, so that the loop wakes up and handles it at once."""
+class Wakeup(Handler):
+    """A pair of sockets: what is written to one end, from a thread or a signal, makes the loop take its next turn."""
 
-    def __init__(self, reading: socket.socket, server: Server) -> None:
-        super().__init__(reading, lambda connection: None, server.reactor)
-        self.server = server
+    def __init__(self, reactor: Reactor) -> None:
+        self.reading, self.writing = socket.socketpair()
+        for end in (self.reading, self.writing):
+            end.setblocking(False)
+        super().__init__(self.reading.fileno())
+        self.reactor = reactor
+        reactor.add(self)
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: the loop is about to wake up anyway
+            self.writing.send(b"w")
 
     def readable(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            self.socket.recv(64)
+            self.reading.recv(64)
+
+    def close(self) -> None:
+        self.reactor.remove(self)
+        self.reading.close()
+        self.writing.close()
+
+
+class SignalWakeup(Wakeup):
+    """As Wakeup, for a signal, which is handled right then."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.reactor)
+        self.server = server
+
+    def readable(self) -> None:
+        super().readable()
         if self.server.shutdown_asked:
             self.server.handle_shutdown_signal()
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        super().close()

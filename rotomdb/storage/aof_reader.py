@@ -1,44 +1,52 @@
 """Reading append-only files: replay into a data set through a callable that the caller gives.
 
-A file is an optional RDB preamble, then commands and `#` annotations. `#CRC64:<bytes>:<crc>` lines, which rotomdb
-writes, cover the bytes right before them; a mismatch is damage in the middle of the log and is located to its block.
+A file is an optional RDB preamble, then commands and `#` annotations. It is examined as a whole before its commands run, so
+that nothing damaged is ever applied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rotomdb.engine import Engine
-from rotomdb.errors import AofError, AofTruncatedError, UnknownCommandError
-from rotomdb.storage.checksum import crc64
+from rotomdb.errors import AofError, UnknownCommandError
+from rotomdb.storage.log_examination import Examination, examine
 from rotomdb.storage.rdb import RdbReader
 from rotomdb.storage.request import LogReader
 
-CHECKSUM_PREFIX = b"#CRC64:"
-TIMESTAMP_PREFIX = b"#TS:"
 PROGRESS_EVERY = 20_000  # commands
 Execute = Callable[[list[bytes]], None]
+Judge = Callable[[Examination], None]
 
 
 @dataclass
 class ReplayReport:
-    """What a file held.
+    """What was replayed.
 
     Attributes:
-        valid_bytes: Offset behind the last command that was applied and belongs to no open transaction.
-        truncated: Why the rest is missing, or None when the file ends cleanly.
+        valid_bytes: Offset behind what was applied and belongs to no open transaction.
+        examination: What was found before the replay.
     """
 
     commands: int = 0
     valid_bytes: int = 0
     preamble_bytes: int = 0
-    truncated: str | None = None
-    verified_bytes: int = 0
+    examination: Examination = field(default_factory=lambda: Examination(0, 0))
 
 
 def has_rdb_preamble(data: memoryview | bytes) -> bool:
     return bytes(data[:5]) == b"REDIS" or bytes(data[:6]) == b"VALKEY"
+
+
+def refuse_damage(path: str) -> Judge:
+    """A judge that lets nothing pass but a torn end."""
+
+    def judge(examination: Examination) -> None:
+        for damage in examination.damages:
+            raise AofError(path, damage.start, damage.reason)
+
+    return judge
 
 
 def replay(
@@ -47,20 +55,22 @@ def replay(
     engine: Engine,
     execute: Execute,
     *,
-    verify: bool = True,
+    judge: Judge | None = None,
+    corrupt_tail_max: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> ReplayReport:
-    """Apply one file front to back.
+    """Apply one file front to back, without what is torn or damaged.
 
     A transaction is applied when its EXEC has been read, so an unfinished one leaves no trace.
 
     Args:
         execute: Called with each command's words.
-        verify: Check `#CRC64:` annotations.
+        judge: Called with what the examination found, before any command runs; it raises to refuse. By default damage is
+            refused and a torn end is not.
 
     Raises:
         RdbError: the preamble is damaged.
-        AofError: bytes in the middle are no command or an unknown one, or a checksum does not match.
+        AofError: refused damage, an unknown command, or a transaction inside another.
     """
     report = ReplayReport()
     if has_rdb_preamble(data):
@@ -70,9 +80,29 @@ def replay(
         finally:
             reader.close()
         report.valid_bytes = report.preamble_bytes
-    log = LogReader(data, report.preamble_bytes)
+    found = report.examination = examine(data, report.preamble_bytes, corrupt_tail_max)
+    (judge or refuse_damage(path))(found)
+    start = report.preamble_bytes
+    for damage in found.damages:
+        replay_part(data, start, damage.start, path, execute, report, on_progress)
+        execute([b"SELECT", b"0"])  # a block in another database names it (log_blocks, B4)
+        start = damage.end
+    replay_part(data, start, found.usable, path, execute, report, on_progress)
+    return report
+
+
+def replay_part(
+    data: memoryview | bytes,
+    start: int,
+    end: int,
+    path: str,
+    execute: Execute,
+    report: ReplayReport,
+    on_progress: Callable[[int], None] | None,
+) -> None:
+    """Apply the commands from `start` to `end`, which the examination found sound."""
+    log = LogReader(data, start, end)
     transaction: list[list[bytes]] | None = None
-    start = log.offset
     try:
         while True:
             start = log.offset
@@ -80,8 +110,6 @@ def replay(
             if item is None:
                 break
             if isinstance(item, bytes):
-                if verify and item.startswith(CHECKSUM_PREFIX):
-                    report.verified_bytes += verify_block(data, start, item, path)
                 continue
             name = item[0].upper() if transaction is not None or len(item) == 1 else item[0]
             if transaction is not None:
@@ -105,37 +133,9 @@ def replay(
             report.valid_bytes = log.offset
             if on_progress is not None and report.commands % PROGRESS_EVERY == 0:
                 on_progress(log.offset)
-    except EOFError:
-        report.truncated = "unexpected end of file inside a command"
-    except ValueError as error:
+    except (EOFError, ValueError) as error:
         raise AofError(path, log.offset, f"bad file format: {error}") from None
     except UnknownCommandError as error:
         raise AofError(path, start, str(error)) from None
     finally:
         log.close()
-    if report.truncated is None and transaction is not None:
-        report.truncated = "end of file inside a transaction"
-    return report
-
-
-def verify_block(data: memoryview | bytes, end: int, line: bytes, path: str) -> int:
-    """Check the bytes before an annotation against it; returns how many it covers."""
-    try:
-        count_text, checksum_text = line[len(CHECKSUM_PREFIX) :].strip().split(b":")
-        count, stored = int(count_text), int(checksum_text, 16)
-    except ValueError:
-        raise AofError(path, end, f"malformed checksum annotation {line!r}") from None
-    if not 0 < count <= end:
-        raise AofError(path, end, f"checksum annotation covers {count} bytes, {end} are before it")
-    computed = crc64(memoryview(data)[end - count : end])
-    if computed != stored:
-        raise AofError(
-            path,
-            end - count,
-            f"checksum of the {count} bytes up to offset {end} is {computed:016x}, recorded was {stored:016x}",
-        )
-    return count
-
-
-def truncated_error(path: str, report: ReplayReport) -> AofTruncatedError:
-    return AofTruncatedError(path, report.valid_bytes, report.truncated or "")

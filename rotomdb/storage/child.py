@@ -7,14 +7,20 @@ of Python objects are touched by the child, but keys and values are native memor
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from rotomdb.errors import RotomError
+from rotomdb.storage.disk import Disk
 
 REPORT_INTERVAL_S = 0.2
 DELIBERATE_KILL = signal.SIGUSR1  # tells an intended kill from a crash
@@ -36,10 +42,11 @@ class Progress:
 
 
 class Reporter:
-    """The child's end of the pipe."""
+    """The child's end of the pipe. `pid` names its temporary files."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, pid: int) -> None:
         self.descriptor = descriptor
+        self.pid = pid
         self.last = time.monotonic()
 
     def report(self, keys: int, *, force: bool = False) -> None:
@@ -60,8 +67,30 @@ class Outcome:
     signal: int
 
 
-class ForkedChild:
+Work = Callable[[Reporter, Disk], int]  # what a child does; its result is the number of keys
+
+
+class Child(Protocol):
     """A running child, seen from the parent."""
+
+    pid: int
+    kind: str
+    fork_us: int
+    started: float
+    progress: Progress
+
+    def read_progress(self) -> None:
+        """Take what the child has told since."""
+
+    def poll(self) -> Outcome | None:
+        """The outcome once the child has ended."""
+
+    def kill(self) -> None:
+        """End it on purpose and wait for that."""
+
+
+class ForkedChild:
+    """A child that is a process."""
 
     def __init__(self, pid: int, kind: str, descriptor: int, fork_us: int) -> None:
         self.pid = pid
@@ -97,8 +126,16 @@ class ForkedChild:
         self.poll(wait=True)
 
 
-def fork_child(kind: str, work: Callable[[Reporter], int], in_child: Callable[[], None]) -> ForkedChild:
-    """Fork; in the child run `in_child()` and then `work`, whose result is the number of keys.
+def die_with_parent(parent: int) -> None:
+    """A child whose server was killed must not go on and replace files under the next server's feet."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def fork_child(kind: str, disk: Disk, work: Work, in_child: Callable[[], None]) -> ForkedChild:
+    """Fork; in the child run `in_child()` and then `work`.
 
     Raises:
         OSError: no process could be made.
@@ -106,6 +143,9 @@ def fork_child(kind: str, work: Callable[[Reporter], int], in_child: Callable[[]
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reading, False)
     start = time.perf_counter_ns()
+    parent = os.getpid()
+    # The kernel takes the forking thread for the parent: one that ends sooner than the process must not end the child.
+    from_main_thread = threading.current_thread() is threading.main_thread()
     try:
         pid = os.fork()
     except OSError:
@@ -118,12 +158,14 @@ def fork_child(kind: str, work: Callable[[Reporter], int], in_child: Callable[[]
             gc.disable()
             for number in (signal.SIGTERM, signal.SIGINT, DELIBERATE_KILL):
                 signal.signal(number, signal.SIG_DFL if number == DELIBERATE_KILL else signal.SIG_IGN)
+            if from_main_thread:
+                die_with_parent(parent)
             in_child()
-            reporter = Reporter(writing)
-            keys = work(reporter)
+            reporter = Reporter(writing, os.getpid())
+            keys = work(reporter, disk)
             reporter.report(keys, force=True)
             status = 0
-        except OSError as error:
+        except (OSError, RotomError) as error:
             os.write(2, f"{os.getpid()}:C child failed: {error}\n".encode())
         finally:
             # Never return into the parent's event loop, whatever happened.

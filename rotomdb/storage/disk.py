@@ -54,8 +54,9 @@ class Disk:
     """The real file system."""
 
     def create(self, path: Path) -> DiskFile:
-        """Open for writing, emptied."""
-        return DiskFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), path, 0)
+        """Open for writing, emptied. Every write goes to the end, also after a truncation."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        return DiskFile(os.open(path, flags, 0o644), path, 0)
 
     def append(self, path: Path) -> DiskFile:
         """Open for appending, made when absent."""
@@ -74,6 +75,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         os.rename(source, target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for the same bytes; raises OSError where the file system has none."""
+        os.link(source, target)
+
     def unlink(self, path: Path) -> None:
         os.unlink(path)
 
@@ -82,7 +87,22 @@ class Disk:
             self.unlink(path)
 
     def make_directory(self, path: Path) -> None:
+        """Made when absent; its name is durable afterwards, so that what is synced inside can be found."""
+        if not self.exists(path):
+            self.create_directory(path)
+            self.sync_directory(path.parent)
+
+    def create_directory(self, path: Path) -> None:
         path.mkdir(exist_ok=True)
+
+    def remove_directory(self, path: Path) -> None:
+        """Remove a directory and the files in it."""
+        for name in self.names(path):
+            if self.is_directory(path / name):
+                self.remove_directory(path / name)
+            else:
+                self.unlink(path / name)
+        path.rmdir()
 
     def sync_directory(self, path: Path) -> None:
         """Names made, renamed or removed in the directory are on disk after this."""
@@ -95,8 +115,24 @@ class Disk:
     def exists(self, path: Path) -> bool:
         return path.exists()
 
+    def is_directory(self, path: Path) -> bool:
+        return path.is_dir()
+
     def size(self, path: Path) -> int:
         return path.stat().st_size
+
+    def modified(self, path: Path) -> float:
+        """Unix time of the last change of the content."""
+        return path.stat().st_mtime
+
+    def names(self, directory: Path) -> list[str]:
+        """What is in a directory, sorted; nothing when it is not there."""
+        return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+    def free_bytes(self, directory: Path) -> int:
+        """Room that is left for this process on the file system of the directory."""
+        space = os.statvfs(directory)
+        return space.f_bavail * space.f_frsize
 
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
@@ -121,16 +157,20 @@ class Disk:
         finally:
             mapping.close()
 
-    def copy(self, source: Path, target: Path) -> None:
-        """A synced copy beside the original."""
+    def copy(self, source: Path, target: Path, size: int | None = None) -> None:
+        """A synced copy of the first `size` bytes (all by default)."""
         with self.mapped(source) as data:
-            file = self.create(target)
-            try:
-                file.write_all(data)
-                file.sync()
-            finally:
-                file.close()
-        self.sync_directory(target.parent)
+            self.write_new(target, data if size is None else data[:size])
+
+    def write_new(self, path: Path, content: bytes | memoryview) -> None:
+        """A whole new file, on disk with its name when this returns."""
+        file = self.create(path)
+        try:
+            file.write_all(content)
+            file.sync()
+        finally:
+            file.close()
+        self.sync_directory(path.parent)
 
     def step(self, name: str) -> None:
         """A named point between two steps of a protocol, for tests that stop the world there."""

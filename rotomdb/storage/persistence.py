@@ -1,4 +1,4 @@
-"""Persistence of one data set: start-up load, snapshots, the log, its rewrites, and shutdown.
+"""Persistence of one data set: snapshots, the log, its rewrites, start and shutdown.
 
 One child at a time writes a snapshot or a rewrite. Rules: docs/formats.md sections 6.6, 8 and 9.
 """
@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 from rotomdb.engine import Engine
-from rotomdb.errors import SaveError
+from rotomdb.errors import RdbError, SaveError
 from rotomdb.storage.aof import AofOptions, AppendOnlyFile, Log
-from rotomdb.storage.aof_reader import Execute, replay, truncated_error
-from rotomdb.storage.child import DELIBERATE_KILL, ForkedChild, Outcome, fork_child
+from rotomdb.storage.aof_reader import Execute
+from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.freshness import Source, choose, settle
+from rotomdb.storage.loading import Loader, LoadOptions
+from rotomdb.storage.machine import Machine
 from rotomdb.storage.propagation import PropagationStream
-from rotomdb.storage.rdb import RdbReader, SnapshotOptions, save_snapshot
+from rotomdb.storage.rdb import SnapshotOptions, save_snapshot
 from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
@@ -44,7 +47,8 @@ class SnapshotSettings:
     key_save_delay_us: int = 0
     rewrite_percentage: int = 100
     rewrite_minimum_size: int = 64 << 20
-    load_truncated: bool = True
+    verify: bool = False
+    load_from: str = "auto"
 
 
 @dataclass
@@ -77,21 +81,27 @@ class Persistence:
         aof_options: AofOptions,
         settings: SnapshotSettings,
         log: Log,
+        machine: Machine | None = None,
     ) -> None:
         self.disk = disk
+        self.machine = machine or Machine()
         self.engine = engine
         self.counter = counter
         self.settings = settings
         self.log = log
-        self.aof = AppendOnlyFile(disk, aof_options, stream, log)
+        self.aof = AppendOnlyFile(disk, aof_options, stream, log, self.machine)
         self.aof.child_active = lambda: self.child is not None
         self.rewriter = Rewriter(disk, self.aof, engine, log)
+        self.loader = Loader(disk, engine, self.aof, LoadOptions(), log)
         self.status = SaveStatus(last_save=time.time())
-        self.child: ForkedChild | None = None
+        self.child: Child | None = None
+        self.start_log_over = False  # the log that is there is older than what was loaded
+        self.log_end = "off"  # where the log ended when it was turned off or closed, as snapshots note it
         self.dirty_at_fork = 0
         self.save_scheduled = False
         self.rewrite_scheduled = False
         self.in_child: Callable[[], None] = lambda: None
+        self.fingerprint: Callable[[], bytes] = lambda: b""  # of the whole data set
 
     @property
     def directory(self) -> Path:
@@ -104,104 +114,121 @@ class Persistence:
     # Start
 
     def load(self, use_aof: bool, execute: Execute) -> str:
-        """Load what is on disk; returns what was loaded, for the log.
-
-        With the AOF on, its files rule. Where there is no AOF at all but a snapshot, the snapshot is loaded: Redis
-        would start empty here and overwrite it at the next save.
+        """Load the data set that provably holds the most; returns what was loaded, for the log.
 
         Raises:
-            FileFormatError, ManifestError, OSError: nothing on disk was changed.
+            FileFormatError, ManifestError, StartupError, OSError: nothing was lost. Of what is on disk only a torn end of
+                the log may have been cut, with a copy kept.
         """
         start = time.monotonic()
-        self.remove_leftovers()
-        source = "nothing"
-        if use_aof:
-            self.aof.read_manifest()
-            paths = self.aof.data_files()
-            if paths:
-                self.load_log(paths, execute)
-                source = "append only file"
-        if source == "nothing" and self.disk.exists(self.snapshot_path):
+        source, log_files = self.choose_source(use_aof, execute)
+        if source is Source.LOG:
+            self.loader.load_log(log_files, execute, heal=use_aof)
+        elif source is Source.SNAPSHOT:
             self.load_snapshot()
-            source = "disk"
-            if use_aof:
-                self.log(
-                    "warning", f"No append only file found: loaded {self.settings.file_name} and going on from it."
-                )
-        return f"DB loaded from {source}: {time.monotonic() - start:.3f} seconds" if source != "nothing" else ""
+            self.start_log_over = bool(log_files)
+        if not use_aof and log_files:
+            self.log_end = f"off {log_files[-1].name}:{self.disk.size(log_files[-1])}"
+        if source is Source.NOTHING:
+            for name in self.loader.leftovers():
+                self.log("warning", f"There is no data set but a temporary file of an earlier server: {name} is kept.")
+            return ""
+        if self.disk.exists(self.snapshot_path):
+            self.disk.sync_directory(
+                self.directory
+            )  # its rename may not be on disk yet, and is relied upon from now on
+        self.loader.remove_leftovers()
+        return f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
+
+    def choose_source(self, use_aof: bool, execute: Execute) -> tuple[Source, list[Path]]:
+        """Which data set to load, and the files of the log. Raises StartupError where nobody can tell."""
+        if use_aof or self.disk.exists(self.aof.manifest_path):
+            self.aof.read_manifest(adopt=use_aof)
+        log_files = self.aof.data_files()
+        holding = log_files if any(self.disk.size(path) for path in log_files) else []
+        found = choose(self.disk, self.aof, self.snapshot_path, holding, use_aof)
+        choice = settle(found, self.settings.load_from, lambda: self.same_content(holding, execute), use_aof)
+        if choice.reason:
+            self.log("warning", choice.reason)
+        return choice.source, log_files if choice.source is Source.LOG else holding
+
+    def same_content(self, log_files: list[Path], execute: Execute) -> bool:
+        """Whether log and snapshot hold the same keys and values, apart from what has expired."""
+        self.log("notice", "Comparing the snapshot with the append only file: neither is provably newer.")
+        self.loader.load_log(log_files, execute, heal=False)
+        expected = self.fingerprint()
+        for database in self.engine.databases:
+            database.clear()
+        self.loader.load_snapshot(self.snapshot_path)
+        same = self.fingerprint() == expected
+        for database in self.engine.databases:
+            database.clear()
+        return same
 
     def load_snapshot(self) -> None:
-        with self.disk.mapped(self.snapshot_path) as data:
-            reader = RdbReader(data, str(self.snapshot_path))
-            try:
-                report = reader.load_into(self.engine, expire_before_ms=int(time.time() * 1000))
-            finally:
-                reader.close()
+        report = self.loader.load_snapshot(self.snapshot_path)
         self.status.last_load_keys, self.status.last_load_expired = report.keys, report.expired
         if report.empty:
             self.log("notice", f"Done loading RDB, keys loaded: {report.keys}, keys expired: {report.expired}, 'empty keys skipped': {report.empty}.")  # fmt: skip
         else:
             self.log("notice", f"Done loading RDB, keys loaded: {report.keys}, keys expired: {report.expired}.")
 
-    def load_log(self, paths: list[Path], execute: Execute) -> None:
-        self.engine.expire_on_access = False
-        try:
-            for path in paths:
-                start = time.monotonic()
-                with self.disk.mapped(path) as data:
-                    report = replay(data, str(path), self.engine, execute)
-                    cut = bytes(data[report.valid_bytes :]) if report.truncated else b""
-                if report.truncated is not None:
-                    if path != paths[-1] or not self.settings.load_truncated:
-                        raise truncated_error(str(path), report)
-                    self.cut_tail(path, report.valid_bytes, cut)
-                kind = "base" if path is paths[0] and len(paths) > 1 else "incr"
-                self.log("notice", f"DB loaded from {kind} file {path.name}: {time.monotonic() - start:.3f} seconds")
-        finally:
-            self.engine.expire_on_access = True
-
-    def cut_tail(self, path: Path, valid_bytes: int, cut: bytes) -> None:
-        """Heal the torn end of the last file; what is cut is kept beside."""
-        self.log("warning", "!!! Warning: short read while loading the AOF file !!!")
-        self.log(
-            "warning",
-            f"AOF loaded anyway because aof-load-truncated is enabled: {path.name} truncated to {valid_bytes} bytes",
-        )
-        if cut:
-            kept = path.with_name(f"{path.name}.cut-at-{valid_bytes}")
-            file = self.disk.create(kept)
-            try:
-                file.write_all(cut)
-                file.sync()
-            finally:
-                file.close()
-            self.log("warning", f"The {len(cut)} bytes cut from {path.name} are kept in {kept.name}")
-        self.disk.truncate(path, valid_bytes)
-
-    def remove_leftovers(self) -> None:
-        """Temporary files of children that died with an earlier server."""
-        for pattern in ("temp-rewriteaof-*.aof", "temp-[0-9]*.rdb"):
-            for path in self.directory.glob(pattern):
-                self.log("notice", f"Removing leftover temporary file {path.name}")
-                self.disk.remove_if_there(path)
-
     def start_log(self) -> None:
         """Open the AOF for appending; without a base one is written from the data set."""
-        self.aof.open(self.write_base)
+        self.aof.open(self.write_base, start_over=self.start_log_over)
+        self.start_log_over = False
+        if self.loader.quarantined:
+            self.loader.quarantined = False
+            self.log("warning", "The log is rewritten, so that the damage is not met again.")
+            self.rewrite_scheduled = True
 
     def write_base(self, path: Path) -> None:
         options = SnapshotOptions(self.settings.compress, self.settings.checksum, True, aof_base=True)
         save_snapshot(self.disk, self.engine, path.with_name(f"temp-{path.name}"), path, options)
 
     def enable_log(self) -> None:
-        """Turn the AOF on at run time: a new base is written from the data set, older files are retired."""
-        self.kill_child(REWRITE)
+        """Turn the AOF on at run time: a child writes the base, and the log counts once that is in place."""
+        if self.aof.on:
+            return
         self.aof.read_manifest()
-        self.aof.open(self.write_base, start_over=True)
+        self.aof.open_waiting()
+        if self.child is None:
+            try:
+                self.start_rewrite()
+            except SaveError:
+                self.aof.forget_waiting()
+                raise
+        else:
+            self.kill_child(REWRITE)
+            self.rewrite_scheduled = True
+            self.log("notice", "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.")  # fmt: skip
 
     def disable_log(self) -> None:
+        """Turn it off: what is logged is brought to the disk, and the files stay. Raises OSError."""
         self.kill_child(REWRITE)
+        self.rewrite_scheduled = False
+        if self.aof.waiting:
+            self.aof.forget_waiting()
+            return
+        position = self.close_log()
+        self.log_end = f"off {position}" if position else "off"
+
+    def close_log(self) -> str:
+        """Bring what is logged to the disk and close it; returns where it ends. Raises OSError; it stays open then."""
+        if self.aof.waiting:
+            self.aof.forget_waiting()
+            return ""
         self.aof.close()
+        position = self.aof.closed_at
+        if position:
+            self.log_end = f"closed {position}"
+        return position
+
+    def log_position(self) -> str:
+        """Where the log stands, as a snapshot notes it."""
+        if self.aof.file is not None and not self.aof.waiting and not self.aof.unwritten and not self.aof.failed_sync:
+            return f"on {self.aof.position}"
+        return self.log_end
 
     # Snapshots
 
@@ -212,6 +239,8 @@ class Persistence:
             settings.checksum,
             settings.incremental_sync,
             key_save_delay_us=settings.key_save_delay_us,
+            verify=settings.verify,
+            log_position=self.log_position(),
         )
 
     def save(self) -> None:
@@ -219,10 +248,11 @@ class Persistence:
         if self.child is not None and self.child.kind == SNAPSHOT:
             raise SaveError("Background save already in progress")
         self.status.last_attempt = time.time()
-        temporary = self.directory / f"temp-{os.getpid()}.rdb"
+        temporary = self.snapshot_temporary(self.machine.pid())
         try:
+            self.aof.flush()
             save_snapshot(self.disk, self.engine, temporary, self.snapshot_path, self.snapshot_options())
-        except OSError as error:
+        except (OSError, RdbError) as error:
             self.log("warning", f"Error writing the snapshot to disk: {error}")
             self.status.last_save_ok = False
             raise SaveError(str(error)) from error
@@ -237,15 +267,20 @@ class Persistence:
         if self.child is not None:
             raise SaveError("a child is active")
         self.status.last_attempt = time.time()
-        self.aof.flush(force=False)
-
-        def work(reporter: object) -> int:
-            temporary = self.directory / f"temp-{os.getpid()}.rdb"
-            report = reporter.report  # type: ignore[attr-defined]
-            return save_snapshot(self.disk, self.engine, temporary, self.snapshot_path, self.snapshot_options(), report)
-
         try:
-            self.fork(SNAPSHOT, work)
+            self.aof.flush()
+            options = self.snapshot_options()
+            self.fork(
+                SNAPSHOT,
+                lambda reporter, disk: save_snapshot(
+                    disk,
+                    self.engine,
+                    self.snapshot_temporary(reporter.pid),
+                    self.snapshot_path,
+                    options,
+                    reporter.report,
+                ),
+            )
         except OSError as error:
             self.status.last_save_ok = False
             self.log("warning", f"Can't save in background: fork: {error.strerror}")
@@ -254,14 +289,17 @@ class Persistence:
         assert self.child is not None
         self.log("notice", f"Background saving started by pid {self.child.pid}")
 
-    def fork(self, kind: str, work: Callable[..., int]) -> None:
+    def snapshot_temporary(self, pid: int) -> Path:
+        return self.directory / f"temp-{pid}.rdb"
+
+    def fork(self, kind: str, work: Callable[[Reporter, Disk], int]) -> None:
         self.dirty_at_fork = self.counter.dirty
 
         def in_child() -> None:
             self.aof.sync_thread.forget_thread()
             self.in_child()
 
-        self.child = fork_child(kind, work, in_child)
+        self.child = self.machine.fork(kind, self.disk, work, in_child)
         self.status.last_fork_us = self.child.fork_us
         self.status.forks += 1
         self.engine.avoid_resize(True)
@@ -271,7 +309,7 @@ class Persistence:
         if self.child is not None:
             raise SaveError("a child is active")
         try:
-            if self.aof.file is not None:
+            if self.aof.on:
                 self.rewriter.begin()
             self.fork(REWRITE, self.rewriter.write)
         except OSError as error:
@@ -295,7 +333,7 @@ class Persistence:
         child.kill()
         self.child_gone()
         if child.kind == SNAPSHOT:
-            self.disk.remove_if_there(self.directory / f"temp-{child.pid}.rdb")
+            self.disk.remove_if_there(self.snapshot_temporary(child.pid))
         else:
             self.rewriter.abandon(child.pid)
 
@@ -318,7 +356,7 @@ class Persistence:
         else:
             self.rewrite_ended(child, outcome, seconds)
 
-    def snapshot_ended(self, child: ForkedChild, outcome: Outcome, seconds: int) -> None:
+    def snapshot_ended(self, child: Child, outcome: Outcome, seconds: int) -> None:
         status = self.status
         status.last_save_s = seconds
         if outcome.status == 0:
@@ -330,14 +368,14 @@ class Persistence:
             status.last_save_ok = True
             status.saves += 1
             return
-        self.disk.remove_if_there(self.directory / f"temp-{child.pid}.rdb")
+        self.disk.remove_if_there(self.snapshot_temporary(child.pid))
         if outcome.signal == DELIBERATE_KILL:
             return
         status.last_save_ok = False
         reason = f"terminated by signal {outcome.signal}" if outcome.signal else "error"
         self.log("warning", f"Background saving {reason}")
 
-    def rewrite_ended(self, child: ForkedChild, outcome: Outcome, seconds: int) -> None:
+    def rewrite_ended(self, child: Child, outcome: Outcome, seconds: int) -> None:
         status = self.status
         status.last_rewrite_s = seconds
         if outcome.status == 0:
@@ -361,7 +399,7 @@ class Persistence:
             self.rewriter.failed()
 
     def rewrite_done(self, pid: int) -> None:
-        if self.aof.file is not None:
+        if self.aof.on:
             self.rewriter.finish(pid)
             return
         # The log is off: what BGREWRITEAOF wrote has no place in a data set, as in Redis only the temp file goes.
@@ -370,16 +408,17 @@ class Persistence:
     # Timer
 
     def cron(self) -> None:
-        """Ten times a second: reap the child, start what is due, flush what was put off."""
+        """Ten times a second: reap the child, start what is due. The log is flushed by the caller."""
         self.check_child()
         if self.child is None:
             self.start_what_is_due()
         else:
             self.child.read_progress()
-        self.aof.flush()
 
     def start_what_is_due(self) -> None:
         try:
+            if self.aof.failed_sync is not None or self.aof.waiting:
+                self.rewrite_scheduled = True  # until it has succeeded: nothing else makes the log whole
             if self.rewrite_scheduled and not self.rewriter.held_back:
                 self.start_rewrite()
                 return
@@ -409,7 +448,7 @@ class Persistence:
         """Why writes must be refused now, as the error reply's text."""
         error = self.aof.status_error
         if error is not None:
-            return f"MISCONF Errors writing to the AOF file: {error.strerror}"
+            return f"MISCONF Errors writing to the AOF file: {os.strerror(error.errno or 0)}"
         return None
 
     @property

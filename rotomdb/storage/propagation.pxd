@@ -8,6 +8,7 @@ cdef void put_command(Buffer* out, PyObject** arguments, int count) noexcept
 cdef class PropagationStream:
     cdef Buffer buffer
     cdef public int selected              # database that the bytes so far leave selected; -1: none
+    cdef bint other_database              # whether the file has selected one other than 0
     cdef public int64_t offset            # bytes ever fed: the replication offset
     cdef public bint timestamps
     cdef public int64_t last_timestamp

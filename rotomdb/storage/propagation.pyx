@@ -79,6 +79,8 @@ cdef class PropagationStream:
             buffer_append(&self.buffer, line, <size_t>digits)
             buffer_append(&self.buffer, b"\r\n", 2)
             self.selected = database
+            if database:
+                self.other_database = True
         self.offset += <int64_t>(self.buffer.length - before)
 
     cdef void feed(self, int database, PyObject** arguments, int count, int64_t now_ms) noexcept:
@@ -112,6 +114,13 @@ cdef class PropagationStream:
             buffer_release(&self.buffer)
         return taken
 
-    def forget_selected(self):
-        """The next command names its database again: a new file begins."""
+    def begin_file(self):
+        """The next command names its database again, and databases other than 0 have not been used yet."""
         self.selected = -1
+        if self.buffer.length == 0:          # else they will stand in the file, too
+            self.other_database = False
+
+    def begin_block(self):
+        """In a log that uses several databases each block names its own, so that it can stand alone."""
+        if self.other_database:
+            self.selected = -1

@@ -30,6 +30,7 @@ VERSION_WITH_FIELD_TIMES = 12  # where fields of a hash expire
 VERSION_READ_MAX = 16
 VALKEY_VERSIONS = (11, 80, 81)
 CHUNK_BYTES = 1 << 20
+LOG_POSITION_AUX = b"rotomdb-log"  # readers that do not know it skip it
 SYNC_EVERY_BYTES = 4 << 20  # with incremental fsync, so that the final one is short
 LOAD_BATCH = 50_000  # key records between two calls of a progress callback
 
@@ -58,6 +59,8 @@ class SnapshotOptions:
     incremental_sync: bool = True
     aof_base: bool = False
     key_save_delay_us: int = 0
+    verify: bool = False  # read the file back before it replaces anything
+    log_position: str = ""  # where the log stood: `on FILE:BYTES` or `off FILE:BYTES`
 
 
 class SnapshotWriter:
@@ -118,6 +121,8 @@ class SnapshotWriter:
         yield b"ctime", b"%d" % time.time()
         yield b"used-mem", b"%d" % used_memory()
         yield b"aof-base", b"1" if self.options.aof_base else b"0"
+        if self.options.log_position:
+            yield LOG_POSITION_AUX, self.options.log_position.encode()
 
 
 def encode_aux(name: bytes, value: bytes) -> bytes:
@@ -145,16 +150,44 @@ def save_snapshot(
         disk.step("rdb:before-sync")
         file.sync()
         file.close()
+        if options.verify:
+            verify_snapshot(disk, temporary, keys)
         disk.step("rdb:before-rename")
         if target is not None:
             disk.rename(temporary, target)
             disk.step("rdb:after-rename")
             disk.sync_directory(target.parent)
-    except OSError:
+    except (OSError, RdbError):
         file.close()
         disk.remove_if_there(temporary)
         raise
     return keys
+
+
+def verify_snapshot(disk: Disk, path: Path, keys: int) -> None:
+    """Read a snapshot back as a loader would. Raises RdbError when it is not what was written."""
+    with disk.mapped(path) as data:
+        reader = RdbReader(data, str(path))
+        try:
+            found = sum(isinstance(event, KeyRecord) for event in reader.events(Engine(1)))
+        finally:
+            reader.close()
+    if found != keys:
+        raise RdbError(str(path), 0, f"{keys} keys were written, {found} can be read back")
+
+
+def read_aux(data: memoryview | bytes, path: str) -> dict[bytes, bytes]:
+    """The fields that stand in front of the data. Raises RdbError."""
+    reader = RdbReader(data, path)
+    fields = {}
+    try:
+        for event in reader.events(Engine(1)):
+            if not isinstance(event, Aux):
+                break
+            fields[event.name] = event.value
+    finally:
+        reader.close()
+    return fields
 
 
 # Reading

@@ -231,9 +231,10 @@ cdef class LogReader:
     cdef object owner
     cdef readonly Py_ssize_t offset
 
-    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0):
+    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1):
+        """Read from `offset` to `end`, by default all there is."""
         self.owner = data
-        self.size = data.shape[0]
+        self.size = data.shape[0] if end < 0 else min(end, data.shape[0])
         self.data = <const char*>&data[0] if self.size else NULL
         self.offset = offset
         self.parser = RequestParser(from_log=True)
@@ -242,6 +243,58 @@ cdef class LogReader:
         """Let go of the buffer, so that a mapping can be closed."""
         self.owner = None
         self.size = 0
+
+    def seek(self, Py_ssize_t offset):
+        """Go on reading at another place."""
+        self.offset = offset
+
+    cdef int64_t header(self, Py_ssize_t at, char mark, Py_ssize_t* behind) except -1:
+        """The number of a line such as `*3`; *behind is where the next line begins."""
+        cdef const char* end
+        cdef Py_ssize_t line
+        cdef int64_t number
+        if at >= self.size:
+            raise EOFError("unexpected end of file inside a command")
+        end = <const char*>memchr(self.data + at, c'\n', <size_t>min(self.size - at, INLINE_MAX))
+        if end == NULL:
+            if self.size - at <= INLINE_MAX and self.data[at] == mark:
+                raise EOFError("unexpected end of file inside a command")
+            raise ValueError("expected '%c'" % <unsigned char>mark)
+        if self.data[at] != mark:
+            raise ValueError("expected '%c', got '%c'" % (<unsigned char>mark, <unsigned char>self.data[at]))
+        line = end - self.data
+        behind[0] = line + 1
+        if line > at and self.data[line - 1] == c'\r':
+            line -= 1
+        if not parse_int64(self.data + at + 1, line - at - 1, &number) or number < 0 or number > self.parser.max_bulk_bytes:
+            raise ValueError("invalid length")
+        return number
+
+    def skip_item(self):
+        """Walk over the next item without building it; errors as for `next_item`.
+
+        Returns:
+            None at the end; the line of an annotation; for a command its one word when it is a single one (MULTI, EXEC),
+            else the empty tuple.
+        """
+        cdef Py_ssize_t at
+        cdef int64_t count, length = 0, i
+        if self.offset >= self.size:
+            return None
+        if self.data[self.offset] == c'#':
+            return self.next_item()
+        count = self.header(self.offset, c'*', &at)
+        if count == 0 or count > 2147483647:
+            raise ValueError("invalid multibulk length")
+        for i in range(count):
+            length = self.header(at, c'$', &at)
+            if self.size - at < length + 2:
+                raise EOFError("unexpected end of file inside a command")
+            at += <Py_ssize_t>length + 2
+        self.offset = at
+        if count == 1:
+            return (PyBytes_FromStringAndSize(self.data + at - length - 2, <Py_ssize_t>length).upper(),)
+        return ()
 
     def next_item(self):
         """The next command (a list), annotation (its line, bytes), or None at a clean end.

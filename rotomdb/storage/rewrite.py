@@ -9,11 +9,14 @@ disk from the first byte; in the single-file layout it is blocks in memory that 
     3  rename it to base m+1 in the directory, fsync    a base that no manifest names, overwritten later
     4  manifest: base m+1, increments before n+1 retire the new set, complete
     5  unlink what retired, manifest without it         the same
+
+Two cases differ in step 1 and 4. When the log was just turned on, a temporary increment collects what is written, and is
+renamed to its name between 3 and 4. When the log could not be synced, nothing is written meanwhile, and the manifest of
+step 4 names a fresh increment and nothing of what was there before.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,34 +91,45 @@ class Rewriter:
         self.incremental_sync = True
         self.compress = True
         self.checksum = True
+        self.verify = False
+        self.replacing = False  # the log that is being rewritten is not trusted
         self.failures = 0
         self.next_attempt = 0.0
 
     # In the parent, before the fork
 
     def begin(self) -> None:
-        """Flush, and start to collect what arrives from now on."""
-        self.aof.flush(force=True)
-        if self.aof.options.single_file:
-            self.aof.rewrite_buffer = []
-            self.aof.stream.forget_selected()
+        """Flush, and start to collect what arrives from now on. Raises OSError."""
+        aof = self.aof
+        if aof.waiting:
+            aof.begin_waiting_again()
+            return
+        aof.flush(force=True)
+        self.replacing = aof.failed_sync is not None
+        if self.replacing:
+            aof.begin_replacement()
+        elif aof.options.single_file:
+            aof.rewrite_buffer = []
+            aof.stream.begin_file()
         else:
-            self.aof.rotate()
+            aof.rotate()
 
     # In the child
 
-    def write(self, reporter: Reporter) -> int:
-        directory, pid = self.aof.options.directory, os.getpid()
+    def write(self, reporter: Reporter, disk: Disk) -> int:
+        directory, pid = self.aof.options.directory, reporter.pid
         temporary = directory / temporary_name(pid)
         if self.use_preamble:
-            options = SnapshotOptions(self.compress, self.checksum, self.incremental_sync, aof_base=True)
-            keys = save_snapshot(self.disk, self.engine, temporary, None, options, reporter.report)
+            options = SnapshotOptions(
+                self.compress, self.checksum, self.incremental_sync, aof_base=True, verify=self.verify
+            )
+            keys = save_snapshot(disk, self.engine, temporary, None, options, reporter.report)
         else:
             keys = write_commands(
-                self.disk, self.engine, temporary,
+                disk, self.engine, temporary,
                 incremental_sync=self.incremental_sync, timestamp=self.aof.stream.timestamps, on_progress=reporter.report,
             )  # fmt: skip
-        self.disk.rename(temporary, directory / finished_name(pid))
+        disk.rename(temporary, directory / finished_name(pid))
         return keys
 
     # In the parent, when the child has ended
@@ -132,16 +146,21 @@ class Rewriter:
 
     def finish_multi_part(self, written: Path) -> None:
         aof, directory = self.aof, self.aof.options.log_directory
-        manifest = aof.manifest.copy()
-        base = manifest.next_base(aof.options.file_name, self.use_preamble)
+        base = aof.manifest.next_base(aof.options.file_name, self.use_preamble)
         self.disk.step("aof.rewrite:before-rename")
         self.disk.rename(written, directory / base.name)
         self.disk.step("aof.rewrite:after-rename")
         self.disk.sync_directory(directory)
-        manifest.retire_all_but_last_increment(base)
         # When this fails the new base stays: the manifest that names it may already be in place, and both load.
-        manifest.save(self.disk, directory, aof.manifest_name)
-        aof.manifest = manifest
+        if aof.waiting:
+            aof.adopt_waiting(base)
+        elif self.replacing:
+            aof.replace_increment(base)
+        else:
+            manifest = aof.manifest.copy()
+            manifest.retire_all_but_last_increment(base)
+            manifest.save(self.disk, directory, aof.manifest_name)
+            aof.manifest = manifest
         self.disk.step("aof.rewrite:after-manifest")
         assert aof.file is not None
         aof.size = aof.base_size = self.disk.size(directory / base.name) + aof.file.written
@@ -153,20 +172,29 @@ class Rewriter:
         aof.flush(force=True)
         fresh = self.disk.append(written)
         try:
-            blocks, aof.rewrite_buffer = aof.rewrite_buffer or [], None
+            blocks = aof.rewrite_buffer or []
             for block in blocks:
                 fresh.write_all(block)
             fresh.sync()
-            self.log(
-                "notice",
-                f"Residual parent diff successfully flushed to the rewritten AOF ({sum(map(len, blocks))} bytes)",
-            )
+            self.disk.step("aof.rewrite:before-rename")
             self.disk.rename(written, target)
-            self.disk.sync_directory(target.parent)
         except OSError:
             fresh.close()
             raise
+        self.log(
+            "notice",
+            f"Residual parent diff successfully flushed to the rewritten AOF ({sum(map(len, blocks))} bytes)",
+        )
+        aof.rewrite_buffer = None
+        fresh.path = target
         aof.replace_file(fresh)
+        self.disk.step("aof.rewrite:after-rename")
+        try:
+            self.disk.sync_directory(target.parent)
+        except OSError as error:
+            # A crash may bring the old file back, without what goes into this one from now on.
+            aof.failed_sync = error
+            raise
 
     def abandon(self, pid: int) -> None:
         """The child failed or was killed: remove what it left. The increment in use stays in use."""

@@ -34,7 +34,7 @@ def load(directory: Path, target: dict[str, Any], *extra: str) -> Engine:
     server.dispatcher.loading = True
     persistence = server.persistence
     persistence.aof.read_manifest()
-    persistence.load_log(persistence.aof.data_files(), server.replayer())
+    persistence.loader.load_log(persistence.aof.data_files(), server.replayer())
     server.engine.expire_on_access = False
     server.reactor.close()
     return server.engine

@@ -190,7 +190,7 @@ def test_a_log_cut_at_every_byte_gives_the_commands_before_the_cut() -> None:
         report = replay(whole[:cut], "log", Engine(1), applied.append)
         good = max(end for end in ends if end <= cut)
         assert report.valid_bytes == good
-        assert (report.truncated is None) == (cut in ends)
+        assert (report.examination.torn == "") == (cut in ends)
         done = [1, 3, 4][ends.index(good) - 1] if good else 0
         plain = [commands[0], commands[2], commands[3], commands[5]]
         assert applied == plain[: {0: 0, 1: 1, 3: 3, 4: 4}[done]]

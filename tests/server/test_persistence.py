@@ -58,8 +58,8 @@ def test_a_torn_tail_is_cut_and_kept_beside(rotom: Start) -> None:
         assert client.get("a") == b"1"
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 40, b"garbage\r\n"])
-def test_garbage_in_the_log_stops_the_start_with_file_and_offset(rotom: Start, garbage: bytes) -> None:
+def test_garbage_in_the_log_stops_the_start_with_file_and_offset(rotom: Start) -> None:
+    garbage = b"garbage\r\n"
     server = rotom()
     with server.client() as client:
         client.set("a", "1")
@@ -71,6 +71,21 @@ def test_garbage_in_the_log_stops_the_start_with_file_and_offset(rotom: Start, g
         server.start()
     assert server.wait() == 1
     assert log.stat().st_size == size + len(garbage)
+
+
+def test_zeros_that_a_power_loss_left_at_the_end_are_cut_and_kept_beside(rotom: Start) -> None:
+    server = rotom()
+    with server.client() as client:
+        client.set("a", "1")
+    server.kill()
+    log = server.directory / "appendonlydir" / "appendonly.aof.1.incr.aof"
+    whole = log.read_bytes()
+    log.write_bytes(whole + bytes(3000))
+    server.start()
+    with server.client() as client:
+        assert client.get("a") == b"1"
+    assert log.read_bytes() == whole
+    assert (log.parent / f"{log.name}.cut-at-{len(whole)}").read_bytes() == bytes(3000)
 
 
 def test_a_flipped_bit_in_the_middle_of_the_log_is_found_and_located(rotom: Start) -> None:
@@ -85,8 +100,11 @@ def test_a_flipped_bit_in_the_middle_of_the_log_is_found_and_located(rotom: Star
     at = data.index(b"valuevalue")
     data[at] ^= 4
     log.write_bytes(data)
-    with pytest.raises(RuntimeError, match=r"checksum of the \d+ bytes up to offset \d+ is"):
+    with pytest.raises(
+        RuntimeError, match=r"incr.aof: offset 0: checksum of the \d+ bytes from offset 0 is .*quarantine"
+    ):
         server.start()
+    assert log.read_bytes() == data
 
 
 def test_checksum_annotations_cover_the_bytes_before_them(rotom: Start) -> None:
@@ -178,6 +196,7 @@ def test_appendonly_can_be_turned_on_and_off_at_run_time(rotom: Start) -> None:
         client.set("c", "3")
         client.config_set("appendonly", "yes")
         client.set("d", "4")
+        server.wait_for("aof_rewrite_in_progress", 0)
     server.kill()
     server.arguments = ()
     server.start()
@@ -221,5 +240,9 @@ def test_leftover_temporary_files_are_removed_at_start(rotom: Start, tmp_path: P
     directory.mkdir()
     (directory / "temp-123.rdb").write_bytes(b"x")
     (directory / "temp-rewriteaof-77.aof").write_bytes(b"x")
-    rotom(directory=directory)
+    server = rotom(directory=directory)
+    assert len(list(directory.glob("temp-*"))) == 2, "without a data set they may be all that is left of one"
+    with server.client() as client:
+        client.set("a", 1)
+    server.restart()
     assert not list(directory.glob("temp-*"))

@@ -1,0 +1,169 @@
+"""Start-up: bring the data set back from a snapshot or from the log, and heal what a crash has torn.
+
+Nothing on disk is changed before it is decided what is loaded, and nothing is thrown away: a cut end and a damaged block
+are kept beside the file they come from.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotomdb.engine import Engine
+from rotomdb.errors import AofError, AofTruncatedError
+from rotomdb.storage.aof import AppendOnlyFile, Log
+from rotomdb.storage.aof_reader import Execute, Judge, replay
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_examination import Damage, Examination
+from rotomdb.storage.rdb import LoadReport, RdbReader
+from rotomdb.storage.request import LogReader
+
+KEYS_NAMED = 20  # in the log line about a quarantined block
+LEFTOVER = re.compile(r"temp-rewriteaof-.*\.aof|temp-[0-9]+\.rdb|temp-.*\.incr|temp-.*\.manifest")
+
+
+@dataclass
+class LoadOptions:
+    """What the configuration says of loading."""
+
+    truncated: bool = True  # aof-load-truncated: cut a torn end
+    quarantine: bool = False  # aof-load-corrupt: go on around damage
+    corrupt_tail_max: int = 0
+
+
+class Loader:
+    """Loads files into an engine.
+
+    Attributes:
+        keys_of: Tells which keys a command names, for the report on a quarantined block.
+        quarantined: Whether a block was left out: the log should be rewritten.
+    """
+
+    def __init__(self, disk: Disk, engine: Engine, aof: AppendOnlyFile, options: LoadOptions, log: Log) -> None:
+        self.disk = disk
+        self.engine = engine
+        self.aof = aof
+        self.options = options
+        self.log = log
+        self.keys_of: Callable[[list[bytes]], list[bytes]] = lambda words: words[1:2]
+        self.quarantined = False
+
+    def load_snapshot(self, path: Path, engine: Engine | None = None) -> LoadReport:
+        """Load an RDB file. Raises RdbError."""
+        with self.disk.mapped(path) as data:
+            reader = RdbReader(data, str(path))
+            try:
+                return reader.load_into(engine or self.engine, expire_before_ms=int(time.time() * 1000))
+            finally:
+                reader.close()
+
+    def load_log(self, paths: list[Path], execute: Execute, *, heal: bool = True) -> None:
+        """Replay the log's files in order.
+
+        Args:
+            heal: Cut a torn end on disk, too; else only what is loaded ends there.
+
+        Raises:
+            RdbError, AofError: the reason to refuse, with file and offset.
+        """
+        self.engine.expire_on_access = False
+        # Empty files behind it do not make a file the middle of the log: a crash came between making and filling them.
+        last = max((i for i, path in enumerate(paths) if self.disk.size(path)), default=0)
+        try:
+            for number, path in enumerate(paths):
+                start = time.monotonic()
+                with self.disk.mapped(path) as data:
+                    report = replay(
+                        data, str(path), self.engine, execute,
+                        judge=self.judge(path, number >= last), corrupt_tail_max=self.options.corrupt_tail_max,
+                    )  # fmt: skip
+                    found = report.examination
+                    for damage in found.damages:
+                        self.quarantine(path, damage, bytes(data[damage.start : damage.end]))
+                    torn = bytes(data[found.usable :]) if found.torn else b""
+                if found.torn and heal:
+                    self.cut_tail(path, found, torn)
+                kind = "base" if path is paths[0] and len(paths) > 1 else "incr"
+                self.log("notice", f"DB loaded from {kind} file {path.name}: {time.monotonic() - start:.3f} seconds")
+        finally:
+            self.engine.expire_on_access = True
+
+    def judge(self, path: Path, last: bool) -> Judge:
+        """Decides, before anything of the file is applied, whether it may be."""
+
+        def judge(found: Examination) -> None:
+            if found.torn and not (last and self.options.truncated):
+                raise AofTruncatedError(str(path), found.usable, found.torn)
+            if found.damages and not self.options.quarantine:
+                damage = found.damages[0]
+                raise AofError(
+                    str(path), damage.start,
+                    f"{damage.reason}. Bytes {damage.start} to {damage.end} cannot be trusted"
+                    + (f", and {len(found.damages) - 1} more places" if len(found.damages) > 1 else "")
+                    + f". Look at them with `rotomdb-aof-check {path}`; to go on without them start with "
+                    "`--aof-load-corrupt quarantine`, which keeps them in a file beside",
+                )  # fmt: skip
+
+        return judge
+
+    def cut_tail(self, path: Path, found: Examination, cut: bytes) -> None:
+        """Heal the torn end of the last file; what is cut is kept beside."""
+        self.log("warning", "!!! Warning: short read while loading the AOF file !!!")
+        self.log(
+            "warning",
+            f"AOF loaded anyway because aof-load-truncated is enabled: {path.name} truncated to {found.usable} bytes "
+            f"({found.torn})",
+        )
+        if cut:
+            kept = path.with_name(f"{path.name}.cut-at-{found.usable}")
+            self.disk.write_new(kept, cut)
+            self.log("warning", f"The {len(cut)} bytes cut from {path.name} are kept in {kept.name}")
+        self.disk.step("load:before-cut")
+        self.disk.truncate(path, found.usable)
+
+    def quarantine(self, path: Path, damage: Damage, content: bytes) -> None:
+        """Keep a damaged block beside and say what it may have held."""
+        kept = path.with_name(f"{path.name}.quarantine-at-{damage.start}")
+        self.disk.write_new(kept, content)
+        keys = self.keys_in(content)
+        named = ", ".join(repr(key) for key in keys[:KEYS_NAMED])
+        more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
+        self.log(
+            "warning",
+            f"Damage in {path.name}: {damage.reason}. The {len(content)} bytes from offset {damage.start} were left out and "
+            f"are kept in {kept.name}. Keys that they name, as far as they can be read: {named or 'none'}{more}",
+        )
+        self.quarantined = True
+
+    def keys_in(self, content: bytes) -> list[bytes]:
+        """Keys of the commands in a damaged block that can still be read, each once."""
+        keys: dict[bytes, None] = {}
+        position = 0
+        while position >= 0:
+            reader = LogReader(content, position)
+            try:
+                while (item := reader.next_item()) is not None:
+                    if isinstance(item, list):
+                        keys.update(dict.fromkeys(self.keys_of(item)))
+                return list(keys)
+            except (EOFError, ValueError):
+                position = content.find(b"\r\n*", reader.offset + 1)
+                position += 2 if position >= 0 else 0
+            finally:
+                reader.close()
+        return list(keys)
+
+    def remove_leftovers(self) -> None:
+        """Temporary files of children that died with an earlier server; only once a data set has been loaded."""
+        directories = {self.aof.options.directory, self.aof.options.log_directory}
+        for directory in directories:
+            for name in self.disk.names(directory):
+                if LEFTOVER.fullmatch(name):
+                    self.log("notice", f"Removing leftover temporary file {name}")
+                    self.disk.remove_if_there(directory / name)
+
+    def leftovers(self) -> list[str]:
+        return [name for name in self.disk.names(self.aof.options.directory) if LEFTOVER.fullmatch(name)]

@@ -224,7 +224,7 @@ class AppendOnlyFile:
             self.file = self.disk.append(path)
         else:
             self.log("notice", f"Creating AOF incr file {path.name} on server start")
-            self.file = self.disk.create(path)
+            self.file = self.create_increment(path)
         self.disk.sync_directory(directory)  # M1: the name is durable before the manifest says it
         manifest.save(self.disk, directory, self.manifest_name)
         self.manifest = manifest
@@ -232,6 +232,17 @@ class AppendOnlyFile:
         self.delete_history()
         self.size = sum(self.disk.size(directory / file.name) for file in manifest.files)
         self.base_size = self.disk.size(directory / manifest.base.name) if manifest.base else 0
+
+    def create_increment(self, path: Path) -> DiskFile:
+        """A new empty file that a manifest may name once the directory is synced."""
+        file = self.disk.create(path)
+        try:
+            # A file of that name may be left of a crash: what it held must not come back behind a manifest that names it.
+            file.sync()
+        except OSError:
+            file.close()
+            raise
+        return file
 
     def keep_superseded(self, paths: list[Path]) -> None:
         """Log files that hold less than the data set: out of the way, and not thrown away."""
@@ -266,7 +277,7 @@ class AppendOnlyFile:
         self.sync_now()
         manifest = self.manifest.copy()
         increment = manifest.next_increment(self.options.file_name)
-        fresh = self.disk.create(directory / increment.name)
+        fresh = self.create_increment(directory / increment.name)
         try:
             self.disk.step("aof.rotate:after-create")
             self.disk.sync_directory(directory)
@@ -297,7 +308,7 @@ class AppendOnlyFile:
         directory = self.options.log_directory
         manifest = self.manifest.copy()
         increment = manifest.next_increment(self.options.file_name)
-        fresh = self.disk.create(directory / increment.name)
+        fresh = self.create_increment(directory / increment.name)
         try:
             self.disk.sync_directory(directory)
             manifest.retire_all()

@@ -91,8 +91,10 @@ def choose(disk: Disk, aof: AppendOnlyFile, snapshot: Path, log_files: list[Path
     position = parse_position(aux.get(LOG_POSITION_AUX, b""))
     if position is not None and not aof.options.single_file:
         return by_position(disk, position, log_files, log_wanted)
-    if position is not None and position.state != "off" and log_wanted:
-        return Choice(Source.LOG)  # a single file may have been rewritten since, so that its size tells nothing
+    if position is not None and log_wanted:
+        # A single file may have been rewritten since, so that its size tells little.
+        untouched = position.size == disk.size(log_files[-1])
+        return Choice(Source.SNAPSHOT if position.state == "off" and untouched else Source.LOG)
     return by_time(disk, aux, log_files, log_wanted)
 
 

@@ -137,7 +137,7 @@ class Walk:
         if reason is None:
             return None
         resume = self.resume_point()
-        tear = self.zeros_from(resume if resume >= 0 else len(self.data))
+        tear = self.zeros_from(resume if resume >= 0 else len(self.data), annotated=resume >= 0)
         if tear < 0 and at_end and resume < 0:
             tear = self.sound
         return Failure(self.block, self.sound, resume, tear, reason)
@@ -223,15 +223,14 @@ class Walk:
             start += SEARCH_BYTES
         return -1
 
-    def zeros_from(self, end: int) -> int:
+    def zeros_from(self, end: int, *, annotated: bool) -> int:
         """End of the last item before zeros that a crash may have left in the unverified bytes up to `end`; or -1.
 
         Zeros to the end of the file, from anywhere; in a log with annotations also whole sectors of zeros, and zeros from
         the end of an item to the end of its sector.
         """
         content_end = end_of_content(self.data)
-        annotated = self.covered > 0 or end < len(self.data) or self.data[self.start] == 0
-        if not annotated:
+        if not (annotated or self.covered or self.claimed >= 0 or self.data[self.start] == 0):
             return self.last_item_before(content_end) if content_end < len(self.data) else -1
         places = [zeros for zeros in (self.zero_sector(end), self.zeros_behind_items(end)) if zeros >= 0]
         if self.block <= content_end < end:

@@ -240,6 +240,7 @@ class Persistence:
             settings.incremental_sync,
             key_save_delay_us=settings.key_save_delay_us,
             verify=settings.verify,
+            saved_at=self.machine.time(),
             log_position=self.log_position(),
         )
 

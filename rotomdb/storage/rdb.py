@@ -60,6 +60,7 @@ class SnapshotOptions:
     aof_base: bool = False
     key_save_delay_us: int = 0
     verify: bool = False  # read the file back before it replaces anything
+    saved_at: float = 0.0  # Unix time that the file tells; 0: now
     log_position: str = ""  # where the log stood: `on FILE:BYTES` or `off FILE:BYTES`
 
 
@@ -118,7 +119,7 @@ class SnapshotWriter:
     def aux_fields(self) -> Iterator[tuple[bytes, bytes]]:
         yield b"redis-ver", REDIS_VERSION.encode()
         yield b"redis-bits", b"64"
-        yield b"ctime", b"%d" % time.time()
+        yield b"ctime", b"%d" % (self.options.saved_at or time.time())
         yield b"used-mem", b"%d" % used_memory()
         yield b"aof-base", b"1" if self.options.aof_base else b"0"
         if self.options.log_position:

@@ -291,6 +291,9 @@ cdef class LogReader:
             if self.size - at < length + 2:
                 raise EOFError("unexpected end of file inside a command")
             at += <Py_ssize_t>length + 2
+            # What stands there is not checked, as other loaders do not; but zeros are what a power loss leaves.
+            if self.data[at - 1] == 0:
+                raise ValueError("zeros where an argument ends")
         self.offset = at
         if count == 1:
             return (PyBytes_FromStringAndSize(self.data + at - length - 2, <Py_ssize_t>length).upper(),)

@@ -1,0 +1,87 @@
+"""`python -m rotomdb.testing`: search for crash states that lose data, or check that the search notices a missing fsync."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from rotomdb.testing.exploration import Result, explore
+from rotomdb.testing.mutations import Kind, Mutation
+
+
+@click.group()
+def main() -> None:
+    """Prove what survives a crash, on a file system in memory that loses what was not synced."""
+
+
+def bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+@main.command()
+@click.option("--states", default=100_000, show_default=True, help="Distinct crash states to try.")
+@click.option("--seed", default=1, show_default=True, help="Where the random workloads begin.")
+def power_loss(states: int, seed: int) -> None:
+    """Crash random workloads at every operation on the disk, recover, and look for what is missing.
+
+    Exit status 1 when anything promised was lost.
+    """
+    with bar(Console(stderr=True)) as progress:
+        task = progress.add_task("crash states", total=states)
+        result = explore(states, seed, progress=lambda so_far: progress.update(task, completed=so_far.total))
+    print_result(result)
+    sys.exit(1 if result.losses else 0)
+
+
+def print_result(result: Result) -> None:
+    console = Console()
+    table = Table("states", "power lost right after")
+    for point, count in result.states.most_common():
+        table.add_row(str(count), point)
+    console.print(table)
+    console.print(
+        f"{result.total} states: {result.recovered} recovered, {sum(result.refused.values())} refused with an explanation; "
+        f"{result.nested} of them are crashes of a recovery. Losses: {len(result.losses)}."
+    )
+    for text, count in result.refused.most_common():
+        console.print(f"refused {count} times: {text}")
+    for loss in result.losses:
+        console.print(f"LOST: {loss}")
+
+
+@main.command()
+@click.option(
+    "--states", default=20_000, show_default=True, help="Crash states to try before an fsync counts as useless."
+)
+@click.option("--seed", default=1, show_default=True)
+def mutations(states: int, seed: int) -> None:
+    """Leave out each fsync in turn, and put each off behind the next step: the search has to notice.
+
+    Exit status 1 when it does not notice one.
+    """
+    console = Console()
+    every = Mutation()
+    explore(3000, seed, mutation=every)
+    table = Table("fsync", "kind", "noticed after", "how")
+    missed = 0
+    for site in sorted(every.seen):
+        for kind in Kind:
+            result = explore(states, seed, mutation=Mutation(site, kind))
+            if result.losses:
+                table.add_row(site, kind.value, f"{result.total} states", result.losses[0].problem)
+            else:
+                missed += 1
+                table.add_row(site, kind.value, "not noticed", "")
+    console.print(table)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -153,7 +153,7 @@ def bgrewriteaof(ctx: Context) -> Status:
         raise CommandError("ERR Background append only file rewriting already in progress")
     if child is not None:
         persistence.rewrite_scheduled = True
-        persistence.rewriter.failures = 0
+        persistence.rewriter.forget_failures()
         return Status(b"Background append only file rewriting scheduled")
     try:
         persistence.start_rewrite()

@@ -30,7 +30,7 @@ from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.log_blocks import BlockWriter
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
-from rotomdb.storage.propagation import PropagationStream
+from rotomdb.storage.propagation import PropagationStream, encode_command
 from rotomdb.storage.reserve import DiskReserve
 
 SLOW_SYNC_S = 2.0
@@ -89,6 +89,7 @@ class AppendOnlyFile:
         self.closed_at = ""  # its end when it was closed
         self.unwritten = b""
         self.blocks = BlockWriter()
+        self.database_before = 0  # that the last write left selected
         self.reserve = DiskReserve(disk, options, log)
         self.sync_thread = self.machine.sync_thread()
         self.last_sync_ms = 0
@@ -169,11 +170,14 @@ class AppendOnlyFile:
                 raise ManifestError(str(self.manifest_path), f"The AOF file {path.name} doesn't exist")
         return paths
 
-    def open(self, write_base: Callable[[Path], None], *, start_over: bool = False) -> None:
+    def open(
+        self, write_base: Callable[[Path], None], *, start_over: bool = False, uncovered: tuple[int, int] = (0, 0)
+    ) -> None:
         """Open for appending.
 
         Args:
             write_base: Called to write the data set as it is, where there is no base yet.
+            uncovered: Bytes at the end of the last file that are in no block, and their CRC64.
             start_over: Begin a new log whatever files there are; they are older than the data set, and are kept under
                 another name.
         """
@@ -193,18 +197,18 @@ class AppendOnlyFile:
         # What was loaded may be in the page cache alone (the last server was killed), and is served from now on.
         self.file.sync()
         self.disk.sync_directory(directory)
-        self.begin_file(self.file)
+        self.begin_file(self.file, *(uncovered if self.file.written else (0, 0)))
         self.stream.active = True
 
-    def begin_file(self, file: DiskFile) -> None:
-        """Go on in this file, of which everything is on disk."""
+    def begin_file(self, file: DiskFile, uncovered: int = 0, checksum: int = 0) -> None:
+        """Go on in this file, of which everything is on disk; of its end so many bytes are in no block."""
         self.file = file
         self.sync_thread.restart_at(file.written)
         self.marks.clear()
         self.synced_offset = self.written_offset = self.stream.offset - len(self.stream)
         self.last_sync_ms = self.machine.monotonic_ms()
         self.failed_sync = self.write_error = None
-        self.blocks.begin_file()
+        self.blocks.begin_file(uncovered, checksum)
         self.stream.begin_file()
 
     def open_increment(self, directory: Path, write_base: Callable[[Path], None], start_over: bool) -> None:
@@ -470,10 +474,19 @@ class AppendOnlyFile:
             if self.file is None:
                 return  # there is no other place for it yet
             if annotated:
-                data = self.blocks.head(self.sync_thread.completed, now) + data
-                self.blocks.add(data)
+                if self.blocks.stands_alone(data):
+                    self.unwritten += self.blocks.end()
+                    data = encode_command(b"SELECT", self.database_before) + data
+                data = self.blocks.add(data, self.sync_thread.completed, now)
+                self.database_before = max(self.stream.selected, 0)
+            else:
+                self.blocks.count(data)  # annotations may be turned on before the file ends
         every_write = self.options.policy is FsyncPolicy.ALWAYS
-        if self.blocks.size and (every_write or end_block or self.blocks.full(len(data)) or self.blocks.due(now)):
+        if (
+            annotated
+            and self.blocks.size
+            and (every_write or end_block or self.blocks.full(len(data)) or self.blocks.due(now))
+        ):
             data += self.blocks.end()
             self.stream.begin_block()
         self.unwritten = self.unwritten + data if self.unwritten else data
@@ -493,7 +506,7 @@ class AppendOnlyFile:
         if self.failed_sync is not None:
             return
         now = self.machine.monotonic_ms()
-        if len(self.stream) or self.blocks.due(now) or (force and self.blocks.size):
+        if len(self.stream) or (self.options.checksum and (self.blocks.due(now) or (force and self.blocks.size))):
             self.collect(now, end_block=force)
         if self.unwritten:
             self.write_out(now)

@@ -40,6 +40,7 @@ class Loader:
     Attributes:
         keys_of: Tells which keys a command names, for the report on a quarantined block.
         quarantined: Whether a block was left out: the log should be rewritten.
+        uncovered: Bytes at the end of the last file that no checksum covers, and their CRC64.
     """
 
     def __init__(self, disk: Disk, engine: Engine, aof: AppendOnlyFile, options: LoadOptions, log: Log) -> None:
@@ -50,6 +51,7 @@ class Loader:
         self.log = log
         self.keys_of: Callable[[list[bytes]], list[bytes]] = lambda words: words[1:2]
         self.quarantined = False
+        self.uncovered = (0, 0)
 
     def load_snapshot(self, path: Path, engine: Engine | None = None) -> LoadReport:
         """Load an RDB file. Raises RdbError."""
@@ -84,6 +86,7 @@ class Loader:
                     for damage in found.damages:
                         self.quarantine(path, damage, bytes(data[damage.start : damage.end]))
                     torn = bytes(data[found.usable :]) if found.torn else b""
+                self.uncovered = (found.usable - found.open_block, found.open_checksum)
                 if found.torn and heal:
                     self.cut_tail(path, found, torn)
                 kind = "base" if path is paths[0] and len(paths) > 1 else "incr"

@@ -18,14 +18,16 @@ from rotomdb.storage.log_blocks import (
     CHECKSUM_PREFIX,
     SECTOR_BYTES,
     SYNCED_PREFIX,
+    ZERO_SECTOR,
+    ZEROS_LINE,
     Checksum,
     parse_checksum,
     parse_synced,
 )
-from rotomdb.storage.request import LogReader
+from rotomdb.storage.request import LogReader, ZerosError
 
 SEARCH_BYTES = 1 << 20
-ZERO_SECTOR = bytes(SECTOR_BYTES)
+OWN_ZEROS = "the block holds zeros of its own, so that a tear cannot be told from damage"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Examination:
         torn: Why the rest is to be cut; empty: nothing is.
         damages: In ascending order, all before `usable`.
         covered: Bytes that a checksum verified, annotations included.
+        open_block: Where the bytes at the end begin that no checksum covers yet.
+        open_checksum: Their CRC64.
         synced: The highest offset that the file says was on disk; -1: it says nothing.
     """
 
@@ -55,6 +59,8 @@ class Examination:
     torn: str = ""
     damages: list[Damage] = field(default_factory=list)
     covered: int = 0
+    open_block: int = 0
+    open_checksum: int = 0
     synced: int = -1
 
 
@@ -84,7 +90,7 @@ def examine(data: memoryview | bytes, start: int = 0, corrupt_tail_max: int = 0)
             break
         walk.resume_at(failure.resume)
     walk.close()
-    result = Examination(len(data), len(data), covered=walk.covered, synced=walk.synced)
+    result = Examination(len(data), len(data), covered=walk.covered, synced=walk.synced, open_block=walk.block)
     for failure in failures:
         if failure.resume < 0 and len(data) - failure.sound <= corrupt_tail_max:
             result.usable, result.torn = failure.sound, failure.reason
@@ -95,6 +101,10 @@ def examine(data: memoryview | bytes, start: int = 0, corrupt_tail_max: int = 0)
         # A failure that nothing follows begins at its last sound item: the checksum of those before it may be lost.
         begin = failure.start if failure.resume >= 0 else failure.sound
         result.damages.append(Damage(begin, failure.resume if failure.resume >= 0 else len(data), failure.reason))
+    if failures and failures[-1].resume < 0 and not result.torn:
+        result.open_block = len(data)
+    result.open_block = min(result.open_block, result.usable)
+    result.open_checksum = crc64(memoryview(data)[result.open_block : result.usable])
     return result
 
 
@@ -127,19 +137,26 @@ class Walk:
 
     def next_failure(self) -> Failure | None:
         """Walk on to what is wrong; None at a clean end."""
-        at_end = False
+        at_end = at_zeros = False
         try:
             reason = self.walk_sound_items()
         except EOFError as error:
             reason, at_end = str(error), True
         except ValueError as error:
+            at_zeros = isinstance(error, ZerosError)
             reason = f"bad file format at offset {self.reader.offset}: {error}"
         if reason is None:
             return None
         resume = self.resume_point()
-        tear = self.zeros_from(resume if resume >= 0 else len(self.data), annotated=resume >= 0)
-        if tear < 0 and at_end and resume < 0:
+        end = resume if resume >= 0 else len(self.data)
+        own_zeros = ZEROS_LINE in bytes(self.data[self.block : end])
+        tear = self.zeros_from(end, annotated=resume >= 0, own=own_zeros)
+        if tear < 0 and (at_zeros or (at_end and resume < 0)):
             tear = self.sound
+        if own_zeros:
+            # Torn or not, whether others of the write's sectors are missing cannot be seen: it goes as a whole (B5).
+            reason += f" ({OWN_ZEROS})"
+            tear = min(tear, self.block)
         return Failure(self.block, self.sound, resume, tear, reason)
 
     def walk_sound_items(self) -> str | None:
@@ -174,8 +191,8 @@ class Walk:
         if checksum is None:
             return f"malformed checksum annotation {line[:64]!r} at offset {end}"
         begin = end - checksum.size
-        if begin < self.start or checksum.size == 0:
-            return f"checksum annotation at offset {end} covers {checksum.size} bytes, {end - self.start} are before it"
+        if begin != self.block:
+            return f"checksum annotation at offset {end} covers {checksum.size} bytes, it should be {end - self.block}"
         computed = crc64(self.data[begin:end])
         if computed != checksum.value:
             return (
@@ -223,7 +240,7 @@ class Walk:
             start += SEARCH_BYTES
         return -1
 
-    def zeros_from(self, end: int, *, annotated: bool) -> int:
+    def zeros_from(self, end: int, *, annotated: bool, own: bool) -> int:
         """End of the last item before zeros that a crash may have left in the unverified bytes up to `end`; or -1.
 
         Zeros to the end of the file, from anywhere; in a log with annotations also whole sectors of zeros, and zeros from
@@ -232,7 +249,8 @@ class Walk:
         content_end = end_of_content(self.data)
         if not (annotated or self.covered or self.claimed >= 0 or self.data[self.start] == 0):
             return self.last_item_before(content_end) if content_end < len(self.data) else -1
-        places = [zeros for zeros in (self.zero_sector(end), self.zeros_behind_items(end)) if zeros >= 0]
+        sector = -1 if own else self.zero_sector(end)
+        places = [zeros for zeros in (sector, self.zeros_behind_items(end)) if zeros >= 0]
         if self.block <= content_end < end:
             places.append(content_end)
         return self.last_item_before(min(places)) if places else -1

@@ -175,7 +175,8 @@ class Persistence:
 
     def start_log(self) -> None:
         """Open the AOF for appending; without a base one is written from the data set."""
-        self.aof.open(self.write_base, start_over=self.start_log_over)
+        self.aof.open(self.write_base, start_over=self.start_log_over, uncovered=self.loader.uncovered)
+        self.loader.uncovered = (0, 0)
         self.start_log_over = False
         if self.loader.quarantined:
             self.loader.quarantined = False

@@ -219,6 +219,10 @@ def is_hex(bytes digits):
     return all(digit in b"0123456789abcdefABCDEF" for digit in digits)
 
 
+class ZerosError(ValueError):
+    """A command whose last bytes are zeros: what a power loss leaves of a write."""
+
+
 cdef class LogReader:
     """Commands of an append-only file, front to back, from a buffer that the caller keeps.
 
@@ -293,7 +297,7 @@ cdef class LogReader:
             at += <Py_ssize_t>length + 2
             # What stands there is not checked, as other loaders do not; but zeros are what a power loss leaves.
             if self.data[at - 1] == 0:
-                raise ValueError("zeros where an argument ends")
+                raise ZerosError("zeros where an argument ends")
         self.offset = at
         if count == 1:
             return (PyBytes_FromStringAndSize(self.data + at - length - 2, <Py_ssize_t>length).upper(),)

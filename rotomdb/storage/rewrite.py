@@ -31,6 +31,7 @@ from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, SnapshotOptions, 
 
 BACKOFF_AFTER_FAILURES = 3
 BACKOFF_MAX_MINUTES = 60
+RETRY_WHILE_REFUSING_S = 5
 
 
 def temporary_name(pid: int) -> str:
@@ -94,7 +95,7 @@ class Rewriter:
         self.verify = False
         self.replacing = False  # the log that is being rewritten is not trusted
         self.failures = 0
-        self.next_attempt = 0.0
+        self.next_attempt = self.last_failure = 0.0
 
     # In the parent, before the fork
 
@@ -141,7 +142,7 @@ class Rewriter:
             self.finish_single(written)
         else:
             self.finish_multi_part(written)
-        self.failures = 0
+        self.forget_failures()
         self.log("notice", "Background AOF rewrite finished successfully")
 
     def finish_multi_part(self, written: Path) -> None:
@@ -205,9 +206,10 @@ class Rewriter:
 
     def failed(self) -> None:
         self.failures += 1
+        now = self.last_failure = self.aof.machine.time()
         if self.failures >= BACKOFF_AFTER_FAILURES:
             minutes = min(2 ** (self.failures - BACKOFF_AFTER_FAILURES), BACKOFF_MAX_MINUTES)
-            self.next_attempt = time.time() + minutes * 60
+            self.next_attempt = now + minutes * 60
             self.log(
                 "warning",
                 f"Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {minutes} minutes",
@@ -216,7 +218,13 @@ class Rewriter:
     @property
     def held_back(self) -> bool:
         """Whether an automatic attempt has to wait after repeated failures."""
-        return self.failures >= BACKOFF_AFTER_FAILURES and time.time() < self.next_attempt
+        refusing = self.aof.failed_sync is not None  # until one succeeds, so it is tried often
+        return self.aof.machine.time() < (self.last_failure + RETRY_WHILE_REFUSING_S if refusing else self.next_attempt)
+
+    def forget_failures(self) -> None:
+        """Somebody asked for a rewrite: the wait is over."""
+        self.failures = 0
+        self.next_attempt = self.last_failure = 0.0
 
     def grown_enough(self, percentage: int, minimum_size: int) -> bool:
         """Whether the log has grown so much since the last rewrite that an automatic one is due."""

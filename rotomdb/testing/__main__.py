@@ -62,7 +62,7 @@ def print_result(result: Result) -> None:
 )
 @click.option("--seed", default=1, show_default=True)
 def mutations(states: int, seed: int) -> None:
-    """Leave out each fsync in turn, and put each off behind the next step: the search has to notice.
+    """Leave out each fsync in turn, and put each off behind the next rename: the search has to notice.
 
     Exit status 1 when it does not notice one.
     """
@@ -73,7 +73,7 @@ def mutations(states: int, seed: int) -> None:
     missed = 0
     for site in sorted(every.seen):
         for kind in Kind:
-            result = explore(states, seed, mutation=Mutation(site, kind))
+            result = explore(states, seed, mutation=Mutation(site, kind), nested=0.1)
             if result.losses:
                 table.add_row(site, kind.value, f"{result.total} states", result.losses[0].problem)
             else:

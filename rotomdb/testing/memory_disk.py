@@ -145,7 +145,7 @@ class MemoryDisk(Disk):
         self.fault: Callable[[str, Path, int], int] = lambda operation, path, size: size
         self.syncing: Callable[[Callable[[], None], str | None], None] = lambda sync, site: sync()
         self.site: str | None = None  # who asked for what a simulated child does now
-        self.settled: Callable[[], None] = lambda: None  # called when an operation is through
+        self.settled: Callable[[str], None] = lambda operation: None  # called behind the observer
         self.clock: Callable[[], float] = lambda: 0.0
         self.operations = 0
 
@@ -157,7 +157,7 @@ class MemoryDisk(Disk):
     def done(self, operation: str, path: Path) -> None:
         self.operations += 1
         self.observer(operation, path)
-        self.settled()
+        self.settled(operation)
 
     def touched(self, inode: Inode) -> None:
         inode.modified = self.clock()

@@ -1,6 +1,6 @@
-"""Does the search notice a missing fsync? Each call site in the code is left out, or put off behind the next operation.
+"""Does the search notice a missing fsync? Each call site in the code is left out, or put off behind the next rename.
 
-To put an fsync off swaps it with the step that follows: a file is renamed before it is synced, a manifest names a file
+To put an fsync off swaps two steps of the rename protocol: a file is renamed before it is synced, a manifest names a file
 before its directory is.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+PUT_OFF_OPERATIONS = 12  # unless a rename comes first
 PACKAGE = Path(__file__).resolve().parents[1]
 BACKGROUND = "the fsync thread"
 
@@ -41,7 +42,6 @@ class Mutation:
     Attributes:
         site: As `call_site` names it; empty: none, only take down which there are.
         seen: The sites that were met.
-        child_site: Set while a simulated child's work is done, which knows its own site.
     """
 
     def __init__(self, site: str = "", kind: Kind = Kind.LEFT_OUT) -> None:
@@ -58,9 +58,9 @@ class Mutation:
         if site != self.site:
             action()
         elif self.kind is Kind.PUT_OFF:
-            self.postponed.append((self.operations + 2, action))  # its own end counts as one
+            self.postponed.append((self.operations + PUT_OFF_OPERATIONS, action))
 
-    def operation_ended(self) -> None:
+    def operation_ended(self, operation: str) -> None:
         self.operations += 1
-        while self.postponed and self.postponed[0][0] <= self.operations:
+        while self.postponed and (operation == "rename" or self.postponed[0][0] <= self.operations):
             self.postponed.pop(0)[1]()

@@ -105,6 +105,13 @@ class StartupError(RotomError):
     """The server refuses to start on this directory; nothing in it was changed."""
 
 
+# While restoring.
+
+
+class RestoreError(RotomError):
+    """What is to be restored is not in the files, or there is no place for it."""
+
+
 # While configuring.
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import RedisServer, RotomServer
+from tests.processes import ControlledServer, RedisServer, RotomServer
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 IN_CI = os.environ.get("CI") == "true"
@@ -43,6 +43,22 @@ def rotom(tmp_path: Path) -> Iterator[Callable[..., RotomServer]]:
 
     def start(*arguments: str, directory: Path | None = None) -> RotomServer:
         server = RotomServer(directory or tmp_path / f"rotom{len(started)}", *arguments)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def controlled(tmp_path: Path) -> Iterator[Callable[..., ControlledServer]]:
+    """Start rotomdb servers whose disks misbehave when told to."""
+    started: list[ControlledServer] = []
+
+    def start(*arguments: str) -> ControlledServer:
+        server = ControlledServer(tmp_path / f"controlled{len(started)}", *arguments)
         started.append(server)
         server.start()
         return server

@@ -109,6 +109,20 @@ class RotomServer(ServerProcess):
         return [sys.executable, "-m", "rotomdb", "--port", str(self.port), "--bind", "127.0.0.1", *self.arguments]
 
 
+class ControlledServer(RotomServer):
+    """A server whose disk does what `control` says: see rotomdb/testing/server.py."""
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "rotomdb.testing.server", str(self.directory / "control"),
+            "--port", str(self.port), "--bind", "127.0.0.1", *self.arguments,
+        ]  # fmt: skip
+
+    def control(self, words: str) -> None:
+        """Tell the disk how to behave from now on; nothing: as it should."""
+        (self.directory / "control").write_text(words)
+
+
 class RedisServer(ServerProcess):
     def command(self) -> list[str]:
         return [

@@ -142,6 +142,9 @@ def persistence_section(server: Server) -> Iterator[Field]:
     yield "aof_last_cow_size", status.last_rewrite_cow_bytes
     yield "module_fork_in_progress", 0
     yield "module_fork_last_cow_size", 0
+    yield "backup_in_progress", int(bool(server.backups.running))
+    yield "backup_last_status", {None: "none", True: "ok", False: "err"}[server.backups.last_ok]
+    yield "backup_last_time", server.backups.last_time
     yield "disk_free_bytes", aof.reserve.free
     yield "disk_low", int(aof.reserve.low)
     yield "disk_reserve_bytes", aof.reserve.held

@@ -14,6 +14,7 @@ from rotomdb import __version__
 from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
 from rotomdb.server.config import DIRECTIVES, Config, Directive, Kind, format_value
 from rotomdb.server.logger import Logger
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.rdb import REDIS_VERSION
 
 OWN_DESCRIPTORS = 32  # files and sockets that are no clients
@@ -155,12 +156,13 @@ def main() -> None:
     sys.exit(serve(config))
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, disk: Disk | None = None) -> int:
+    """Run a server to its end; returns the exit status. `disk`: one that misbehaves, in tests."""
     from rotomdb.engine.memory import tune_allocator
     from rotomdb.server.server import Server
 
     tune_allocator()
-    server = Server(config)
+    server = Server(config, disk=disk)
     log = server.log
     for warning in config.warnings:
         log("warning", warning)

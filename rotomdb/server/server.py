@@ -41,6 +41,7 @@ from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
 from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof import ALL_OFFSETS, AofOptions, FsyncPolicy
+from rotomdb.storage.backup import Backups
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.owner import DirectoryOwner
@@ -148,6 +149,7 @@ class Server(Hub):
         self.persistence.in_child = self.leave_to_parent
         self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases)
         self.persistence.loader.keys_of = self.keys_of
+        self.backups = Backups(self.persistence, self.log)
         self.owner = DirectoryOwner()
         self.held: list[Client] = []  # clients with replies that must not leave before what they tell is on disk
         self.run_id = secrets.token_hex(20)
@@ -207,6 +209,8 @@ class Server(Hub):
         settings.rewrite_minimum_size = config["auto-aof-rewrite-min-size"]
         settings.verify = config["rdb-verify-after-save"]
         settings.load_from = config["load-from"]
+        self.backups.directory = config["backup-dir"]
+        self.backups.keep, self.backups.keep_days = config["backup-keep"], config["backup-keep-days"]
         loading = self.persistence.loader.options
         loading.truncated = config["aof-load-truncated"]
         loading.quarantine = config["aof-load-corrupt"] == "quarantine"
@@ -394,6 +398,7 @@ class Server(Hub):
         if self.shutdown_asked:
             self.handle_shutdown_signal()
         self.persistence.cron()
+        self.backups.cron()
         self.flush_log()
         if self.dispatcher.watch_unsynced == self.persistence.aof.waiting:
             self.hold_replies()  # the log that was being turned on is on

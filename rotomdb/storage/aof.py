@@ -124,10 +124,15 @@ class AppendOnlyFile:
 
     @property
     def position(self) -> str:
-        """The end of the log as snapshots note it, so that it can be told which of the two knows more."""
+        """The end of the log as snapshots note it, so that it can be told which of the two knows more.
+
+        What could not be written yet counts: a snapshot holds it, and it will stand right there. A file that is not
+        trusted gets no further, so a snapshot knows more than it from now on.
+        """
         if self.file is None:
             return ""
-        return f"{self.file.path.name}:{self.file.written}"
+        beyond = len(self.unwritten) + (self.failed_sync is not None)
+        return f"{self.file.path.name}:{self.file.written + beyond}"
 
     def read_manifest(self, *, adopt: bool = True) -> None:
         """Learn what files there are; an old single file is adopted into the directory (docs/formats.md, 6.6)."""
@@ -270,7 +275,7 @@ class AppendOnlyFile:
         manifest.save(self.disk, directory, self.manifest_name)
         self.manifest = manifest
 
-    def rotate(self) -> None:
+    def rotate(self, reason: str = "background rewrite") -> None:
         """Begin a new increment: what is written from now on is the rewrite buffer of the multi-part layout."""
         directory = self.options.log_directory
         assert self.file is not None
@@ -293,7 +298,7 @@ class AppendOnlyFile:
         self.manifest = manifest
         self.file.close()
         self.begin_file(fresh)
-        self.log("notice", f"Creating AOF incr file {increment.name} on background rewrite")
+        self.log("notice", f"Creating AOF incr file {increment.name} on {reason}")
 
     def begin_replacement(self) -> None:
         """A child writes the data set into a fresh file: what is still to be logged is part of that."""

@@ -90,7 +90,7 @@ class Disk:
         """Made when absent; its name is durable afterwards, so that what is synced inside can be found."""
         if not self.exists(path):
             self.create_directory(path)
-            self.sync_directory(path.parent)
+        self.sync_directory(path.parent)  # also when it was there: an earlier attempt may have failed right here
 
     def create_directory(self, path: Path) -> None:
         path.mkdir(exist_ok=True)

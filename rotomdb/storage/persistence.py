@@ -227,7 +227,7 @@ class Persistence:
 
     def log_position(self) -> str:
         """Where the log stands, as a snapshot notes it."""
-        if self.aof.file is not None and not self.aof.waiting and not self.aof.unwritten and not self.aof.failed_sync:
+        if self.aof.file is not None and not self.aof.waiting:
             return f"on {self.aof.position}"
         return self.log_end
 

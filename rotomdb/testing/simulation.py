@@ -220,8 +220,7 @@ class SimulatedServer:
         machine = Machine(
             self.clock.monotonic_ms, self.clock.seconds, lambda: FIRST_PID - 1, self.fork, SimulatedSyncThread
         )
-        if not disk.exists(DATA):
-            disk.make_directory(DATA)
+        disk.make_directory(DATA)
         self.server = Server(config, disk=disk, log=log, machine=machine)
         self.server.reactor.close()
         self.persistence = self.server.persistence

@@ -1,0 +1,242 @@
+"""A log as it was: up to a second, or up to right before a command. The files it comes from are only read.
+
+Times are those of the `#TS` annotations (`aof-timestamp-enabled yes`); a base holds everything up to when it was written, so
+the past before that is only in a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotomdb.engine import Engine
+from rotomdb.errors import AofError, RestoreError
+from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
+from rotomdb.storage.log_examination import examine
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
+from rotomdb.storage.rdb import End, RdbReader, read_aux
+from rotomdb.storage.request import LogReader
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the log is to end: in the file of that number, at that offset."""
+
+    file: int
+    offset: int
+    time: int  # the last annotation before it; 0: there is none
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a log, in order."""
+
+    paths: list[Path]
+    manifest: Manifest | None  # None: a single file
+    name: str  # appendfilename
+
+    @property
+    def directory(self) -> Path:
+        return self.paths[0].parent
+
+
+def find_log(disk: Disk, path: Path) -> Source:
+    """The log in a data directory, a backup or an append directory, or the one that a manifest names or a file is.
+
+    Raises:
+        RestoreError: there is none, or several.
+        ManifestError: the manifest is malformed.
+    """
+    if not disk.exists(path):
+        raise RestoreError(f"{path}: no such file or directory")
+    if not disk.is_directory(path):
+        return from_manifest(disk, path) if path.name.endswith(MANIFEST_SUFFIX) else Source([path], None, path.name)
+    directories = [path, *(path / name for name in disk.names(path) if disk.is_directory(path / name))]
+    manifests = [
+        directory / name
+        for directory in directories
+        for name in disk.names(directory)
+        if name.endswith(MANIFEST_SUFFIX) and not name.startswith("temp-")
+    ]
+    if len(manifests) > 1:
+        raise RestoreError(f"{path}: several manifests, name one of them: {', '.join(map(str, manifests))}")
+    if manifests:
+        return from_manifest(disk, manifests[0])
+    single = path / "appendonly.aof"
+    if disk.exists(single):
+        return Source([single], None, single.name)
+    raise RestoreError(f"{path}: there is no append-only file in it")
+
+
+def from_manifest(disk: Disk, path: Path) -> Source:
+    manifest = read_manifest(disk, path)
+    paths = [path.parent / file.name for file in manifest.files]
+    for file in paths:
+        if not disk.exists(file):
+            raise RestoreError(f"{path}: the file {file.name} that it names is not there")
+    if not paths:
+        raise RestoreError(f"{path}: it names no file")
+    return Source(paths, manifest, path.name.removesuffix(MANIFEST_SUFFIX))
+
+
+@dataclass(frozen=True)
+class Item:
+    """A command, or an annotation, with where it begins; inside a transaction that is where the transaction does."""
+
+    start: int
+    words: list[bytes]
+    annotation: bytes
+
+
+def items(data: memoryview, start: int) -> Iterator[Item]:
+    """The items of a log that has been examined."""
+    log = LogReader(data, start)
+    transaction = -1
+    try:
+        while True:
+            at = log.offset
+            item = log.next_item()
+            if item is None:
+                return
+            begin = at if transaction < 0 else transaction
+            if isinstance(item, bytes):
+                yield Item(begin, [], item)
+                continue
+            name = item[0].upper()
+            if name == b"MULTI":
+                transaction = at
+            elif name == b"EXEC":
+                transaction = -1
+            yield Item(begin, item, b"")
+    finally:
+        log.close()
+
+
+def walk(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:
+    """Every item of every file, with the number of its file. Raises AofError or RdbError where a file is damaged."""
+    for number, path in enumerate(source.paths):
+        with disk.mapped(path) as data:
+            start = preamble_end(data, path)
+            found = examine(data, start)
+            refuse_damage(str(path))(found)
+            if found.torn and number < len(source.paths) - 1:
+                raise AofError(str(path), found.usable, found.torn)
+            sound = data[: found.usable]
+            try:
+                for item in items(sound, start):
+                    yield number, item
+            finally:
+                sound.release()
+
+
+def preamble_end(data: memoryview, path: Path) -> int:
+    """Where the commands begin."""
+    if not has_rdb_preamble(data):
+        return 0
+    reader = RdbReader(data, str(path))
+    try:
+        return next(event.offset for event in reader.events(Engine(1)) if isinstance(event, End))
+    finally:
+        reader.close()
+
+
+def base_time(disk: Disk, path: Path) -> int:
+    """When a base in RDB form was written; 0: it does not say."""
+    with disk.mapped(path) as data:
+        if not has_rdb_preamble(data):
+            return 0
+        text = read_aux(data, str(path)).get(b"ctime", b"")
+    return int(text) if text.isdigit() else 0
+
+
+def cut_at(disk: Disk, source: Source, second: int) -> Cut:
+    """Up to the end of that second.
+
+    Raises:
+        RestoreError: the log does not reach back so far, or carries no times.
+        AofError, RdbError: a file is damaged.
+    """
+    begun = base_time(disk, source.paths[0])
+    if begun > second:
+        raise RestoreError(
+            f"{source.paths[0]}: it was written at {begun}, after {second}: what was before is not in this log. "
+            "Look for a backup from between."
+        )
+    last = 0
+    for number, item in walk(disk, source):
+        if item.annotation.startswith(TIMESTAMP_PREFIX):
+            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
+            if text.isdigit() and int(text) > second:
+                return Cut(number, item.start, last)
+            last = int(text) if text.isdigit() else last
+    if not last:
+        raise RestoreError(
+            f"{source.directory}: the log carries no times (aof-timestamp-enabled was off): it can only be cut `--before` a command"
+        )
+    return whole(disk, source, last)
+
+
+def whole(disk: Disk, source: Source, last: int = 0) -> Cut:
+    """All of it, but for a torn end."""
+    path = source.paths[-1]
+    with disk.mapped(path) as data:
+        end = examine(data, preamble_end(data, path)).usable
+    return Cut(len(source.paths) - 1, end, last)
+
+
+def cut_before(disk: Disk, source: Source, name: str) -> Cut:
+    """Right before the last command of that name; inside a transaction, before all of it.
+
+    Raises:
+        RestoreError: the log holds no such command.
+        AofError, RdbError: a file is damaged.
+    """
+    wanted = name.encode().upper()
+    found: Cut | None = None
+    last = 0
+    for number, item in walk(disk, source):
+        if item.annotation.startswith(TIMESTAMP_PREFIX):
+            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
+            last = int(text) if text.isdigit() else last
+        elif item.words and item.words[0].upper() == wanted:
+            found = Cut(number, item.start, last)
+    if found is None:
+        raise RestoreError(f"{source.directory}: the log holds no {name.upper()}")
+    return found
+
+
+def write_restored(disk: Disk, source: Source, cut: Cut, output: Path, append_directory: str = "appendonlydir") -> None:
+    """Make a data directory that ends at the cut. It must not exist yet.
+
+    Raises:
+        RestoreError: it exists.
+        OSError: it cannot be written; what was written of it is removed.
+    """
+    if disk.exists(output):
+        raise RestoreError(f"{output}: it exists already; name a directory that is to be made")
+    beside = output.with_name(f"{output.name}.partial")
+    if disk.exists(beside):
+        disk.remove_directory(beside)
+    disk.make_directory(beside)
+    try:
+        target = beside
+        if source.manifest is not None:
+            target = beside / append_directory
+            disk.make_directory(target)
+        kept = source.paths[: cut.file + 1]
+        for path in kept:
+            disk.copy(path, target / path.name, cut.offset if path is kept[-1] else None)
+        if source.manifest is not None:
+            named: list[LogFile] = source.manifest.files[: cut.file + 1]
+            base = source.manifest.base if source.manifest.base in named else None
+            increments = [file for file in named if file is not base]
+            Manifest(base, [], increments).save(disk, target, source.name + MANIFEST_SUFFIX)
+        disk.rename(beside, output)
+        disk.sync_directory(output.parent)
+    except BaseException:  # also Ctrl-C: nothing half-made stays behind
+        if disk.exists(beside):
+            disk.remove_directory(beside)
+        raise

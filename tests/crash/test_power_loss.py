@@ -1,0 +1,42 @@
+"""Simulated power loss: what was promised is there whatever the disk kept, and a missing fsync would be noticed.
+
+ROTOMDB_CRASH_STATES sets the number of states for a recorded run (100,000 and more).
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from rotomdb.testing.exploration import SETTINGS, describe, explore
+from rotomdb.testing.faults import FAULT_SETTINGS, inject_faults
+from rotomdb.testing.mutations import Kind, Mutation
+
+STATES = int(os.environ.get("ROTOMDB_CRASH_STATES", "1200"))
+# Sites that a short search notices; `python -m rotomdb.testing mutations` goes through all of them.
+NOTICED_SOON = [
+    "aof.open_increment", "aof.rotate", "disk.make_directory < aof.open", "disk.replace_atomically < manifest.save",
+    "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single", "the fsync thread",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=describe)
+def test_a_power_loss_takes_nothing_that_was_promised(setting: dict[str, str]) -> None:
+    result = explore(STATES, 1, [setting])
+    assert not result.losses, "\n".join(map(str, result.losses))
+    assert result.total >= STATES
+    assert result.recovered > 0.9 * result.total
+
+
+@pytest.mark.parametrize("site", NOTICED_SOON)
+def test_the_search_notices_an_fsync_that_is_left_out(site: str) -> None:
+    result = explore(20_000, 1, mutation=Mutation(site, Kind.LEFT_OUT), nested=0.05)
+    assert result.losses, f"{result.total} states, and nothing noticed"
+
+
+@pytest.mark.parametrize("setting", FAULT_SETTINGS, ids=describe)
+def test_a_failing_disk_call_loses_nothing_and_is_survived(setting: dict[str, str]) -> None:
+    result = inject_faults(1, [setting], every=17)
+    assert result.total > 30
+    assert not result.problems, "\n".join(result.problems[:3])

@@ -16,3 +16,5 @@ cdef class Reactor:
     cdef Py_ssize_t cancelled             # timers in the heap that were
     cdef public object before_sleep, after_sleep
     cdef public bint stopping
+    cdef public bint gathering            # the end of a turn is dear (an fsync): take in all that is ready before it
+    cdef object handle(self, list events)

@@ -13,6 +13,10 @@ cdef extern from "platform.h" nogil:
     int64_t rotom_monotonic_ns()
 
 
+cdef enum:
+    GATHERING_ROUNDS = 3               # more requests to take in before a turn ends, where its end is dear
+
+
 cdef class Handler:
     """Whoever is told about events of one descriptor. Python subclasses override `readable` and `writable`."""
 
@@ -102,8 +106,13 @@ cdef class Reactor:
         """One turn, waiting at most `limit_ms` (negative: until the next timer)."""
         cdef int64_t wait_ms = limit_ms
         cdef int64_t now
-        cdef int fd, mask
-        cdef Handler handler
+        cdef int i
+        if self.gathering:
+            for i in range(GATHERING_ROUNDS):
+                events = self.poller.poll(0)
+                if not events or self.stopping:
+                    break
+                self.handle(events)
         if self.before_sleep is not None:
             self.before_sleep()
         if self.stopping:
@@ -118,6 +127,13 @@ cdef class Reactor:
         events = self.poller.poll(wait_ms / self.ms_per_unit if wait_ms > 0 else wait_ms)
         if self.after_sleep is not None:
             self.after_sleep()
+        self.handle(events)
+        if self.timers:
+            self.run_timers()
+
+    cdef object handle(self, list events):
+        cdef int fd, mask
+        cdef Handler handler
         for event in events:
             fd = event[0]
             mask = event[1]
@@ -132,8 +148,6 @@ cdef class Reactor:
             except Exception as error:
                 # A bug in one handler must not end the others, nor lose what the log still has to write.
                 handler.failed(error)
-        if self.timers:
-            self.run_timers()
 
     def run_timers(self):
         cdef int64_t now = rotom_monotonic_ns() // 1000000

@@ -356,7 +356,10 @@ class Server(Hub):
 
     def flush_log(self) -> None:
         try:
-            with self.latency.measure("aof-write"):
+            if self.latency.threshold_ms:
+                with self.latency.measure("aof-write"):
+                    self.persistence.aof.flush()
+            else:
                 self.persistence.aof.flush()
         except OSError as error:
             self.log(
@@ -372,6 +375,7 @@ class Server(Hub):
         self.holding = aof.on
         # Under `always` what was read may have to wait, too: it must not be seen before it is safe.
         watched = aof.on and not aof.waiting and aof.options.policy is FsyncPolicy.ALWAYS
+        self.reactor.gathering = watched
         self.engine.watch_unsynced(watched)
         self.dispatcher.watch_unsynced = watched
         self.sync_target = -1

@@ -33,6 +33,7 @@ BLOCK_BYTES = 4096  # a block is at least so long, unless one of the other rules
 SECTOR_BYTES = 512  # what a disk writes whole or not at all
 BLOCK_MS = 1000
 ZERO_SECTOR = bytes(SECTOR_BYTES)
+FEW_ZEROS = bytes(4)
 
 
 def synced_line(offset: int) -> bytes:
@@ -67,6 +68,11 @@ def parse_synced(line: bytes) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
+def holds_zero_sector(data: bytes) -> bool:
+    """Whether there are so many zeros in a row; asked of every write, so that the usual answer has to be quick."""
+    return len(data) >= SECTOR_BYTES and FEW_ZEROS in data and ZERO_SECTOR in data
+
+
 class BlockWriter:
     """Puts annotations between the writes of one log file."""
 
@@ -86,7 +92,7 @@ class BlockWriter:
 
     def stands_alone(self, data: bytes) -> bool:
         """Whether the open block has to end before this write (B5)."""
-        return self.size > 0 and ZERO_SECTOR in data
+        return self.size > 0 and holds_zero_sector(data)
 
     def add(self, data: bytes, synced: int, now_ms: int) -> bytes:
         """Make a write part of the block; returns it with the annotations that it needs.
@@ -94,7 +100,7 @@ class BlockWriter:
         Args:
             synced: Bytes of the file that are known to be on disk.
         """
-        if ZERO_SECTOR in data:
+        if holds_zero_sector(data):
             data = ZEROS_LINE + data + ZEROS_LINE
         if self.size == 0:
             self.started_ms = now_ms

@@ -14,7 +14,7 @@ cdef extern from "platform.h" nogil:
 
 
 cdef enum:
-    GATHERING_ROUNDS = 3               # more requests to take in before a turn ends, where its end is dear
+    GATHERING_ROUNDS = 16              # more requests to take in before a turn ends, where its end is dear
 
 
 cdef class Handler:

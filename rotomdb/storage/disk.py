@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+synchronise = getattr(os, "fdatasync", os.fsync)
+
 
 class DiskFile:
     """A file open for writing. `written` is the offset behind the last byte that a write put there."""
@@ -35,10 +37,7 @@ class DiskFile:
 
     def sync(self) -> None:
         """Data and the metadata needed to read them are on disk after this (fdatasync)."""
-        if hasattr(os, "fdatasync"):
-            os.fdatasync(self.descriptor)
-        else:
-            os.fsync(self.descriptor)
+        synchronise(self.descriptor)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self.descriptor, size)

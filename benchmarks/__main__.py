@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import datasets, deletion, inprocess, paths, slow_disk, throughput
+from benchmarks import bit_rot, datasets, deletion, inprocess, paths, slow_disk, throughput
 from benchmarks.report import machine
 
 LOG = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
@@ -20,6 +20,7 @@ NAMES = {
     "datasets": datasets.run,
     "aof-load": datasets.load_log,
     "deletion": lambda rounds: deletion.run(),
+    "bit-rot": lambda rounds: bit_rot.run(),
     "slow-disk": lambda rounds: slow_disk.run(),
     "growth": lambda rounds: datasets.growth(),
 }

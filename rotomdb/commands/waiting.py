@@ -34,16 +34,21 @@ def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -
     replicas = parse_ranged_int(numreplicas, 0, INT64_MAX, "ERR value is out of range, must be positive")
     milliseconds = timeout_ms(ctx, timeout)
     log = ctx.server.persistence.aof
-    if local and log.file is None:
-        raise CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+    refused = CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+    if local and not log.on:
+        raise refused
     offset = ctx.write_offset
 
     def durable() -> int:
-        if log.file is None:
+        if not log.on:
             return 0
         if log.durable_offset >= offset:
             return 1
         log.request_sync()
         return 0
 
-    return ctx.block_until(lambda: durable() >= local and replicas == 0, lambda: [durable(), 0], milliseconds)
+    def ready() -> bool:
+        # Turned off while somebody waits: the wait ends with the error.
+        return bool(local and not log.on) or (durable() >= local and replicas == 0)
+
+    return ctx.block_until(ready, lambda: refused if local and not log.on else [durable(), 0], milliseconds)

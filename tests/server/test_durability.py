@@ -263,6 +263,37 @@ def test_a_transaction_and_a_blocked_client_wait_for_the_disk_too(controlled: St
         assert time.perf_counter() - start > 0.25
 
 
+def test_waitaof_counts_the_local_disk_and_ends_with_an_error_when_the_log_is_turned_off(
+    controlled: StartControlled,
+) -> None:
+    server = controlled("--appendfsync", "everysec", "--save", "")
+    with server.client() as client, server.client() as other:
+        client.set("a", 1)
+        assert client.execute_command("WAITAOF", 1, 0, 5000) == [1, 0]
+        server.control("slow 1500")
+        client.set("a", 2)
+        assert client.execute_command("WAITAOF", 1, 0, 100) == [0, 0]
+        assert client.execute_command("WAITAOF", 1, 0, 8000) == [1, 0]
+        assert client.execute_command("WAITAOF", 0, 0, 0) == [1, 0]
+        server.control("")
+        answers: list[str] = []
+
+        def wait() -> None:
+            try:
+                answers.append(str(client.execute_command("WAITAOF", 1, 1, 0)))
+            except redis.ResponseError as error:
+                answers.append(str(error))
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.2)
+        other.config_set("appendonly", "no")
+        thread.join(5)
+        assert answers == ["WAITAOF cannot be used when numlocal is set but appendonly is disabled."]
+        with pytest.raises(redis.ResponseError, match="appendonly is disabled"):
+            client.execute_command("WAITAOF", 1, 0, 0)
+
+
 # Disks that fill up or fail
 
 

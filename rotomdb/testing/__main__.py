@@ -1,4 +1,4 @@
-"""`python -m rotomdb.testing`: search for crash states that lose data, or check that the search notices a missing fsync."""
+"""`python -m rotomdb.testing`: search for crash states that lose data, fail calls on the disk, check the search itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def mutations(states: int, seed: int) -> None:
     """
     console = Console()
     every = Mutation()
-    explore(3000, seed, mutation=every)
+    explore(max(states // 2, 3000), seed, mutation=every)
     table = Table("fsync", "kind", "noticed after", "how")
     missed = 0
     for site in sorted(every.seen):

@@ -46,7 +46,7 @@ class Peer:
                 return time.perf_counter() - begin
             except redis.exceptions.ConnectionError:
                 if self.process.poll() is not None:
-                    raise RuntimeError((self.directory / "log").read_text()) from None
+                    raise RuntimeError((self.directory / "log").read_text(errors="replace")) from None
                 time.sleep(0.002)
             except redis.exceptions.BusyLoadingError:
                 time.sleep(0.002)

@@ -665,6 +665,8 @@ cdef class Dispatcher:
 
     def touch(self, int database, bytes key):
         """The key was written: fail the transactions that watch it, note it for those who wait for it."""
+        if self.watch_unsynced:
+            mark_unsynced(self.engine, key, self.stream.offset + 1)
         if (database, key) in self.awaited:
             self.ready[database, key] = None
         if self.on_write is not None:

@@ -374,11 +374,8 @@ def test_after_a_failed_fsync_writes_are_refused_until_the_data_is_in_a_fresh_fi
         client.set("a", 1)
         time.sleep(1.1)
         server.control("broken-sync")
-        if policy == "always":
-            writer = threading.Thread(target=lambda: client.set("a", 2))
-            writer.start()
-        else:
-            client.set("a", 2)
+        writer = threading.Thread(target=set_when_possible, args=(client, "a", 2))
+        writer.start()
         end = time.monotonic() + 10
         while "MISCONF" not in server_answer(other):
             assert time.monotonic() < end
@@ -388,8 +385,7 @@ def test_after_a_failed_fsync_writes_are_refused_until_the_data_is_in_a_fresh_fi
         while "MISCONF" in server_answer(other):
             assert time.monotonic() < end + 20
             time.sleep(0.1)
-        if policy == "always":
-            writer.join()
+        writer.join()
         assert client.get("a") == b"2"
     manifest = (server.directory / "appendonlydir" / "appendonly.aof.manifest").read_text()
     assert "appendonly.aof.1.incr.aof" not in manifest

@@ -149,14 +149,14 @@ class Walk:
             return None
         resume = self.resume_point()
         end = resume if resume >= 0 else len(self.data)
-        own_zeros = ZEROS_LINE in bytes(self.data[self.block : end])
-        tear = self.zeros_from(end, annotated=resume >= 0, own=own_zeros)
+        own_zeros = self.own_zeros(end)
+        tear = self.zeros_from(end, own_zeros, annotated=resume >= 0)
         if tear < 0 and (at_zeros or (at_end and resume < 0)):
             tear = self.sound
-        if own_zeros:
-            # Torn or not, whether others of the write's sectors are missing cannot be seen: it goes as a whole (B5).
+        if own_zeros < end:
+            # Torn or not, whether others of that write's sectors are missing cannot be seen: it goes as a whole (B5).
             reason += f" ({OWN_ZEROS})"
-            tear = min(tear, self.block)
+            tear = min(tear, own_zeros)
         return Failure(self.block, self.sound, resume, tear, reason)
 
     def walk_sound_items(self) -> str | None:
@@ -178,6 +178,8 @@ class Walk:
                 elif item.startswith(SYNCED_PREFIX):
                     claimed = parse_synced(item)
                     self.claimed = self.claimed if claimed is None else claimed
+                elif flipped_bits(item[: len(CHECKSUM_PREFIX)], CHECKSUM_PREFIX) == 1:
+                    return f"damaged checksum annotation {item[:64]!r} at offset {before}"
             elif item == (b"MULTI",):
                 in_transaction = True
             elif item == (b"EXEC",):
@@ -240,7 +242,16 @@ class Walk:
             start += SEARCH_BYTES
         return -1
 
-    def zeros_from(self, end: int, *, annotated: bool, own: bool) -> int:
+    def own_zeros(self, end: int) -> int:
+        """Where the first write begins, in the unverified bytes, that had long zeros of its own; `end`: there is none."""
+        content = bytes(self.data[self.block : end])
+        head = (content.partition(b"\n")[0].startswith(SYNCED_PREFIX) and content.find(b"\n") + 1) or 0
+        if flipped_bits(content[head : head + len(ZEROS_LINE)], ZEROS_LINE) <= 1:
+            return self.block
+        at = content.find(ZEROS_LINE)
+        return self.block + at if at >= 0 else end
+
+    def zeros_from(self, end: int, own_zeros: int, *, annotated: bool) -> int:
         """End of the last item before zeros that a crash may have left in the unverified bytes up to `end`; or -1.
 
         Zeros to the end of the file, from anywhere; in a log with annotations also whole sectors of zeros, and zeros from
@@ -249,7 +260,7 @@ class Walk:
         content_end = end_of_content(self.data)
         if not (annotated or self.covered or self.claimed >= 0 or self.data[self.start] == 0):
             return self.last_item_before(content_end) if content_end < len(self.data) else -1
-        sector = -1 if own else self.zero_sector(end)
+        sector = self.zero_sector(own_zeros)
         places = [zeros for zeros in (sector, self.zeros_behind_items(end)) if zeros >= 0]
         if self.block <= content_end < end:
             places.append(content_end)
@@ -286,6 +297,13 @@ class Walk:
         finally:
             reader.close()
         return sound
+
+
+def flipped_bits(found: bytes, wanted: bytes) -> int:
+    """In how many bits the two differ; all of them where their lengths do."""
+    if len(found) != len(wanted):
+        return 8 * len(wanted)
+    return sum((a ^ b).bit_count() for a, b in zip(found, wanted, strict=True))
 
 
 def end_of_content(data: memoryview) -> int:

@@ -286,7 +286,12 @@ cdef class LogReader:
         if self.offset >= self.size:
             return None
         if self.data[self.offset] == c'#':
-            return self.next_item()
+            at = self.offset
+            line = self.next_item()
+            if 0 in line:
+                self.offset = at
+                raise ZerosError("zeros in an annotation")
+            return line
         count = self.header(self.offset, c'*', &at)
         if count == 0 or count > 2147483647:
             raise ValueError("invalid multibulk length")

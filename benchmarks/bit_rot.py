@@ -17,7 +17,7 @@ from benchmarks.servers import Peer
 from rotomdb.testing.bit_flips import flip, flip_bits
 
 FLIPS = 10_000
-REDIS_FLIPS = 1_500
+REDIS_FLIPS = 500
 WRITES = 300
 
 

@@ -22,17 +22,15 @@ WRITES = 300
 
 
 def fill(client: redis.Redis, source: random.Random) -> None:
+    """Writes of which none hides another, so that what a flip does can be seen in the content."""
     for number in range(WRITES):
-        key = f"k{source.randrange(8)}"
         draw = source.random()
-        if draw < 0.5:
-            client.set(key, f"{number}:" + source.choice(["", "x" * 60, "y" * 700]))
-        elif draw < 0.7:
-            client.rpush("list", number)
+        if draw < 0.6:
+            client.set(f"key:{number}", f"{number}:" + source.choice(["", "x" * 60, "y" * 700]))
         elif draw < 0.8:
-            client.hset("hash", f"f{source.randrange(4)}", number)
+            client.rpush("list", number)
         else:
-            client.incr("counter")
+            client.hset("hash", f"field:{number}", number)
 
 
 def redis_swallows(flips: int) -> tuple[int, int, int]:

@@ -119,6 +119,7 @@ class Exploration:
             workload(self.server, self.source, steps, {"toggle": self.logging})
             if self.source.random() < 0.5:
                 attempt(self.server.stop)
+            self.server.vanish()
             self.check_killed(disk)
             disk.observer = lambda name, path: None
             if self.result.losses:

@@ -153,6 +153,7 @@ class FaultCase:
         self.check(server, source)
         if source.random() < 0.5:
             attempt(server.stop)
+        server.vanish()
         first = server.acknowledged.at(1 << 60) if server.persistence.aof.on else 0
         self.promised = server.history[first:]
 

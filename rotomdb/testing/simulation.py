@@ -301,6 +301,10 @@ class SimulatedServer:
             count -= 1
         self.acknowledged.note(self.clock.ms, count - 1)
 
+    def vanish(self) -> None:
+        """The process is gone, and with it what it had set for all engines of this real one while a child ran."""
+        self.server.engine.avoid_resize(False)
+
     def stop(self) -> None:
         """A clean shutdown. Raises SaveError where a server would refuse to end."""
         if self.persistence.aof.waiting:

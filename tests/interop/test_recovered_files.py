@@ -31,6 +31,7 @@ def torn_disks(setting: dict[str, str], seed: int) -> list[Tree]:
 
     disk.observer = observe
     workload(server, source, 40, {})
+    server.vanish()
     return source.sample(found, min(CRASHES, len(found)))
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rotomdb.testing.exploration import Result, explore
+from rotomdb.testing.faults import inject_faults
 from rotomdb.testing.mutations import Kind, Mutation
 
 
@@ -54,6 +55,33 @@ def print_result(result: Result) -> None:
         console.print(f"refused {count} times: {text}")
     for loss in result.losses:
         console.print(f"LOST: {loss}")
+
+
+@main.command()
+@click.option("--seed", default=1, show_default=True)
+@click.option("--every", default=1, show_default=True, help="Fail only one call of so many.")
+def faults(seed: int, every: int) -> None:
+    """Fail each call on the disk in turn, in several ways, and see that nothing is lost and the server comes back.
+
+    Exit status 1 when something goes wrong.
+    """
+    with bar(Console(stderr=True)) as progress:
+        task = progress.add_task("faults")
+        result = inject_faults(
+            seed, every=every,
+            progress=lambda so_far, expected: progress.update(task, completed=so_far.total, total=expected),
+        )  # fmt: skip
+    console = Console()
+    table = Table("faults", "the call that failed")
+    for site, count in result.tried.most_common():
+        table.add_row(str(count), site)
+    console.print(table)
+    for kind, count in result.kinds.most_common():
+        console.print(f"{count} times {kind}")
+    console.print(f"{result.total} faults; {result.refused_starts} starts refused. Problems: {len(result.problems)}.")
+    for problem in result.problems[:20]:
+        console.print(problem)
+    sys.exit(1 if result.problems else 0)
 
 
 @main.command()

@@ -65,8 +65,7 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
             persistence.kill_child("rdb")
             persistence.save()
         if b"NOFLUSH" not in words:
-            for database in ctx.engine.databases:
-                database.clear()
+            persistence.forget_data()
         persistence.load_snapshot()
     except (RotomError, OSError) as error:
         raise CommandError(f"ERR Error trying to load the RDB dump, check server logs: {error}") from None
@@ -80,8 +79,7 @@ def debug_loadaof(ctx: Context) -> object:
     if persistence.aof.file is None:
         raise CommandError("ERR AOF is off")
     persistence.aof.flush(force=True)
-    for database in ctx.engine.databases:
-        database.clear()
+    persistence.forget_data()
     dispatcher = ctx.dispatcher
     dispatcher.loading = True
     stream_active, dispatcher.stream.active = dispatcher.stream.active, False

@@ -404,8 +404,7 @@ class Server(Hub):
         self.persistence.cron()
         self.backups.cron()
         self.flush_log()
-        if self.dispatcher.watch_unsynced == self.persistence.aof.waiting:
-            self.hold_replies()  # the log that was being turned on is on
+        self.hold_replies()  # a log that was being turned on may be on now
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break

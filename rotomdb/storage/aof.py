@@ -147,8 +147,7 @@ class AppendOnlyFile:
         if self.manifest.files and not (base is not None and not self.manifest.increments and base.name == target.name):
             return  # a stranger to the files that the manifest names
         if self.manifest.files and self.disk.exists(target):
-            self.disk.unlink(old)  # a crash came before this, the last step
-            return
+            return  # a crash came before its second name was removed, or it is another file: no reason to remove it
         self.disk.make_directory(self.options.log_directory)
         # A second name first, so that no crash can leave the file with none; M1: durable before the manifest says it.
         self.disk.remove_if_there(target)
@@ -300,8 +299,8 @@ class AppendOnlyFile:
         self.begin_file(fresh)
         self.log("notice", f"Creating AOF incr file {increment.name} on {reason}")
 
-    def begin_replacement(self) -> None:
-        """A child writes the data set into a fresh file: what is still to be logged is part of that."""
+    def drop_buffered(self) -> None:
+        """A base is about to be written from the data set: what is still to be logged is part of it."""
         self.sync_thread.wait()
         self.unwritten = b""
         self.stream.take()
@@ -314,24 +313,27 @@ class AppendOnlyFile:
 
         On OSError everything stays as it was.
         """
-        directory = self.options.log_directory
-        manifest = self.manifest.copy()
-        increment = manifest.next_increment(self.options.file_name)
-        fresh = self.create_increment(directory / increment.name)
+        increment = self.manifest.next_increment(self.options.file_name)
+        fresh = self.create_increment(self.options.log_directory / increment.name)
         try:
-            self.disk.sync_directory(directory)
-            manifest.retire_all()
-            manifest.base, manifest.increments = base, [increment]
-            manifest.save(self.disk, directory, self.manifest_name)
+            self.name_as_log(base, increment)
         except OSError:
             fresh.close()
             raise
-        self.manifest = manifest
         if self.file is not None:
             self.file.close()
-        self.waiting = False
         self.begin_file(fresh)
         self.log("warning", f"The log goes on in {increment.name}, on a fresh base.")
+
+    def name_as_log(self, base: LogFile, increment: LogFile) -> None:
+        """These two, which are on disk, are the log from now on, and nothing of what was before."""
+        directory = self.options.log_directory
+        self.disk.sync_directory(directory)  # M1
+        manifest = self.manifest.copy()
+        manifest.retire_all()
+        manifest.base, manifest.increments = base, [increment]
+        manifest.save(self.disk, directory, self.manifest_name)
+        self.manifest = manifest
 
     def replace_file(self, fresh: DiskFile) -> None:
         """Go on in a synced file that already holds everything, also what could not be written to the old one."""
@@ -352,39 +354,25 @@ class AppendOnlyFile:
     def open_waiting(self) -> None:
         """Log from now on into a temporary increment, until the base that a child writes is in place."""
         self.disk.make_directory(self.options.log_directory)
-        if self.options.single_file:
-            self.rewrite_buffer = []
-        else:
-            self.create_waiting()
-        self.waiting = True
         self.write_error = self.failed_sync = None
-        self.marks.clear()
+        self.begin_waiting()
+        self.waiting = True
         self.synced_offset = self.written_offset = self.stream.offset
-        self.blocks.begin_file()
-        self.stream.take()
-        self.stream.begin_file()
         self.stream.active = True
 
-    def create_waiting(self) -> None:
+    def begin_waiting(self) -> None:
+        """Begin the temporary increment, also again: the base is written anew then."""
+        self.drop_buffered()
+        if self.options.single_file:
+            return
+        if self.file is not None:
+            self.file.close()
         # Removed first: a manifest that could not be confirmed may already know this file under its other name.
         self.disk.remove_if_there(self.waiting_path)
         self.file = self.disk.create(self.waiting_path)
         self.sync_thread.restart_at(0)
-
-    def begin_waiting_again(self) -> None:
-        """The base is written anew: what was logged before is part of it."""
-        self.sync_thread.wait()
-        self.unwritten = b""
-        self.stream.take()
-        if self.options.single_file:
-            self.rewrite_buffer = []
-        else:
-            if self.file is not None:
-                self.file.close()
-            self.create_waiting()
-            self.marks.clear()
-            self.blocks.begin_file()
-        self.stream.begin_file()
+        self.marks.clear()
+        self.blocks.begin_file()
 
     def adopt_waiting(self, base: LogFile) -> None:
         """The base is in place: the temporary increment becomes a real one, and both are the log."""
@@ -394,16 +382,11 @@ class AppendOnlyFile:
         if self.unwritten:
             raise self.write_error or OSError(errno.EIO, "the log could not be written")
         self.sync_now()
-        manifest = self.manifest.copy()
-        increment = manifest.next_increment(self.options.file_name)
+        increment = self.manifest.next_increment(self.options.file_name)
         # A second name, so that a failure in the steps that follow leaves the first.
         self.disk.remove_if_there(directory / increment.name)
         self.disk.link(self.waiting_path, directory / increment.name)
-        self.disk.sync_directory(directory)
-        manifest.retire_all()
-        manifest.base, manifest.increments = base, [increment]
-        manifest.save(self.disk, directory, self.manifest_name)
-        self.manifest = manifest
+        self.name_as_log(base, increment)
         self.file.path = directory / increment.name
         self.waiting = False
         self.disk.remove_if_there(self.waiting_path)
@@ -621,8 +604,7 @@ class AppendOnlyFile:
         if error is None or self.failed_sync is not None or self.sync_thread.busy:
             return
         self.failed_sync = error
-        if self.options.policy is FsyncPolicy.ALWAYS and self.options.exit_on_error:
-            raise error
+        self.exit_if_configured(error)
         self.log(
             "warning",
             f"Can't fsync the AOF file: {error.strerror}. Writes are refused until the data set is in a fresh file.",

@@ -134,9 +134,8 @@ class Persistence:
                 self.log("warning", f"There is no data set but a temporary file of an earlier server: {name} is kept.")
             return ""
         if self.disk.exists(self.snapshot_path):
-            self.disk.sync_directory(
-                self.directory
-            )  # its rename may not be on disk yet, and is relied upon from now on
+            # Its rename may not be on disk yet, and is relied upon from now on.
+            self.disk.sync_directory(self.directory)
         self.loader.remove_leftovers()
         return f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
 
@@ -157,13 +156,17 @@ class Persistence:
         self.log("notice", "Comparing the snapshot with the append only file: neither is provably newer.")
         self.loader.load_log(log_files, execute, heal=False)
         expected = self.fingerprint()
-        for database in self.engine.databases:
-            database.clear()
+        self.forget_data()
         self.loader.load_snapshot(self.snapshot_path)
         same = self.fingerprint() == expected
+        self.forget_data()
+        return same
+
+    def forget_data(self) -> None:
+        """Empty the engine before it is loaded again: also of libraries, which would be there twice."""
         for database in self.engine.databases:
             database.clear()
-        return same
+        self.engine.function_libraries.clear()
 
     def load_snapshot(self) -> None:
         report = self.loader.load_snapshot(self.snapshot_path)

@@ -103,12 +103,12 @@ class Rewriter:
         """Flush, and start to collect what arrives from now on. Raises OSError."""
         aof = self.aof
         if aof.waiting:
-            aof.begin_waiting_again()
+            aof.begin_waiting()
             return
         aof.flush(force=True)
         self.replacing = aof.failed_sync is not None
         if self.replacing:
-            aof.begin_replacement()
+            aof.drop_buffered()
         elif aof.options.single_file:
             aof.rewrite_buffer = []
             aof.stream.begin_file()

@@ -48,7 +48,21 @@ class FileFormatError(RotomError):
 
 
 class RdbError(FileFormatError):
-    """An RDB file is damaged or of a version that is not understood."""
+    """An RDB file is damaged or of a version that is not understood.
+
+    Attributes:
+        key: The key whose value could not be read; None: it was not about a value.
+        type: The number of its type; -1: none was read.
+    """
+
+    def __init__(self, path: str, offset: int, reason: str, key: bytes | None = None, type: int = -1) -> None:
+        super().__init__(path, offset, reason)
+        self.key = key
+        self.type = type
+
+
+class SourceError(RotomError):
+    """What is to be read cannot be had: a server refuses, a compressed file is damaged. `str()` names it."""
 
 
 class RdbValueError(RotomError):

@@ -5,15 +5,12 @@ records until something else comes up, which the caller (storage/rdb.py) handles
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.math cimport INFINITY, isnan
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.math cimport isnan
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
-from rotomdb.engine.buffer cimport Buffer, buffer_release, buffer_reserve
-from rotomdb.engine.cursor cimport (
-    CURSOR_TRUNCATED, CURSOR_UNSUPPORTED, Cursor, cursor_fail, cursor_take,
-)
+from rotomdb.engine.cursor cimport cursor_fail, cursor_take
 from rotomdb.engine.hashes cimport put as hash_put
 from rotomdb.engine.hashes cimport put_time as hash_put_time
 from rotomdb.engine.hashes cimport to_table as hash_to_table
@@ -32,8 +29,8 @@ from rotomdb.engine.number cimport format_double, format_int64, parse_double, pa
 from rotomdb.engine.quicklist cimport (
     NODE_PACKED, NODE_PLAIN, Quicklist, quicklist_append_node, quicklist_free, quicklist_new, quicklist_push,
 )
-from rotomdb.engine.rdb_cursor cimport RdbCursor
-from rotomdb.engine.rdb_stream cimport decode_stream, skip_stream
+from rotomdb.engine.rdb_records cimport RdbRecords
+from rotomdb.engine.rdb_stream cimport decode_stream
 from rotomdb.engine.sets cimport put as set_put
 from rotomdb.engine.sets cimport to_table as set_to_table
 from rotomdb.engine.skiplist cimport (
@@ -41,26 +38,14 @@ from rotomdb.engine.skiplist cimport (
 )
 from rotomdb.engine.sorted_sets cimport to_skiplist
 from rotomdb.engine.table cimport Table, table_hash, table_length, table_reserve
+from rotomdb.engine.zipmap cimport listpack_of_ziplist, listpack_of_zipmap
 from rotomdb.engine.ziplist cimport ziplist_first, ziplist_next, ziplist_text, ziplist_validate
 
 cdef enum:
-    OPCODE_IDLE = 248
-    OPCODE_FREQ = 249
-    OPCODE_EXPIRETIME_MS = 252
-    OPCODE_EXPIRETIME = 253
-    HIGHEST_TYPE = 25
+    HIGHEST_TYPE = 25                 # that a keyspace can hold
     FIELD_TIME_MAX = 0xFFFFFFFFFFFF   # ms
     SMALL_PACK = 32                   # elements up to which duplicates are looked for pair by pair
     PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
-
-TYPE_NAMES = {
-    0: "string", 1: "list-linked", 2: "set-hashtable", 3: "zset-v1", 4: "hash-hashtable", 5: "zset-v2",
-    6: "module-pre-release", 7: "module-value", 9: "hash-zipmap", 10: "list-ziplist", 11: "set-intset",
-    12: "zset-ziplist", 13: "hash-ziplist", 14: "quicklist", 15: "stream", 16: "hash-listpack", 17: "zset-listpack",
-    18: "quicklist-v2", 19: "stream-v2", 20: "set-listpack", 21: "stream-v3", 22: "hash-hashtable-md-pre-release",
-    23: "hash-listpack-md-pre-release", 24: "hash-hashtable-md", 25: "hash-listpack-md",
-}
-
 
 cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
     cdef uint64_t x = (<uint64_t*>a)[0]
@@ -136,39 +121,12 @@ cdef double element_score(uint8_t* element, bint* valid) noexcept:
     return score
 
 
-cdef class RdbDecoder(RdbCursor):
+cdef class RdbDecoder(RdbRecords):
     """Decodes a buffer front to back. `position` is the offset of the next byte."""
 
-    cdef int64_t expire_ms                # attributes of the next key
-    cdef readonly int64_t idle_seconds, frequency
-    cdef bint valkey                      # types 22 and 23 mean what Valkey means by them
     cdef bint dropped_empty
     cdef readonly int64_t keys_loaded, keys_expired, keys_empty, expires_seen, already_expired
-    cdef readonly object reading_key      # bytes, while a value is decoded
-    cdef readonly int reading_type
-    cdef Buffer key_buffer                # the key being read, aside from the scratch buffers
-    cdef const char* held_key
-    cdef size_t held_length
-
-    def __cinit__(self, data, bint valkey=False):
-        self.valkey = valkey
-        self.expire_ms = NO_EXPIRE
-        self.idle_seconds = -1
-        self.frequency = -1
-        self.reading_type = -1
-
-    def __dealloc__(self):
-        buffer_release(&self.key_buffer)
-
     # Values
-
-    cdef bint corrupt(self, const char* reason, size_t offset) noexcept:
-        return cursor_fail(&self.cursor, reason, offset)
-
-    cdef bint unsupported(self, const char* reason, size_t offset) noexcept:
-        cursor_fail(&self.cursor, reason, offset)
-        self.cursor.error_kind = CURSOR_UNSUPPORTED
-        return False
 
     cdef bint decode_value(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
         """Add the value to `db` (where the key must be absent); sets dropped_empty instead for an empty aggregate."""
@@ -435,28 +393,6 @@ cdef class RdbDecoder(RdbCursor):
             at = lp_next(lp, at)
         return True
 
-    cdef bint text_double(self, double* value) noexcept:
-        """Score of RDB type 3: a length byte and ASCII text, or one of three special lengths."""
-        cdef size_t start = self.cursor.position
-        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
-        cdef const uint8_t* digits
-        if p == NULL:
-            return False
-        if p[0] == 255:
-            value[0] = -INFINITY
-            return True
-        if p[0] == 254:
-            value[0] = INFINITY
-            return True
-        if p[0] == 253:
-            return self.corrupt("score is not a number", start)
-        digits = cursor_take(&self.cursor, p[0])
-        if digits == NULL:
-            return False
-        if not parse_double(<const char*>digits, p[0], value):
-            return self.corrupt("score is not a number", start)
-        return True
-
     cdef bint decode_sorted_set(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
         cdef uint64_t count, i
         cdef const char* data
@@ -567,126 +503,7 @@ cdef class RdbDecoder(RdbCursor):
                 hash_to_table(entry)
         return True
 
-    # Skipping
-
-    cdef bint skip_value(self, int type) noexcept:
-        """Walk over a value of any type without building it."""
-        cdef uint64_t count, i, ttl
-        cdef size_t start = self.cursor.position
-        cdef double score
-        if type == 0 or 9 <= type <= 13 or type == 16 or type == 17 or type == 20 or (type == 23 and not self.valkey):
-            return self.skip_text()
-        if type == 1 or type == 2 or type == 14:
-            return self.plain_length(&count) and self.skip_texts(count)
-        if type == 4:
-            return self.plain_length(&count) and self.skip_texts(count) and self.skip_texts(count)
-        if type == 3 or type == 5:
-            if not self.plain_length(&count):
-                return False
-            for i in range(count):
-                if not self.skip_text():
-                    return False
-                if type == 3:
-                    if not self.text_double(&score):
-                        return False
-                elif cursor_take(&self.cursor, 8) == NULL:
-                    return False
-            return True
-        if type == 18:
-            if not self.plain_length(&count):
-                return False
-            for i in range(count):
-                if not self.plain_length(&ttl) or not self.skip_text():
-                    return False
-            return True
-        if type == 7:
-            return self.plain_length(&count) and self.skip_module_value()
-        if type == 15 or type == 19 or type == 21:
-            return skip_stream(self, type)
-        if type == 25:
-            return cursor_take(&self.cursor, 8) != NULL and self.skip_text()
-        if type == 22 or type == 24:
-            if type == 24 and cursor_take(&self.cursor, 8) == NULL:
-                return False
-            if not self.plain_length(&count):
-                return False
-            for i in range(count):
-                if not self.valkey and not self.plain_length(&ttl):
-                    return False
-                if not self.skip_text() or not self.skip_text():
-                    return False
-                if self.valkey and cursor_take(&self.cursor, 8) == NULL:
-                    return False
-            return True
-        return cursor_fail(&self.cursor, "unknown value type", start)
-
-    cdef bint skip_module_value(self) noexcept:
-        """The self-describing stream of a module value, up to and with its EOF."""
-        cdef uint64_t opcode, operand
-        cdef size_t start
-        while True:
-            start = self.cursor.position
-            if not self.plain_length(&opcode):
-                return False
-            if opcode == 0:
-                return True
-            if opcode == 1 or opcode == 2:
-                if not self.plain_length(&operand):
-                    return False
-            elif opcode == 3 or opcode == 4:
-                if cursor_take(&self.cursor, 4 if opcode == 3 else 8) == NULL:
-                    return False
-            elif opcode == 5:
-                if not self.skip_text():
-                    return False
-            else:
-                return cursor_fail(&self.cursor, "unknown module opcode", start)
-
-    def skip_module_data(self):
-        """Walk over the value stream of a MODULE_AUX record."""
-        if not self.skip_module_value():
-            self.fail()
-
     # Keys
-
-    cdef int key_attributes(self) except -2:
-        """Read opcodes up to a value type (returned) or an opcode that is no key attribute (returned too)."""
-        cdef const uint8_t* p
-        cdef uint64_t value
-        cdef int32_t seconds
-        cdef int opcode
-        while True:
-            p = cursor_take(&self.cursor, 1)
-            if p == NULL:
-                self.fail()
-            opcode = p[0]
-            if opcode == OPCODE_EXPIRETIME_MS:
-                p = cursor_take(&self.cursor, 8)
-                if p == NULL:
-                    self.fail()
-                memcpy(&self.expire_ms, p, 8)
-            elif opcode == OPCODE_EXPIRETIME:
-                p = cursor_take(&self.cursor, 4)
-                if p == NULL:
-                    self.fail()
-                memcpy(&seconds, p, 4)
-                self.expire_ms = <int64_t>seconds * 1000
-            elif opcode == OPCODE_IDLE:
-                if not self.plain_length(&value):
-                    self.fail()
-                self.idle_seconds = <int64_t>value
-            elif opcode == OPCODE_FREQ:
-                p = cursor_take(&self.cursor, 1)
-                if p == NULL:
-                    self.fail()
-                self.frequency = p[0]
-            else:
-                return opcode
-
-    cdef void reset_attributes(self) noexcept:
-        self.expire_ms = NO_EXPIRE
-        self.idle_seconds = -1
-        self.frequency = -1
 
     def load_keys(self, Keyspace db not None, int64_t expire_before_ms, int64_t limit):
         """Load key records into `db` until an opcode that is none comes up.
@@ -745,53 +562,6 @@ cdef class RdbDecoder(RdbCursor):
             self.reading_type = -1
         return -1
 
-    cdef void begin_key(self, const char* key, size_t length) noexcept:
-        """Copy the key aside: decoding the value reuses the scratch buffers that it may stand in."""
-        self.key_buffer.length = 0
-        memcpy(buffer_reserve(&self.key_buffer, length + 1), key, length)
-        self.held_key = self.key_buffer.data
-        self.held_length = length
-
-    cdef int fail_in_key(self) except -1:
-        self.reading_key = PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>self.held_length)
-        return self.fail()
-
-    def next_key(self, Keyspace scratch not None):
-        """Read one key record.
-
-        Returns:
-            (opcode, None, None): not a key; the opcode's payload is not yet read.
-            (type, key, expire_ms or None): the value was added to `scratch` under `key`, or walked over when it is of
-            a type that cannot be held; `held` in the keyspace tells which.
-        """
-        cdef const char* key
-        cdef size_t key_length, start, value_start
-        cdef int type = self.key_attributes()
-        if type > 33:
-            return type, None, None
-        start = self.cursor.position - 1
-        if type > HIGHEST_TYPE or type == 8:
-            cursor_fail(&self.cursor, "unknown value type", start)
-            self.fail()
-        self.reading_type = type
-        if not self.text(0, &key, &key_length):
-            self.fail()
-        self.begin_key(key, key_length)
-        value_start = self.cursor.position
-        if not self.decode_value(type, scratch, self.held_key, key_length):
-            if self.cursor.error_kind != CURSOR_UNSUPPORTED or type == 6:
-                self.fail_in_key()
-            # Sound as far as it was read, but of a kind that cannot be held: walk over it.
-            self.cursor.error = NULL
-            self.cursor.position = value_start
-            if not self.skip_value(type):
-                self.fail_in_key()
-        result = (type, PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>key_length),
-                  None if self.expire_ms == NO_EXPIRE else self.expire_ms)
-        self.reset_attributes()
-        self.reading_type = -1
-        return result
-
     def restore_value(self, Keyspace db not None, bytes key not None):
         """Decode a DUMP body (type byte and value) that must fill the buffer; False when the value is empty.
 
@@ -814,73 +584,6 @@ cdef void push_ziplist(Quicklist* items, const uint8_t* data, int fill) noexcept
         text = ziplist_text(data, at, &length, scratch)
         quicklist_push(items, text, length, False, fill)
         at = ziplist_next(data, at)
-
-
-cdef uint8_t* listpack_of_ziplist(const uint8_t* data) noexcept:
-    cdef uint8_t* lp = lp_new(0)
-    cdef size_t at = ziplist_first(data)
-    cdef uint32_t length
-    cdef char scratch[24]
-    cdef const char* text
-    while at:
-        text = ziplist_text(data, at, &length, scratch)
-        lp = lp_append(lp, text, length)
-        at = ziplist_next(data, at)
-    return lp
-
-
-cdef uint8_t* listpack_of_zipmap(const uint8_t* data, size_t size, const char** problem) noexcept:
-    """Re-pack a zipmap; NULL with *problem set when it is damaged."""
-    cdef uint8_t* lp
-    cdef size_t at = 1
-    cdef uint64_t length
-    cdef uint32_t wide
-    cdef bint is_value = False
-    cdef size_t free_bytes
-    if size < 2 or data[size - 1] != 0xFF:
-        problem[0] = "zipmap without end marker"
-        return NULL
-    lp = lp_new(0)
-    while True:
-        if at >= size:
-            problem[0] = "zipmap runs past its end"
-            break
-        if data[at] == 0xFF and not is_value:
-            if at != size - 1:
-                problem[0] = "zipmap end marker before its end"
-            elif data[0] != 254 and data[0] != lp_count(lp) // 2:
-                problem[0] = "zipmap count differs from its pairs"
-            break
-        if data[at] == 0xFF:
-            problem[0] = "zipmap key without a value"
-            break
-        if data[at] < 254:
-            length = data[at]
-            at += 1
-        else:
-            if size - at < 6:
-                problem[0] = "zipmap entry longer than the zipmap"
-                break
-            memcpy(&wide, data + at + 1, 4)
-            length = wide
-            at += 5
-        free_bytes = 0
-        if is_value:
-            if at >= size:
-                problem[0] = "zipmap runs past its end"
-                break
-            free_bytes = data[at]
-            at += 1
-        if length + free_bytes > size - 1 - at:
-            problem[0] = "zipmap entry longer than the zipmap"
-            break
-        lp = lp_append(lp, <const char*>data + at, length)
-        at += length + free_bytes
-        is_value = not is_value
-    if problem[0] != NULL:
-        mem_free(lp)
-        return NULL
-    return lp
 
 
 cdef const char* sort_packed_scores(uint8_t** lp) noexcept:

@@ -19,7 +19,7 @@ cdef extern from "platform.h" nogil:
     uint64_t bswap64 "__builtin_bswap64"(uint64_t value)
 
 
-cdef inline StreamId raw_id(const uint8_t* data) noexcept nogil:
+cdef StreamId raw_id(const uint8_t* data) noexcept nogil:
     cdef StreamId id
     memcpy(&id.ms, data, 8)
     memcpy(&id.seq, data + 8, 8)
@@ -279,11 +279,34 @@ cdef bint skip_stream(RdbCursor reader, int type) noexcept:
         if not reader.plain_length(&consumers):
             return False
         for j in range(consumers):
-            if not reader.skip_text() or cursor_take(&reader.cursor, 16 if type == 21 else 8) == NULL:
+            if not reader.skip_text() or cursor_take(&reader.cursor, 16 if type >= 21 else 8) == NULL:
                 return False
-            if not reader.plain_length(&pending):
+            if not skip_raw_ids(reader):
                 return False
-            for k in range(pending):
-                if cursor_take(&reader.cursor, 16) == NULL:
-                    return False
+        if type >= 27 and not skip_raw_ids(reader):
+            return False
+    return type < 26 or skip_producers(reader)
+
+
+cdef bint skip_raw_ids(RdbCursor reader) noexcept:
+    cdef uint64_t count, i
+    if not reader.plain_length(&count):
+        return False
+    for i in range(count):
+        if cursor_take(&reader.cursor, 16) == NULL:
+            return False
     return True
+
+
+cdef bint skip_producers(RdbCursor reader) noexcept:
+    """What a stream of Redis 8.6 remembers of its producers, so that none adds a message twice."""
+    cdef uint64_t producers, count, i, j
+    if not reader.skip_lengths(2) or not reader.plain_length(&producers):
+        return False
+    for i in range(producers):
+        if not reader.skip_text() or not reader.plain_length(&count):
+            return False
+        for j in range(count):
+            if not reader.skip_text() or not reader.skip_lengths(2):
+                return False
+    return reader.skip_lengths(2)

@@ -22,9 +22,10 @@ from rotomdb.commands import load_all
 from rotomdb.commands.digest import dataset_digest
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY, CommandSpec
+from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, RotomError, SaveError, UnknownCommandError
+from rotomdb.errors import CommandError, RotomError, SaveError
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
@@ -311,19 +312,10 @@ class Server(Hub):
         return [] if command is None else list(command.spec.keys_of(request) or ())
 
     def replayer(self) -> Callable[[list[bytes]], None]:
-        """Executes the commands of a log; an unknown one is fatal, as nobody can tell what it did."""
-        context = Context(self.dispatcher)
-        context.replaying = True
-        execute = self.dispatcher.execute
+        def failed(arguments: list[bytes], error: CommandError) -> None:
+            self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {error}")
 
-        def replay_command(arguments: list[bytes]) -> None:
-            value = execute(context, arguments)
-            if isinstance(value, CommandError):
-                if str(value).startswith("ERR unknown command"):
-                    raise UnknownCommandError(f"Unknown command {arguments[0]!r} reading the append only file")
-                self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {value}")
-
-        return replay_command
+        return replayer(self.dispatcher, failed)
 
     def run(self) -> int:
         """Serve until shutdown; returns the exit status."""

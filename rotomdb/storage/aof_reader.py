@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError, UnknownCommandError
 from rotomdb.storage.log_examination import Examination, examine
-from rotomdb.storage.rdb import RdbReader
+from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.request import LogReader
 
 PROGRESS_EVERY = 20_000  # commands

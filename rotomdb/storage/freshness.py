@@ -26,7 +26,8 @@ from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import examine
-from rotomdb.storage.rdb import LOG_POSITION_AUX, read_aux
+from rotomdb.storage.rdb import LOG_POSITION_AUX
+from rotomdb.storage.rdb_reader import read_aux
 
 SEQUENCE = re.compile(r".*\.(\d+)\.incr\.aof")
 

@@ -18,7 +18,7 @@ from rotomdb.storage.aof import AppendOnlyFile, Log
 from rotomdb.storage.aof_reader import Execute, Judge, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Damage, Examination
-from rotomdb.storage.rdb import LoadReport, RdbReader
+from rotomdb.storage.rdb_reader import LoadReport, RdbReader
 from rotomdb.storage.request import LogReader
 
 KEYS_NAMED = 20  # in the log line about a quarantined block

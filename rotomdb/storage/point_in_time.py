@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomdb.engine import Engine
 from rotomdb.errors import AofError, RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
-from rotomdb.storage.rdb import End, RdbReader, read_aux
+from rotomdb.storage.rdb_reader import end_of_rdb, read_aux
 from rotomdb.storage.request import LogReader
 
 
@@ -134,13 +133,7 @@ def walk(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:
 
 def preamble_end(data: memoryview, path: Path) -> int:
     """Where the commands begin."""
-    if not has_rdb_preamble(data):
-        return 0
-    reader = RdbReader(data, str(path))
-    try:
-        return next(event.offset for event in reader.events(Engine(1)) if isinstance(event, End))
-    finally:
-        reader.close()
+    return end_of_rdb(data, str(path)) if has_rdb_preamble(data) else 0
 
 
 def base_time(disk: Disk, path: Path) -> int:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from rotomdb.engine import Engine
-from rotomdb.engine.rdb_decoder import TYPE_NAMES
+from rotomdb.engine.rdb_records import TYPE_NAMES
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb import Aux, End, KeyRecord, ModuleAux, RdbReader, SelectDb
+from rotomdb.storage.rdb_reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
 
 Print = Callable[[str], None]
-
-
-@dataclass
-class Totals:
-    keys: int = 0
-    expires: int = 0
-    expired: int = 0
-    end: int = 0
-
-    def show(self, out: Print) -> None:
-        out(f"[info] {self.keys} keys read")
-        out(f"[info] {self.expires} expires")
-        out(f"[info] {self.expired} already expired")
 
 
 def text(data: bytes) -> str:
@@ -33,60 +17,45 @@ def text(data: bytes) -> str:
 
 def report_rdb(
     data: memoryview | bytes, path: str, out: Print, on_progress: Callable[[int], None] = lambda offset: None
-) -> Totals | None:
-    """Print the check of an RDB; returns the totals, or None when it is damaged."""
+) -> CheckReport | None:
+    """Print the check of an RDB; returns what was counted, or None when it is damaged."""
     out(f"[offset 0] Checking RDB file {path}")
-    totals = Totals()
-    now = time.time() * 1000
-    reader: RdbReader | None = None
+    report = CheckReport()
+
+    def on_event(event: Event, offset: int) -> None:
+        if isinstance(event, Aux):
+            out(f"[offset {offset}] AUX FIELD {text(event.name)} = '{text(event.value)}'")
+        elif isinstance(event, SelectDb):
+            out(f"[offset {offset}] Selecting DB ID {event.index}")
+        elif isinstance(event, ModuleAux):
+            out(f"[offset {offset}] MODULE AUX for: {event.module.partition('/')[0]}")
+        elif isinstance(event, End):
+            if event.checksum_stored == 0:
+                out(f"[offset {event.offset}] RDB file was saved with checksum disabled: no check performed.")
+            elif event.checksum_stored is not None:
+                out(f"[offset {event.offset}] Checksum OK")
+            out(f"[offset {event.offset}] \\o/ RDB looks OK! \\o/")
+
+    sound = True
     try:
-        reader = RdbReader(data, path)
-        for event in reader.events(Engine(1)):
-            if isinstance(event, KeyRecord):
-                totals.keys += 1
-                if event.expire_ms is not None:
-                    totals.expires += 1
-                    totals.expired += event.expire_ms < now
-                if totals.keys % 10_000 == 0:
-                    on_progress(event.end)
-            elif isinstance(event, Aux):
-                out(f"[offset {reader.decoder.position}] AUX FIELD {text(event.name)} = '{text(event.value)}'")
-            elif isinstance(event, SelectDb):
-                out(f"[offset {reader.decoder.position}] Selecting DB ID {event.index}")
-            elif isinstance(event, ModuleAux):
-                out(f"[offset {reader.decoder.position}] MODULE AUX for: {event.module.partition('/')[0]}")
-            elif isinstance(event, End):
-                totals.end = event.offset
-                if event.checksum_stored == 0:
-                    out(f"[offset {event.offset}] RDB file was saved with checksum disabled: no check performed.")
-                elif event.checksum_stored is not None:
-                    out(f"[offset {event.offset}] Checksum OK")
-                out(f"[offset {event.offset}] \\o/ RDB looks OK! \\o/")
+        check_rdb(data, path, report=report, on_event=on_event, on_progress=on_progress)
     except RdbError as error:
-        show_failure(error, reader, out)
-        totals.show(out)
-        return None
-    finally:
-        if reader is not None:
-            reader.close()
-    totals.show(out)
-    return totals
+        sound = False
+        show_failure(error, report, out)
+    out(f"[info] {report.keys} keys read")
+    out(f"[info] {report.expires} expires")
+    out(f"[info] {report.expired} already expired")
+    return report if sound else None
 
 
-def show_failure(error: RdbError, reader: RdbReader | None, out: Print) -> None:
+def show_failure(error: RdbError, report: CheckReport, out: Print) -> None:
     out("--- RDB ERROR DETECTED ---")
     out(f"[offset {error.offset}] {error.reason}")
-    if reader is None:
+    if report.version == 0:
         out("[additional info] While doing: start")
         return
-    decoder = reader.decoder
-    key = decoder.reading_key
-    phase = (
-        "check-sum" if error.reason.startswith("checksum") else "read-object-value" if key is not None else "read-type"
-    )
+    phase = "check-sum" if error.reason.startswith("checksum") else "read-object-value" if error.key else "read-type"
     out(f"[additional info] While doing: {phase}")
-    if key is not None:
-        out(f"[additional info] Reading key '{text(key)}'")
-        out(
-            f"[additional info] Reading type {decoder.reading_type} ({TYPE_NAMES.get(decoder.reading_type, 'unknown')})"
-        )
+    if error.key is not None:
+        out(f"[additional info] Reading key '{text(error.key)}'")
+        out(f"[additional info] Reading type {error.type} ({TYPE_NAMES.get(error.type, 'unknown')})")

@@ -19,8 +19,11 @@ def fail(message: str, *, hint: str | None = None, status: int = UNREADABLE) -> 
     sys.exit(status)
 
 
+Advance = Callable[[int], None]
+
+
 @contextlib.contextmanager
-def progress(description: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total_bytes: int) -> Iterator[Advance]:
     """A function that takes the offset reached; draws a bar when there is a terminal and enough to do."""
     if total_bytes < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
         yield lambda offset: None

@@ -28,7 +28,7 @@ from rotomdb.storage.aof_reader import replay
 from rotomdb.storage.aof_scan import AofScanner
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.propagation import encode_command
-from rotomdb.storage.rdb import RdbReader
+from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.request import LogReader, split_arguments
 
 TEXT = st.one_of(st.binary(max_size=30), st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: b"%d" % n))

@@ -1,0 +1,37 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rotomdb.engine.rdb_walker import Id, StreamTail, ValueSink
+
+Write = Callable[[bytes], object]
+
+@dataclass
+class StreamValue:
+    entries: list[tuple[Id, list[tuple[bytes, bytes]]]]
+    tail: StreamTail
+
+class CheckSink(ValueSink):
+    empty: int
+
+class TextSink(ValueSink):
+    rdb_version: int
+    def __init__(self, write: Write) -> None: ...
+    def flush(self) -> None: ...
+    def put(self, data: bytes) -> None: ...
+
+class JsonSink(TextSink):
+    unsupported: int
+    written: bool
+    def __init__(self, write: Write, key_form: int = 0, value_form: int = 0, separator: bytes = b"\n") -> None: ...
+
+class ObjectSink(ValueSink):
+    value: Any
+    field_times: dict[bytes, int]
+    module_name: str | None
+
+class DigestSink(ValueSink):
+    digest: int
+    elements: int
+
+def id_text(entry_id: Id) -> str: ...

@@ -1,0 +1,234 @@
+"""Where an RDB can come from: a file, standard input, compressed files, a DUMP payload, a live server.
+
+Whatever it is, it becomes bytes in a mapping: a plain file is mapped as it is, everything else goes through a temporary file
+that has no name. Nothing is read into memory as a whole, and what has been read is given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mmap
+import os
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from rotomdb.errors import SourceError
+from rotomdb.storage.checksum import crc64
+
+CHUNK_BYTES = 1 << 20
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+SECURE_SCHEMES = ("rediss", "valkeys")
+END_MARK_BYTES = 40
+TIMEOUT_S = 60.0
+FOOTER_BYTES = 10  # of a DUMP payload: version, checksum
+Progress = Callable[[int], None]
+Stream = io.BufferedRWPair
+
+
+@dataclass(frozen=True)
+class RdbSource:
+    """Bytes of an RDB.
+
+    Attributes:
+        release: Gives a range of the bytes back to the operating system; they are read again when they are asked for.
+    """
+
+    data: memoryview
+    name: str
+    release: Callable[[int, int], None]
+
+
+def is_live(spec: str) -> bool:
+    return spec.partition("://")[0] in SCHEMES
+
+
+@contextlib.contextmanager
+def open_rdb(spec: str, on_progress: Progress | None = None) -> Iterator[RdbSource]:
+    """The RDB that `spec` names: a path, `-`, or `redis://[user:password@]host[:port]`.
+
+    Raises:
+        OSError: it cannot be read.
+        SourceError: the server refuses, or a compressed file is damaged.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_live(spec):
+            file: IO[bytes] = stack.enter_context(spooled(receive(spec), on_progress))
+        else:
+            file = sys.stdin.buffer if spec == "-" else stack.enter_context(Path(spec).open("rb"))
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file = stack.enter_context(spooled(chunks(file), on_progress))
+            head = os.pread(file.fileno(), 4, 0)
+            if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
+                file = stack.enter_context(spooled(inflated(file, head, spec), on_progress))
+        yield stack.enter_context(mapped(file, "standard input" if spec == "-" else without_password(spec)))
+
+
+@contextlib.contextmanager
+def mapped(file: IO[bytes], name: str) -> Iterator[RdbSource]:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        yield RdbSource(memoryview(b""), name, lambda start, end: None)
+        return
+    mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    try:
+        mapping.madvise(mmap.MADV_SEQUENTIAL)
+        view = memoryview(mapping)
+
+        def release(start: int, end: int) -> None:
+            start -= start % mmap.PAGESIZE
+            end -= end % mmap.PAGESIZE
+            if end > start:
+                mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
+
+        try:
+            yield RdbSource(payload_as_rdb(view), name, release)
+        finally:
+            view.release()
+    finally:
+        with contextlib.suppress(BufferError):  # an error on its way out still holds a piece
+            mapping.close()
+
+
+def payload_as_rdb(view: memoryview) -> memoryview:
+    """The bytes as they are, or a DUMP payload as an RDB with the one key `payload`."""
+    if len(view) <= FOOTER_BYTES or view[0] > 33 or bytes(view[:5]) == b"REDIS":
+        return view
+    footer = len(view) - 8
+    if int.from_bytes(view[footer:], "little") != crc64(view[:footer]):
+        return view
+    version = int.from_bytes(view[footer - 2 : footer], "little")
+    header = b"VALKEY%03d" % version if version >= 80 else b"REDIS%04d" % version
+    record = bytes(view[:1]) + b"\x07payload" + bytes(view[1 : footer - 2])
+    return memoryview(header + record + b"\xff" + bytes(8))
+
+
+@contextlib.contextmanager
+def spooled(pieces: Iterator[bytes], on_progress: Progress | None) -> Iterator[IO[bytes]]:
+    """A temporary file without a name that holds all the pieces."""
+    with tempfile.TemporaryFile(prefix="rotomdb-") as file:
+        total = 0
+        for piece in pieces:
+            file.write(piece)
+            total += len(piece)
+            if on_progress is not None:
+                on_progress(total)
+        file.flush()
+        yield file
+
+
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(CHUNK_BYTES):
+        yield piece
+
+
+def inflated(file: IO[bytes], head: bytes, name: str) -> Iterator[bytes]:
+    """The content of a compressed file. Raises SourceError where it is damaged or cut."""
+    file.seek(0)
+    try:
+        if head.startswith(GZIP_MAGIC):
+            import gzip
+
+            with gzip.open(file) as inner:
+                yield from chunks(inner)  # type: ignore[arg-type]
+        else:
+            import zstandard
+
+            with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader:
+                while piece := reader.read(CHUNK_BYTES):
+                    yield piece
+    except Exception as error:
+        if isinstance(error, OSError | EOFError) or type(error).__name__ in ("ZstdError", "error"):
+            raise SourceError(f"{name}: damaged compressed file: {error}") from None
+        raise
+
+
+# A live server
+
+
+def without_password(spec: str) -> str:
+    """For messages."""
+    parts = urlsplit(spec)
+    return spec.replace(f":{parts.password}@", ":***@") if is_live(spec) and parts.password else spec
+
+
+def receive(url: str) -> Iterator[bytes]:
+    """The RDB that a server sends to a replica, as `redis-cli --rdb` asks for it.
+
+    Raises:
+        SourceError: it cannot be reached, or it refuses.
+    """
+    parts = urlsplit(url)
+    name = without_password(url)
+    address = (parts.hostname or "127.0.0.1", parts.port or 6379)
+    try:
+        with contextlib.closing(socket.create_connection(address, TIMEOUT_S)) as plain:
+            connection: socket.socket = plain
+            if parts.scheme in SECURE_SCHEMES:
+                import ssl
+
+                connection = ssl.create_default_context().wrap_socket(plain, server_hostname=address[0])
+            with connection.makefile("rwb") as stream:
+                if parts.password:
+                    user = [unquote(parts.username).encode()] if parts.username else []
+                    ask(stream, b"AUTH", *user, unquote(parts.password).encode(), name=name)
+                ask(stream, b"REPLCONF", b"rdb-only", b"1", name=name, needed=False)
+                send(stream, b"SYNC")
+                yield from transfer(stream, name)
+    except TimeoutError:
+        raise SourceError(f"{name}: the server sent nothing for {TIMEOUT_S:.0f} s") from None
+    except OSError as error:
+        raise SourceError(f"{name}: {error.strerror or error}") from None
+
+
+def send(stream: Stream, *words: bytes) -> None:
+    stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
+    stream.flush()
+
+
+def ask(stream: Stream, *words: bytes, name: str, needed: bool = True) -> None:
+    send(stream, *words)
+    reply = stream.readline()
+    if needed and not reply.startswith(b"+"):
+        raise SourceError(f"{name}: {words[0].decode()}: {reply[1:].strip().decode('utf-8', 'replace')}")
+
+
+def transfer(stream: Stream, name: str) -> Iterator[bytes]:
+    """The payload of a full synchronisation, in either framing."""
+    header = stream.readline()
+    while header == b"\n":  # the server is still writing its snapshot
+        header = stream.readline()
+    if not header.startswith(b"$"):
+        text = header[1:].strip().decode("utf-8", "replace") or "the server closed the connection"
+        raise SourceError(f"{name}: SYNC: {text}")
+    if header.startswith(b"$EOF:"):
+        yield from until_mark(stream, header[5 : 5 + END_MARK_BYTES], name)
+        return
+    left = int(header[1:])
+    while left:
+        piece = stream.read(min(left, CHUNK_BYTES))
+        if not piece:
+            raise SourceError(f"{name}: the connection was closed, {left} bytes before the end")
+        left -= len(piece)
+        yield piece
+
+
+def until_mark(stream: Stream, mark: bytes, name: str) -> Iterator[bytes]:
+    tail = b""
+    while piece := stream.read1(CHUNK_BYTES):
+        tail += piece
+        if tail.endswith(mark):
+            yield tail[: -len(mark)]
+            return
+        if len(tail) > END_MARK_BYTES:
+            yield tail[:-END_MARK_BYTES]
+            tail = tail[-END_MARK_BYTES:]
+    raise SourceError(f"{name}: the connection was closed before the end mark")

@@ -1,0 +1,57 @@
+"""Where a tool writes: standard output, or a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+class Output:
+    """Bytes for one destination."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.write = file.write
+        self.flush = file.flush
+        self.kept = False
+
+    def keep(self) -> None:
+        """What is written stays, though the program is about to end with a status other than 0."""
+        self.kept = True
+
+
+@contextlib.contextmanager
+def writing(path: str | Path | None) -> Iterator[Output]:
+    """`path`, or standard output when it is None or `-`.
+
+    A file is written beside and renamed when all of it is on disk; after an error or Ctrl-C nothing of it stays.
+    """
+    if path is None or str(path) == "-":
+        sys.stdout.flush()
+        out = Output(sys.stdout.buffer)
+        yield out
+        out.flush()
+        return
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with beside.open("wb") as file:
+        out = Output(file)
+        try:
+            yield out
+        except BaseException:
+            if not out.kept:
+                beside.unlink()
+                raise
+            settle(file, beside, target)
+            raise
+        settle(file, beside, target)
+
+
+def settle(file: IO[bytes], beside: Path, target: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    beside.replace(target)

@@ -1,0 +1,209 @@
+"""`rotomdb-rdb dump`: keys and values as JSON, CSV, commands or Python."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from rotomdb.engine.rdb_records import LOGICAL_TYPES
+from rotomdb.engine.rdb_sinks import JsonSink, ObjectSink, StreamValue, TextSink
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.command_sink import CommandSink
+from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
+from rotomdb.tools.output import Output, writing
+from rotomdb.tools.selection import FORMS, selecting
+from rotomdb.tools.sources import Opened, opened
+from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.values import json_text, shown
+
+FORMATS = ("json", "ndjson", "csv", "resp", "commands", "python", "table")
+VALUE_WIDTH = 60
+
+
+@click.command()
+@click.option(
+    "--format", "-f", "form", type=click.Choice(FORMATS), help="Default: table on a terminal, json elsewhere."
+)
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to this file, whole or not at all.")
+@click.option(
+    "--keys-as",
+    type=click.Choice(tuple(FORMS)),
+    default="auto",
+    show_default=True,
+    help='Bytes of keys in JSON and CSV. auto: text, or {"b64": ...} where they are no UTF-8.',
+)
+@click.option(
+    "--values-as", type=click.Choice(tuple(FORMS)), default="auto", show_default=True, help="Bytes of values."
+)
+@click.option("--replace", is_flag=True, help="In commands: DEL each key first.")
+@click.argument("file")
+@selecting
+def dump(
+    form: str | None, as_json: bool, output: str | None, keys_as: str, values_as: str, replace: bool, file: str,
+    selection: Selection | None,
+) -> None:  # fmt: skip
+    """Print every key with its value.
+
+    \b
+    Formats:
+      json      one array of objects; ndjson: one object a line
+      csv       db, key, type, encoding, expire time, value as JSON
+      resp      commands for `redis-cli --pipe`; commands: the same as a person types them
+      python    one Python literal a line: (db, key, type, expire time, value), bytes as bytes
+      table     for the eye; values are cut
+
+    \b
+    Examples:
+      rotomdb-rdb dump dump.rdb
+      rotomdb-rdb dump -f ndjson dump.rdb --type hash | jq .key
+      rotomdb-rdb dump -f resp dump.rdb | redis-cli --pipe
+      rotomdb-rdb dump redis://localhost:6379 --key 'session:*' --ttl ..60
+      zcat dump.rdb.gz | rotomdb-rdb dump -f csv -o dump.csv -
+    """
+    form = form or ("json" if as_json or output or not sys.stdout.isatty() else "table")
+    with opened(file) as source, writing(output) as out:
+        if form in ("json", "ndjson"):
+            unsupported = dump_json(source, out, selection, FORMS[keys_as], FORMS[values_as], array=form == "json")
+        elif form in ("resp", "commands"):
+            unsupported = dump_commands(source, out, selection, text=form == "commands", replace=replace)
+        else:
+            rows = records(source, selection)
+            if form == "csv":
+                unsupported = dump_csv(rows, out, FORMS[keys_as], FORMS[values_as])
+            elif form == "python":
+                unsupported = dump_python(rows, out)
+            else:
+                unsupported = print_table(rows)
+        if unsupported:
+            out.keep()
+            out.flush()
+            fail(f"{file}: {unsupported} keys have values that cannot be shown in this form", status=PROBLEMS)
+
+
+def run(source: Opened, sink: TextSink, selection: Selection | None, on_function: Callable[[bytes], None]) -> None:
+    """Hand everything to the sink. What came before an error is handed on first."""
+    reader = source.reader()
+    try:
+        for event in reader.walk(sink, selection, source.advance):
+            if isinstance(event, Function):
+                on_function(event.code)
+    finally:
+        sink.flush()
+        reader.close()
+
+
+def dump_json(
+    source: Opened, out: Output, selection: Selection | None, key_form: int, value_form: int, *, array: bool
+) -> int:
+    sink = JsonSink(out.write, key_form, value_form, b",\n" if array else b"\n")
+    if array:
+        sink.put(b"[\n")
+    run(source, sink, selection, lambda code: None)
+    sink.put(b"\n]\n" if array else b"\n" if sink.written else b"")
+    sink.flush()
+    return sink.unsupported
+
+
+def dump_commands(source: Opened, out: Output, selection: Selection | None, *, text: bool, replace: bool) -> int:
+    sink = CommandSink(out.write, text, replace)
+    run(source, sink, selection, lambda code: sink.command(b"FUNCTION", b"LOAD", b"REPLACE", code))
+    return 0
+
+
+Row = tuple[KeyRecord, ObjectSink]
+
+
+def records(source: Opened, selection: Selection | None) -> Iterator[Row]:
+    """Each key with its value as Python objects."""
+    reader: RdbReader = source.reader()
+    sink = ObjectSink()
+    try:
+        for event in reader.records(selection, source.advance):
+            if isinstance(event, KeyRecord):
+                reader.visit(sink)
+                yield event, sink
+    finally:
+        reader.close()
+
+
+def dump_csv(rows: Iterator[Row], out: Output, key_form: int, value_form: int) -> int:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["db", "key", "type", "encoding", "ttl_ms_absolute", "value"])
+    unsupported = 0
+    for record, sink in rows:
+        unsupported += sink.module_name is not None
+        key, value = json_text(record.key, key_form), csv_value(sink.value, value_form)
+        expires = "" if record.expire_ms is None else record.expire_ms
+        writer.writerow([record.db, key, LOGICAL_TYPES[record.type], record.type_name, expires, value])
+        if buffer.tell() > 1 << 16:
+            out.write(buffer.getvalue().encode())
+            buffer.seek(0)
+            buffer.truncate()
+    out.write(buffer.getvalue().encode())
+    return unsupported
+
+
+def csv_value(value: Any, form: int) -> str:
+    if isinstance(value, bytes):
+        text = json_text(value, form)
+        return text if isinstance(text, str) else json.dumps(text)
+    return "" if value is None else json.dumps(plain(value, form), ensure_ascii=False)
+
+
+def plain(value: Any, form: int) -> Any:
+    """A value in JSON's terms."""
+    if isinstance(value, bytes):
+        return json_text(value, form)
+    if isinstance(value, StreamValue):
+        return [[f"{ms}-{seq}", plain(fields, form)] for (ms, seq), fields in value.entries]
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return [plain(item, form) for item in value]
+    return value
+
+
+def dump_python(rows: Iterator[Row], out: Output) -> int:
+    unsupported = 0
+    for record, sink in rows:
+        unsupported += sink.module_name is not None
+        value = sink.value.entries if isinstance(sink.value, StreamValue) else sink.value
+        row = (record.db, record.key, LOGICAL_TYPES[record.type], record.expire_ms, value)
+        out.write(f"{row!r}\n".encode())
+    return unsupported
+
+
+def print_table(rows: Iterator[Row]) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("db", "key", "type", "encoding", "expires (ms)", "value")
+    unsupported = 0
+    for record, sink in rows:
+        unsupported += sink.module_name is not None
+        value = f"(of module {sink.module_name})" if sink.value is None else preview(sink.value)
+        expires = "" if record.expire_ms is None else str(record.expire_ms)
+        table.add_row(
+            str(record.db),
+            Text(preview(record.key)),
+            LOGICAL_TYPES[record.type],
+            record.type_name,
+            expires,
+            Text(value),
+        )  # Text: brackets in keys are no markup
+    Console().print(table)
+    return unsupported
+
+
+def preview(value: Any) -> str:
+    text = shown(value) if isinstance(value, bytes) else json.dumps(plain(value, 0), ensure_ascii=False)
+    return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 1]}…"

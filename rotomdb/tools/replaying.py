@@ -1,0 +1,94 @@
+"""Replaying a log into an engine of the tool's own, to see what data set it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rotomdb.commands import load_all
+from rotomdb.commands.dispatch import Dispatcher
+from rotomdb.commands.registry import REGISTRY
+from rotomdb.commands.replaying import replayer
+from rotomdb.engine import Engine
+from rotomdb.errors import AofError
+from rotomdb.storage.aof_reader import Judge, ReplayReport, refuse_damage, replay
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_examination import Examination
+from rotomdb.storage.point_in_time import find_log
+
+DATABASES_MAX = 1024  # a log does not say how many its server has
+
+
+@dataclass
+class Replayed:
+    """What a log gives.
+
+    Attributes:
+        files: Each file with what was found in it.
+        failures: Commands that failed, with their errors; their effect is not in the engine.
+    """
+
+    engine: Engine
+    files: list[tuple[Path, ReplayReport]] = field(default_factory=list)
+    failures: list[tuple[list[bytes], str]] = field(default_factory=list)
+
+
+def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Callable[[list[bytes]], None]:
+    """Executes commands on the engine. Function libraries are carried, not compiled."""
+    load_all()
+    dispatcher = Dispatcher(engine, REGISTRY.values())
+    dispatcher.loading = True
+    execute = replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
+
+    def replay_command(words: list[bytes]) -> None:
+        if words[0].upper() == b"FUNCTION" and len(words) > 2 and words[1].upper() == b"LOAD":
+            engine.function_libraries.append(words[-1])
+        else:
+            execute(words)
+
+    return replay_command
+
+
+def replay_log(
+    disk: Disk, path: Path, *, judge: Judge | None = None, on_progress: Callable[[str, int, int], None] | None = None
+) -> Replayed:
+    """Replay what `path` names: a file, a manifest, an append directory or a data directory.
+
+    Args:
+        judge: What to let pass; by default a torn end of the last file.
+        on_progress: Called with the file's name, the offset reached and its size.
+
+    Raises:
+        FileFormatError, RestoreError, ManifestError, OSError.
+    """
+    log = find_log(disk, path)
+    engine = Engine(DATABASES_MAX)
+    engine.expire_on_access = False
+    result = Replayed(engine)
+    execute = new_replayer(engine, result.failures)
+    for number, file in enumerate(log.paths):
+        with disk.mapped(file) as data:
+            size = len(data)
+
+            def advance(offset: int, name: str = file.name, size: int = size) -> None:
+                if on_progress is not None:
+                    on_progress(name, offset, size)
+
+            allowed = judge or whole_unless_last(file, number == len(log.paths) - 1)
+            report = replay(data, str(file), engine, execute, judge=allowed, on_progress=advance)
+            execute([b"SELECT", b"0"])
+            result.files.append((file, report))
+    return result
+
+
+def whole_unless_last(path: Path, last: bool) -> Judge:
+    """Refuses damage, and a torn end in a file that others follow."""
+    strict = refuse_damage(str(path))
+
+    def judge(found: Examination) -> None:
+        strict(found)
+        if found.torn and not last:
+            raise AofError(str(path), found.usable, found.torn)
+
+    return judge

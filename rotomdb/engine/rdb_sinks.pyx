@@ -519,3 +519,18 @@ cdef class DigestSink(ValueSink):
         self.digest = self.mix(<const char*>self.walker.cursor.base + self.walker.value_start,
                                self.walker.cursor.position - self.walker.value_start, NULL, 0)
         return 0
+
+
+cdef class IndexSink(DigestSink):
+    """As DigestSink, and remembers each key in `index`: {(db, key): (digest, type, expire time or None, offset)}."""
+
+    cdef readonly dict index
+
+    def __cinit__(self):
+        self.index = {}
+
+    cdef int end_key(self) except -1:
+        self.index[self.walker.database, self.walker.key] = (
+            self.digest, self.walker.reading_type, self.walker.expires_at, self.walker.start,
+        )
+        return 0

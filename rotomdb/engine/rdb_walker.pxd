@@ -45,7 +45,9 @@ cdef class Selection:
     cdef public int64_t expires_from, expires_to     # ms; keys without expire time count as never
     cdef public int64_t size_from, size_to           # bytes in the file
     cdef public uint64_t sample           # of 2**32
+    cdef public bint exclude              # want all others instead
     cdef bint admits(self, RdbWalker walker) except -1
+    cdef bint matches_record(self, RdbWalker walker) except -1
 
 cdef class RdbWalker(RdbRecords):
     cdef public uint64_t database         # that the records are in

@@ -42,6 +42,7 @@ class Selection:
     size_from: int
     size_to: int
     sample: int
+    exclude: bool
 
 class RdbWalker(RdbRecords):
     database: int

@@ -146,6 +146,9 @@ cdef class Selection:
 
     cdef bint admits(self, RdbWalker walker) except -1:
         """Whether the record in hand is wanted. The walker stands at its value, before and after."""
+        return self.matches_record(walker) != self.exclude
+
+    cdef bint matches_record(self, RdbWalker walker) except -1:
         cdef int64_t expires, size
         cdef uint64_t mixed
         cdef size_t i
@@ -238,6 +241,8 @@ cdef class RdbWalker(RdbRecords):
             sink.abandon_key()
             self.reading_key = self.key
             raise
+        finally:
+            sink.walker = None            # or a sink that outlives the walk would keep the buffer
         return 0
 
     def next_record(self, Selection selection=None):

@@ -10,7 +10,6 @@ import contextlib
 import io
 import mmap
 import os
-import socket
 import stat
 import sys
 import tempfile
@@ -18,20 +17,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 from rotomdb.errors import SourceError
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.live_server import connected, is_live, without_password
 
 CHUNK_BYTES = 1 << 20
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-SCHEMES = ("redis", "rediss", "valkey", "valkeys")
-SECURE_SCHEMES = ("rediss", "valkeys")
 END_MARK_BYTES = 40
-TIMEOUT_S = 60.0
+HIGHEST_TYPE = 36  # `$`, where captures begin, is 36 too
 FOOTER_BYTES = 10  # of a DUMP payload: version, checksum
 Progress = Callable[[int], None]
-Stream = io.BufferedRWPair
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,6 @@ class RdbSource:
     data: memoryview
     name: str
     release: Callable[[int, int], None]
-
-
-def is_live(spec: str) -> bool:
-    return spec.partition("://")[0] in SCHEMES
 
 
 @contextlib.contextmanager
@@ -100,8 +92,10 @@ def mapped(file: IO[bytes], name: str) -> Iterator[RdbSource]:
 
 def payload_as_rdb(view: memoryview) -> memoryview:
     """The bytes as they are, or a DUMP payload as an RDB with the one key `payload`."""
-    if len(view) <= FOOTER_BYTES or view[0] > 33 or bytes(view[:5]) == b"REDIS":
+    if len(view) <= FOOTER_BYTES or view[0] > HIGHEST_TYPE or bytes(view[:5]) == b"REDIS":
         return view
+    if bytes(view[:5]) == b"$EOF:":  # a captured synchronisation
+        return view[5 + END_MARK_BYTES + 2 :]
     footer = len(view) - 8
     if int.from_bytes(view[footer:], "little") != crc64(view[:footer]):
         return view
@@ -151,57 +145,15 @@ def inflated(file: IO[bytes], head: bytes, name: str) -> Iterator[bytes]:
         raise
 
 
-# A live server
-
-
-def without_password(spec: str) -> str:
-    """For messages."""
-    parts = urlsplit(spec)
-    return spec.replace(f":{parts.password}@", ":***@") if is_live(spec) and parts.password else spec
-
-
 def receive(url: str) -> Iterator[bytes]:
-    """The RDB that a server sends to a replica, as `redis-cli --rdb` asks for it.
-
-    Raises:
-        SourceError: it cannot be reached, or it refuses.
-    """
-    parts = urlsplit(url)
-    name = without_password(url)
-    address = (parts.hostname or "127.0.0.1", parts.port or 6379)
-    try:
-        with contextlib.closing(socket.create_connection(address, TIMEOUT_S)) as plain:
-            connection: socket.socket = plain
-            if parts.scheme in SECURE_SCHEMES:
-                import ssl
-
-                connection = ssl.create_default_context().wrap_socket(plain, server_hostname=address[0])
-            with connection.makefile("rwb") as stream:
-                if parts.password:
-                    user = [unquote(parts.username).encode()] if parts.username else []
-                    ask(stream, b"AUTH", *user, unquote(parts.password).encode(), name=name)
-                ask(stream, b"REPLCONF", b"rdb-only", b"1", name=name, needed=False)
-                send(stream, b"SYNC")
-                yield from transfer(stream, name)
-    except TimeoutError:
-        raise SourceError(f"{name}: the server sent nothing for {TIMEOUT_S:.0f} s") from None
-    except OSError as error:
-        raise SourceError(f"{name}: {error.strerror or error}") from None
+    """The RDB that a server sends to a replica, as `redis-cli --rdb` asks for it. Raises SourceError."""
+    with connected(url) as server:
+        server.ask(b"REPLCONF", b"rdb-only", b"1")  # before 7.0 an error, and no harm
+        server.send(b"SYNC")
+        yield from transfer(server.stream, server.name)
 
 
-def send(stream: Stream, *words: bytes) -> None:
-    stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
-    stream.flush()
-
-
-def ask(stream: Stream, *words: bytes, name: str, needed: bool = True) -> None:
-    send(stream, *words)
-    reply = stream.readline()
-    if needed and not reply.startswith(b"+"):
-        raise SourceError(f"{name}: {words[0].decode()}: {reply[1:].strip().decode('utf-8', 'replace')}")
-
-
-def transfer(stream: Stream, name: str) -> Iterator[bytes]:
+def transfer(stream: io.BufferedRWPair, name: str) -> Iterator[bytes]:
     """The payload of a full synchronisation, in either framing."""
     header = stream.readline()
     while header == b"\n":  # the server is still writing its snapshot
@@ -221,7 +173,7 @@ def transfer(stream: Stream, name: str) -> Iterator[bytes]:
         yield piece
 
 
-def until_mark(stream: Stream, mark: bytes, name: str) -> Iterator[bytes]:
+def until_mark(stream: io.BufferedRWPair, mark: bytes, name: str) -> Iterator[bytes]:
     tail = b""
     while piece := stream.read1(CHUNK_BYTES):
         tail += piece

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +57,18 @@ def settle(file: IO[bytes], beside: Path, target: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     beside.replace(target)
+
+
+@contextlib.contextmanager
+def directory_beside(path: Path) -> Iterator[Path]:
+    """A new directory that gets the name `path` once all is in it. Raises FileExistsError when that is taken."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "it exists already; name a directory that is to be made", str(path))
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    beside.mkdir()
+    try:
+        yield beside
+        beside.rename(path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise

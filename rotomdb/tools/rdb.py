@@ -5,8 +5,13 @@ from __future__ import annotations
 import click
 
 from rotomdb import __version__
+from rotomdb.tools.rdb_convert import convert, filter_command, merge, split
+from rotomdb.tools.rdb_diff import diff
 from rotomdb.tools.rdb_dump import dump
 from rotomdb.tools.rdb_info import check, info
+from rotomdb.tools.rdb_memory import memory, report
+from rotomdb.tools.rdb_restore import restore
+from rotomdb.tools.rdb_salvage import salvage
 from rotomdb.tools.terminal import guard
 
 
@@ -39,7 +44,7 @@ def cli() -> None:
     """
 
 
-for command in (check, dump, info):
+for command in (check, convert, diff, dump, filter_command, info, memory, merge, report, restore, salvage, split):
     cli.add_command(command)
 
 

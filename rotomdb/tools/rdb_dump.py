@@ -19,7 +19,7 @@ from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.tools.output import Output, writing
 from rotomdb.tools.selection import FORMS, selecting
 from rotomdb.tools.sources import Opened, opened
-from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.terminal import PROBLEMS, fail, table
 from rotomdb.tools.values import json_text, shown
 
 FORMATS = ("json", "ndjson", "csv", "resp", "commands", "python", "table")
@@ -182,25 +182,17 @@ def dump_python(rows: Iterator[Row], out: Output) -> int:
 
 
 def print_table(rows: Iterator[Row]) -> int:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("db", "key", "type", "encoding", "expires (ms)", "value")
     unsupported = 0
-    for record, sink in rows:
-        unsupported += sink.module_name is not None
-        value = f"(of module {sink.module_name})" if sink.value is None else preview(sink.value)
-        expires = "" if record.expire_ms is None else str(record.expire_ms)
-        table.add_row(
-            str(record.db),
-            Text(preview(record.key)),
-            LOGICAL_TYPES[record.type],
-            record.type_name,
-            expires,
-            Text(value),
-        )  # Text: brackets in keys are no markup
-    Console().print(table)
+
+    def cells() -> Iterator[tuple[object, ...]]:
+        nonlocal unsupported
+        for record, sink in rows:
+            unsupported += sink.module_name is not None
+            value = f"(of module {sink.module_name})" if sink.value is None else preview(sink.value)
+            expires = "" if record.expire_ms is None else record.expire_ms
+            yield preview(record.key), record.db, LOGICAL_TYPES[record.type], record.type_name, expires, value
+
+    table(("key", "db", "type", "encoding", "expires (ms)", "value"), cells())
     return unsupported
 
 

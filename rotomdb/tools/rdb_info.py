@@ -15,7 +15,7 @@ from rotomdb.errors import RdbError
 from rotomdb.storage.rdb_reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.tools.sources import Opened, opened
-from rotomdb.tools.terminal import PROBLEMS, SOUND
+from rotomdb.tools.terminal import PROBLEMS, SOUND, table
 from rotomdb.tools.values import shown
 
 CHECKSUM_STATES = {None: "absent (version below 5)", 0: "not computed by the writer"}
@@ -156,35 +156,23 @@ def summarise(source: Opened, file: str, top: int) -> dict[str, Any]:
 
 
 def print_summary(summary: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    console.print(
-        Text(
-            f"{summary['file']}: RDB version {summary['version']}, {summary['size']:,} bytes, {summary['keys']:,} keys"
-        )
+    click.echo(
+        f"{summary['file']}: RDB version {summary['version']}, {summary['size']:,} bytes, {summary['keys']:,} keys"
     )
     for name, value in summary["aux"].items():
-        console.print(Text(f"  {name}: {value}"))
-    console.print(f"  checksum: {summary['checksum']}; function libraries: {summary['functions']}")
+        click.echo(f"  {name}: {value}")
+    click.echo(f"  checksum: {summary['checksum']}; function libraries: {summary['functions']}")
     for name in summary["module_aux"]:
-        console.print(f"  data of module {name}")
-    table = Table("type", "encoding", "keys", "elements", "bytes in the file", title="Keys", title_justify="left")
-    by_encoding = {name: number for number, name in TYPE_NAMES.items()}
-    for name, row in sorted(summary["encodings"].items(), key=lambda item: -item[1]["bytes"]):
-        logical = LOGICAL_TYPES[by_encoding[name]]
-        table.add_row(logical, name, f"{row['keys']:,}", f"{row['elements']:,}", f"{row['bytes']:,}")
-    console.print(table)
-    for title, key in (("Databases", "databases"), ("Expire within", "ttl"), ("Bytes in the file, up to", "sizes")):
-        table = Table(title, "keys", "")
-        most = max(summary[key].values(), default=0)
-        for name, count in summary[key].items():
-            table.add_row(str(name), f"{count:,}", "█" * round(30 * count / most) if most else "")
-        console.print(table)
-    if summary["largest"]:
-        table = Table("bytes in the file", "db", "key", "encoding", title="Largest keys", title_justify="left")
-        for row in summary["largest"]:
-            table.add_row(f"{row['bytes']:,}", str(row["db"]), Text(row["key"]), row["encoding"])
-        console.print(table)
+        click.echo(f"  data of module {name}")
+    logical = {name: LOGICAL_TYPES[number] for number, name in TYPE_NAMES.items() if number in LOGICAL_TYPES}
+    by_size = sorted(summary["encodings"].items(), key=lambda item: -item[1]["bytes"])
+    table(
+        ("encoding", "type", "keys", "elements", "bytes in the file"),
+        [(name, logical[name], f"{r['keys']:,}", f"{r['elements']:,}", f"{r['bytes']:,}") for name, r in by_size],
+    )
+    for title, key in (("db", "databases"), ("expires within", "ttl"), ("bytes in the file, up to", "sizes")):
+        table((title, "keys"), [(name, f"{count:,}") for name, count in summary[key].items()])
+    table(
+        ("largest key", "db", "encoding", "bytes in the file"),
+        [(r["key"], r["db"], r["encoding"], f"{r['bytes']:,}") for r in summary["largest"]],
+    )

@@ -15,9 +15,10 @@ from typing import NoReturn
 
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError, SourceError
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.live_server import is_live
 from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import RdbReader
-from rotomdb.storage.rdb_source import RdbSource, is_live, mapped, open_rdb
+from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.tools.terminal import PROBLEMS, Advance, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")

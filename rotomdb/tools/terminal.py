@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
 SOUND, PROBLEMS, USAGE, UNREADABLE = 0, 1, 2, 3
@@ -51,3 +51,22 @@ def guard(run: Callable[[], None]) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         sys.exit(0)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table: with lines and colour on a terminal, plain columns with a tab between them elsewhere."""
+    if not sys.stdout.isatty():
+        for row in (headings, *rows):
+            sys.stdout.write("\t".join(str(cell) for cell in row) + "\n")
+        sys.stdout.write("\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title or None, title_justify="left")
+    for number, heading in enumerate(headings):
+        made.add_column(heading, overflow="fold", justify="left" if number == 0 else "right")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))  # Text: brackets in keys are no markup
+    Console().print(made)

@@ -1,0 +1,77 @@
+"""Parquet out of a data set: the road to DuckDB, Spark and pandas (optional extra `rotomdb[parquet]`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rotomdb.engine.memory_model import MODELS, MemorySink
+from rotomdb.engine.rdb_records import LOGICAL_TYPES
+from rotomdb.engine.rdb_sinks import ObjectSink
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.rdb_reader import KeyRecord
+from rotomdb.tools.output import writing
+from rotomdb.tools.rdb_dump import plain
+from rotomdb.tools.sources import Opened
+from rotomdb.tools.terminal import fail
+
+BATCH_ROWS = 50_000
+
+
+def write_parquet(source: Opened, output: Path, selection: Selection | None) -> None:
+    """One row a key: db, key, type, encoding, expires_at, memory_bytes, elements, value.
+
+    Strings are in `value` as they are; other values are JSON text there, as `dump` has it.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        fail("Parquet needs the pyarrow package", hint="pip install 'rotomdb[parquet]'")
+    schema = pyarrow.schema([
+        ("db", pyarrow.int32()), ("key", pyarrow.binary()), ("type", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())),
+        ("encoding", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())), ("expires_at", pyarrow.timestamp("ms", "UTC")),
+        ("memory_bytes", pyarrow.int64()), ("elements", pyarrow.int64()), ("value", pyarrow.binary()),
+    ])  # fmt: skip
+    sizes: list[tuple[int, int]] = []
+    memory = MemorySink(
+        MODELS["redis-7.0"], on_key=lambda db, key, type, used, elements, expires: sizes.append((used, elements))
+    )
+    values = ObjectSink()
+    reader = source.reader()
+    rows: dict[str, list[Any]] = {name: [] for name in schema.names}
+    with writing(output) as out, pyarrow.parquet.ParquetWriter(out.file, schema, compression="zstd") as writer:
+
+        def hand_on() -> None:
+            writer.write_table(pyarrow.table(rows, schema=schema))
+            for column in rows.values():
+                column.clear()
+
+        for event in reader.records(selection, source.advance):
+            if not isinstance(event, KeyRecord):
+                continue
+            reader.visit(memory)
+            reader.visit(values)
+            used, elements = sizes.pop()
+            value = values.value if isinstance(values.value, bytes) else json.dumps(plain(values.value, 0)).encode()
+            for name, cell in zip(
+                schema.names,
+                (
+                    event.db,
+                    event.key,
+                    LOGICAL_TYPES[event.type],
+                    event.type_name,
+                    event.expire_ms,
+                    used,
+                    elements,
+                    value,
+                ),
+                strict=True,
+            ):
+                rows[name].append(cell)
+            if len(rows["db"]) >= BATCH_ROWS:
+                hand_on()
+        if rows["db"]:
+            hand_on()
+    reader.close()

@@ -1,0 +1,340 @@
+"""`rotomdb-rdb convert`, `filter`, `split` and `merge`: other files out of RDB files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.command_sink import CommandSink
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
+from rotomdb.storage.slots import key_slot, read_nodes
+from rotomdb.tools.output import directory_beside, writing
+from rotomdb.tools.selection import selecting
+from rotomdb.tools.sources import Opened, opened, reporting
+from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.values import shown
+
+FORMS = ("rdb", "aof", "aof-dir", "parquet")
+Losses = dict[str, tuple[int, list[bytes]]]
+
+
+def note_losses(losses: Losses, target: str, as_json: bool) -> int:
+    """Say what the target cannot hold; returns how many keys that is about."""
+    if as_json:
+        rows = {what: {"keys": keys, "first": [shown(key) for key in names]} for what, (keys, names) in losses.items()}
+        click.echo(json.dumps({"target": target, "lost": rows}))
+    for what, (keys, names) in losses.items() if not as_json else ():
+        first = ", ".join(shown(key) for key in names)
+        click.echo(
+            f"{target} cannot hold {what}: left out of {keys} keys ({first}{', …' if keys > len(names) else ''})",
+            err=True,
+        )
+    return sum(keys for keys, _ in losses.values())
+
+
+def own_target(reader: RdbReader) -> Target:
+    """The format that the input has."""
+    same = [t for t in TARGETS.values() if t.version == reader.version and t.valkey == reader.valkey]
+    return same[-1] if same else Target(reader.version, reader.valkey, (b"redis-ver", b"0.0.0"))
+
+
+def copy_all(source: Opened, writer: RdbWriter, selection: Selection | None) -> Losses:
+    """Everything that is selected, into the writer."""
+    reader = source.reader()
+    others: Losses = {}
+    try:
+        for event in reader.walk(writer.sink, selection, source.advance):
+            if isinstance(event, Function):
+                if not writer.function(event.code):
+                    others["function libraries"] = (others.get("function libraries", (0, []))[0] + 1, [])
+            elif isinstance(event, ModuleAux):
+                others["data of modules outside of keys"] = (1, [event.module.encode()])
+    finally:
+        reader.close()
+    writer.finish()
+    return {**writer.sink.lost, **others}
+
+
+@click.command()
+@click.option(
+    "--target",
+    "-t",
+    type=click.Choice(sorted(TARGETS)),
+    help="The server that is to load it. Default: the format stays.",
+)
+@click.option("--to", "form", type=click.Choice(FORMS), help="Default: by the name of the output; rdb.")
+@click.option("--output", "-o", required=True, help="File (for aof-dir: directory) to make; - for standard output.")
+@click.option("--commands", is_flag=True, help="An AOF as commands only, without an RDB in front.")
+@click.option("--no-compress", is_flag=True, help="Do not compress strings.")
+@click.option("--json", "as_json", is_flag=True, help="What was left out, as JSON on standard output.")
+@click.argument("file")
+@selecting
+def convert(
+    target: str | None, form: str | None, output: str, commands: bool, no_compress: bool, as_json: bool, file: str,
+    selection: Selection | None,
+) -> None:  # fmt: skip
+    """Write the data for another server or in another form.
+
+    An RDB for an older server holds what that one knows; what it does not is named and left out, and the exit status is 1.
+
+    \b
+    Forms:
+      rdb       a snapshot
+      aof       a single append-only file: an RDB preamble (redis-4.0 and later), or commands
+      aof-dir   an append directory with a manifest (redis-7.0 and later), to be put into a data directory
+      parquet   a table for DuckDB, Spark or pandas: db, key, type, expire time, size, value
+
+    \b
+    Examples:
+      rotomdb-rdb convert --target redis-6.2 dump.rdb -o old.rdb
+      rotomdb-rdb convert appendonlydir -o dump.rdb
+      rotomdb-rdb convert dump.rdb -o appendonly.aof
+      rotomdb-rdb convert dump.rdb --to aof-dir -o /var/lib/redis/appendonlydir
+      rotomdb-rdb convert dump.rdb -o keys.parquet && duckdb -c "select type, count(*) from 'keys.parquet' group by 1"
+    """
+    form = form or {".aof": "aof", ".parquet": "parquet"}.get(Path(output).suffix, "rdb")
+    with opened(file, "converting") as source:
+        head = source.reader()
+        chosen = TARGETS[target] if target else own_target(head)
+        head.close()
+        if form == "parquet":
+            from rotomdb.tools.parquet import write_parquet
+
+            write_parquet(source, Path(output), selection)
+            return
+        if form == "aof-dir":
+            losses = write_log_directory(source, Path(output), chosen, selection, commands, not no_compress)
+        else:
+            with writing(output) as out:
+                preamble = form == "aof" and chosen.version >= 8 and not commands
+                if form == "rdb" or preamble:
+                    writer = RdbWriter(out.write, chosen, compress=not no_compress, aof_base=preamble)
+                    losses = copy_all(source, writer, selection)
+                else:
+                    losses = write_commands(source, out.write, selection)
+    if note_losses(losses, target or "the target", as_json):
+        raise SystemExit(PROBLEMS)
+
+
+def write_commands(source: Opened, write: Callable[[bytes], object], selection: Selection | None) -> Losses:
+    reader = source.reader()
+    sink = CommandSink(write)
+    try:
+        for event in reader.walk(sink, selection, source.advance):
+            if isinstance(event, Function):
+                sink.command(b"FUNCTION", b"LOAD", event.code)
+    finally:
+        reader.close()
+    sink.flush()
+    return {}
+
+
+def write_log_directory(
+    source: Opened, output: Path, target: Target, selection: Selection | None, commands: bool, compress: bool
+) -> Losses:
+    """A multi-part log: base, empty increment, manifest."""
+    manifest = Manifest()
+    with directory_beside(output) as directory:
+        base = manifest.next_base("appendonly.aof", rdb=not commands)
+        increment: LogFile = manifest.next_increment("appendonly.aof")
+        with writing(directory / base.name) as out:
+            if commands:
+                losses = write_commands(source, out.write, selection)
+            else:
+                writer = RdbWriter(out.write, target, compress=compress, aof_base=True)
+                losses = copy_all(source, writer, selection)
+        (directory / increment.name).touch()
+        Manifest(base, [], [increment]).save(Disk(), directory, f"appendonly.aof{MANIFEST_SUFFIX}")
+    return losses
+
+
+@click.command("filter")
+@click.option("--output", "-o", required=True, help="File to make; - for standard output.")
+@click.option("--exclude", is_flag=True, help="Keep what is not selected.")
+@click.argument("file")
+@selecting
+def filter_command(output: str, exclude: bool, file: str, selection: Selection | None) -> None:
+    """Write an RDB with the selected keys only, their bytes unchanged.
+
+    \b
+    Examples:
+      rotomdb-rdb filter dump.rdb --key 'user:*' -o users.rdb
+      rotomdb-rdb filter dump.rdb --size 1mb.. --exclude -o small.rdb
+      rotomdb-rdb filter dump.rdb --sample 0.01 -o sample.rdb
+    """
+    if selection is not None:
+        selection.exclude = exclude
+    elif exclude:
+        raise click.UsageError("--exclude without a selection would leave nothing")
+    with opened(file, "filtering") as source, writing(output) as out:
+        reader = source.reader()
+        writer = RdbWriter(out.write, own_target(reader))
+        reader.close()
+        losses = copy_all(source, writer, selection)
+    if note_losses(losses, "the copy", False):
+        raise SystemExit(PROBLEMS)
+    click.echo(f"{writer.sink.keys} keys written to {output}", err=True)
+
+
+@click.command()
+@click.option("--by", type=click.Choice(["db", "prefix", "slot"]), required=True, help="What decides where a key goes.")
+@click.option("--separator", default=":", show_default=True, help="Where a prefix ends.")
+@click.option(
+    "--nodes", type=click.Path(exists=True, dir_okay=False), help="A cluster's nodes.conf: a file for each master."
+)
+@click.option("--parts", type=click.IntRange(1, 16384), help="With --by slot and no --nodes: ranges of equal size.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Directory to make.")
+@click.option("--max-files", default=1000, show_default=True, help="Refuse to make more files than this.")
+@click.argument("file")
+@selecting
+def split(
+    by: str, separator: str, nodes: str | None, parts: int | None, output: Path, max_files: int, file: str,
+    selection: Selection | None,
+) -> None:  # fmt: skip
+    """Write several RDB files: one for each database, key prefix, or master of a cluster.
+
+    \b
+    Examples:
+      rotomdb-rdb split dump.rdb --by db -o parts
+      rotomdb-rdb split dump.rdb --by prefix -o parts
+      rotomdb-rdb split dump.rdb --by slot --nodes nodes.conf -o parts
+      rotomdb-rdb split dump.rdb --by slot --parts 3 -o parts
+    """
+    if by == "slot" and not nodes and not parts:
+        raise click.UsageError("--by slot needs --nodes or --parts")
+    with opened(file, "splitting") as source, directory_beside(output) as directory:
+        reader = source.reader()
+        target = own_target(reader)
+        place = placement(by, separator.encode(), nodes, parts)
+        with contextlib.ExitStack() as stack:
+            writers: dict[str, RdbWriter] = {}
+            functions: list[bytes] = []
+
+            def writer_of(name: str) -> RdbWriter:
+                if name not in writers:
+                    if len(writers) == max_files:
+                        fail(f"{file}: more than {max_files} parts; raise --max-files if that is what you want")
+                    out = stack.enter_context(writing(directory / f"{name}.rdb"))
+                    writers[name] = RdbWriter(out.write, target)
+                    for code in functions:
+                        writers[name].function(code)
+                return writers[name]
+
+            for event in reader.records(selection, source.advance):
+                if isinstance(event, KeyRecord):
+                    reader.visit(writer_of(place(event)).sink)
+                elif isinstance(event, Function):
+                    functions.append(event.code)
+            reader.close()
+            for writer in writers.values():
+                writer.finish()
+    for name, writer in sorted(writers.items()):
+        click.echo(f"{output / name}.rdb: {writer.sink.keys} keys")
+
+
+def placement(by: str, separator: bytes, nodes: str | None, parts: int | None) -> Callable[[KeyRecord], str]:
+    """The name of the part that a key belongs to."""
+    if by == "db":
+        return lambda record: f"db{record.db}"
+    if by == "prefix":
+        return lambda record: file_name(record.key.partition(separator)[0] if separator in record.key else b"")
+    if nodes:
+        with reporting():
+            owners = read_nodes(Path(nodes).read_text(), nodes)
+        return lambda record: owners[key_slot(record.key)]
+    assert parts is not None
+    return lambda record: f"slots-{key_slot(record.key) * parts // 16384:05d}"
+
+
+def file_name(prefix: bytes) -> str:
+    """A prefix as a name that every file system takes."""
+    if not prefix:
+        return "no-prefix"
+    text = "".join(chr(c) if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "-_") else f"%{c:02x}" for c in prefix)
+    return text[:200]
+
+
+@click.command()
+@click.option("--output", "-o", required=True, help="File to make; - for standard output.")
+@click.option(
+    "--on-conflict", "policy", type=click.Choice(["fail", "first", "last", "newest-ttl"]), default="fail", show_default=True,
+    help="Which value a key has that is in several files. newest-ttl: the one that expires last.",
+)  # fmt: skip
+@click.option("--target", "-t", type=click.Choice(sorted(TARGETS)), help="Default: the newest format of the inputs.")
+@click.argument("files", nargs=-1, required=True)
+@selecting
+def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], selection: Selection | None) -> None:
+    """Write one RDB out of several.
+
+    \b
+    Examples:
+      rotomdb-rdb merge shard1.rdb shard2.rdb shard3.rdb -o all.rdb
+      rotomdb-rdb merge --on-conflict last yesterday.rdb today.rdb -o all.rdb
+    """
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(opened(file, "merging")) for file in files]
+        owners, conflicts = settle_conflicts(sources, policy, selection)
+        if policy == "fail" and conflicts:
+            shown_keys = ", ".join(f"db {db} {shown(key)}" for db, key in conflicts[:10])
+            fail(
+                f"{len(conflicts)} keys are in several files ({shown_keys}); choose --on-conflict first, last or newest-ttl",
+                status=PROBLEMS,
+            )
+        newest = max((own_target(source.reader()) for source in sources), key=lambda one: one.version)
+        out = stack.enter_context(writing(output))
+        writer = RdbWriter(out.write, TARGETS[target] if target else newest)
+        libraries: set[bytes] = set()
+        for number, source in enumerate(sources):
+            for event, reader in walk_records(source, selection):
+                if isinstance(event, KeyRecord):
+                    if owners.get((event.db, event.key), number) == number:
+                        reader.visit(writer.sink)
+                elif isinstance(event, Function) and event.code not in libraries:
+                    libraries.add(event.code)
+                    writer.function(event.code)
+        writer.finish()
+    lost = note_losses(writer.sink.lost, target or "the result", False)
+    click.echo(f"{writer.sink.keys} keys written to {output}; {len(conflicts)} were in several files", err=True)
+    if lost:
+        raise SystemExit(PROBLEMS)
+
+
+def walk_records(source: Opened, selection: Selection | None) -> Iterator[tuple[Any, RdbReader]]:
+    reader = source.reader()
+    try:
+        for event in reader.records(selection, source.advance):
+            yield event, reader
+    finally:
+        reader.close()
+
+
+def settle_conflicts(
+    sources: list[Opened], policy: str, selection: Selection | None
+) -> tuple[dict[tuple[int, bytes], int], list[tuple[int, bytes]]]:
+    """Which file each key is taken from, where that is not the only one that has it."""
+    first_in: dict[tuple[int, bytes], tuple[int, int]] = {}
+    owners: dict[tuple[int, bytes], int] = {}
+    never = 1 << 63
+    for number, source in enumerate(sources):
+        for event, _ in walk_records(source, selection):
+            if not isinstance(event, KeyRecord):
+                continue
+            name = event.db, event.key
+            expires = never if event.expire_ms is None else event.expire_ms
+            if name not in first_in:
+                first_in[name] = number, expires
+                continue
+            owners.setdefault(name, first_in[name][0])
+            if policy == "last" or (policy == "newest-ttl" and expires > first_in[name][1]):
+                owners[name] = number
+                first_in[name] = number, expires
+    return owners, list(owners)

@@ -1,0 +1,195 @@
+"""`rotomdb-rdb diff`: what has changed between two data sets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from rotomdb.engine.rdb_records import LOGICAL_TYPES
+from rotomdb.engine.rdb_sinks import IndexSink, ObjectSink, StreamValue, id_text
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.tools.selection import selecting
+from rotomdb.tools.sources import Opened, opened
+from rotomdb.tools.terminal import PROBLEMS, SOUND
+from rotomdb.tools.values import json_text, shown
+
+DETAILS_MAX = 10
+WIDTH = 40
+
+Name = tuple[int, bytes]
+
+
+@dataclass
+class Side:
+    """One of the two, with where each key stands."""
+
+    reader: RdbReader
+    index: dict[Name, tuple[int, int, int | None, int]]
+
+    def value(self, name: Name) -> ObjectSink:
+        sink = ObjectSink()
+        self.reader.walker.position = self.index[name][3]
+        self.reader.walker.next_record()
+        self.reader.visit(sink)
+        return sink
+
+
+def index(source: Opened, selection: Selection | None) -> Side:
+    reader = source.reader()
+    sink = IndexSink()
+    for _ in reader.walk(sink, selection, source.advance):
+        pass
+    return Side(reader, sink.index)
+
+
+@click.command()
+@click.option("--ttl-tolerance", default=0, metavar="MS", help="Expire times that differ by no more are equal.")
+@click.option("--ignore-ttl", is_flag=True, help="Do not compare expire times.")
+@click.option("--summary", is_flag=True, help="Only how many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.argument("a")
+@click.argument("b")
+@selecting
+def diff(
+    ttl_tolerance: int, ignore_ttl: bool, summary: bool, as_json: bool, a: str, b: str, selection: Selection | None
+) -> None:
+    """Compare two data sets by content: encodings and the order of members do not count.
+
+    A and B are RDB files, append-only files, data directories or live servers, in any mix. Lines begin with + for what only
+    B has, - for what only A has, ~ for what differs. Exit status 0: equal, 1: they differ.
+
+    \b
+    Examples:
+      rotomdb-rdb diff yesterday.rdb today.rdb
+      rotomdb-rdb diff dump.rdb /var/lib/redis/appendonlydir --summary
+      rotomdb-rdb diff redis://old:6379 redis://new:6379 --ttl-tolerance 2000
+    """
+    counts = {"added": 0, "removed": 0, "changed": 0}
+    with contextlib.ExitStack() as stack:
+        sides = [index(stack.enter_context(opened(spec, "comparing")), selection) for spec in (a, b)]
+        for row in differences(sides[0], sides[1], ttl_tolerance, ignore_ttl, details=not summary):
+            counts[row["change"]] += 1
+            if not summary:
+                print_row(row, as_json)
+        for side in sides:
+            side.reader.close()
+    if as_json:
+        if summary:
+            click.echo(json.dumps(counts))
+    else:
+        click.echo(f"{counts['added']} added, {counts['removed']} removed, {counts['changed']} changed")
+    sys.exit(PROBLEMS if any(counts.values()) else SOUND)
+
+
+def differences(a: Side, b: Side, tolerance: int, ignore_ttl: bool, *, details: bool) -> Iterator[dict[str, Any]]:
+    def differs(name: Name) -> bool:
+        old, new = a.index[name], b.index[name]
+        return old[0] != new[0] or not (ignore_ttl or same_time(old[2], new[2], tolerance))
+
+    names = [name for name in a.index if name not in b.index or differs(name)]
+    names += [name for name in b.index if name not in a.index]
+    for name in sorted(names):
+        row: dict[str, Any] = {"change": "changed", "db": name[0], "key": json_text(name[1])}
+        if name not in a.index or name not in b.index:
+            change, side = ("removed", a) if name in a.index else ("added", b)
+            yield {**row, "change": change, "type": LOGICAL_TYPES.get(side.index[name][1])}
+            continue
+        (old, old_type, old_time, _), (new, new_type, new_time, _) = a.index[name], b.index[name]
+        what = [] if ignore_ttl or same_time(old_time, new_time, tolerance) else [f"expires {old_time} → {new_time} (ms)"]
+        if old != new:
+            what += what_changed(a.value(name), b.value(name), old_type, new_type) if details else ["value"]
+        yield {**row, "type": LOGICAL_TYPES.get(new_type), "what": what}
+
+
+def same_time(a: int | None, b: int | None, tolerance: int) -> bool:
+    return a == b if a is None or b is None else abs(a - b) <= tolerance
+
+
+def brief(data: Any) -> str:
+    text = shown(data) if isinstance(data, bytes) else repr(data)
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+
+
+def what_changed(a: ObjectSink, b: ObjectSink, old_type: int, new_type: int) -> Iterator[str]:
+    old, new = LOGICAL_TYPES[old_type], LOGICAL_TYPES[new_type]
+    if old != new:
+        yield f"type {old} → {new}"
+        return
+    if old == "string":
+        yield f"{brief(a.value)} → {brief(b.value)}"
+    elif old == "list":
+        yield from list_changes(a.value, b.value)
+    elif old == "set":
+        yield from mapping_changes(dict.fromkeys(a.value), dict.fromkeys(b.value), "member")
+    elif old in ("hash", "zset", "array"):
+        what = {"hash": "field", "zset": "member", "array": "index"}[old]
+        yield from mapping_changes(dict(a.value), dict(b.value), what)
+        yield from mapping_changes(a.field_times, b.field_times, "expire time of field")
+    elif old == "stream":
+        yield from stream_changes(a.value, b.value)
+    else:
+        yield "value of a module"
+
+
+def list_changes(a: list[bytes], b: list[bytes]) -> Iterator[str]:
+    if len(a) != len(b):
+        yield f"length {len(a)} → {len(b)}"
+    for i, (old, new) in enumerate(zip(a, b, strict=False)):
+        if old != new:
+            yield f"first difference at index {i}: {brief(old)} → {brief(new)}"
+            return
+
+
+def mapping_changes(a: dict[Any, Any], b: dict[Any, Any], what: str) -> Iterator[str]:
+    lines = [
+        f"+{what} {brief(name)}" + ("" if b[name] is None else f" = {brief(b[name])}") for name in b.keys() - a.keys()
+    ]
+    lines += [f"-{what} {brief(name)}" for name in a.keys() - b.keys()]
+    lines += [
+        f"{what} {brief(name)}: {brief(a[name])} → {brief(b[name])}"
+        for name in a.keys() & b.keys()
+        if a[name] != b[name]
+    ]
+    yield from sorted(lines)[:DETAILS_MAX]
+    if len(lines) > DETAILS_MAX:
+        yield f"and {len(lines) - DETAILS_MAX} more"
+
+
+def stream_changes(a: StreamValue, b: StreamValue) -> Iterator[str]:
+    entries = [{id_text(i): repr(fields) for i, fields in side.entries} for side in (a, b)]
+    yield from mapping_changes(entries[0], entries[1], "entry")
+    for name in ("length", "last_id", "max_deleted_id", "entries_added"):
+        old, new = getattr(a.tail, name), getattr(b.tail, name)
+        if old != new:
+            yield f"{name} {old} → {new}"
+    groups = [
+        {
+            group.name: (
+                group.last_id,
+                group.entries_read,
+                sorted(group.pending.items()),
+                sorted(group.owners.items()),
+                sorted(one.name for one in group.consumers),
+            )
+            for group in side.tail.groups
+        }
+        for side in (a, b)
+    ]
+    yield from mapping_changes(groups[0], groups[1], "group")
+
+
+def print_row(row: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    key = row["key"] if isinstance(row["key"], str) else json.dumps(row["key"])
+    sign = {"added": "+", "removed": "-", "changed": "~"}[row["change"]]
+    what = "".join(f"\n    {line}" for line in row.get("what", []))
+    click.echo(f"{sign} db {row['db']} {shown(key.encode())} ({row['type']}){what}")

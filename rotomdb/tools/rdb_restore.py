@@ -1,0 +1,190 @@
+"""`rotomdb-rdb restore`: the keys of a file into a live server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.command_sink import CommandSink, RestoreSink
+from rotomdb.storage.live_server import LiveServer, connected
+from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
+from rotomdb.tools.selection import selecting
+from rotomdb.tools.sources import Opened, opened
+from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.values import shown
+
+BATCH_BYTES = 1 << 20
+BATCH_KEYS = 1000
+FAILURES_SHOWN = 20
+VERSION_TEXT = "DUMP payload version"
+
+
+@dataclass
+class Restoring:
+    """What has been sent and answered.
+
+    Attributes:
+        done: Offset behind the last record that the server has taken.
+    """
+
+    server: LiveServer
+    keys: int = 0
+    existing: int = 0
+    failures: list[str] = field(default_factory=list)
+    failed: int = 0
+    done: int = 0
+
+
+@click.command()
+@click.option("--replace", is_flag=True, help="Overwrite keys that the server has. Without it they stay as they are.")
+@click.option(
+    "--as-commands", is_flag=True, help="SET, HMSET, RPUSH... instead of RESTORE; for servers older than the file."
+)
+@click.option(
+    "--resume",
+    "state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Note here how far it came; go on from there when it exists.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+@click.argument("file")
+@click.argument("server", metavar="redis://[USER:PASSWORD@]HOST[:PORT]")
+@selecting
+def restore(
+    replace: bool,
+    as_commands: bool,
+    state: Path | None,
+    as_json: bool,
+    file: str,
+    server: str,
+    selection: Selection | None,
+) -> None:
+    """Load the keys of a file into a live server, with their times to live.
+
+    Keys travel as RESTORE payloads, byte for byte; where the server is too old for them, as commands. What the server holds
+    already is kept unless --replace is given. Exit status 0: all keys are there, 1: some were not taken.
+
+    \b
+    Examples:
+      rotomdb-rdb restore dump.rdb redis://localhost:6379
+      rotomdb-rdb restore dump.rdb redis://:secret@host:6379 --key 'user:*' --replace
+      rotomdb-rdb restore big.rdb redis://host:6379 --resume big.state
+    """
+    with opened(file, "restoring") as source, connected(server) as live:
+        work = Restoring(live)
+        reader = source.reader()
+        begin(reader, source, state)
+        sink_type = CommandSink if as_commands else RestoreSink
+        if sink_type is RestoreSink and not takes_payloads(live, reader.version):
+            sink_type = CommandSink
+        send_all(source, reader, work, sink_type, selection, replace, state)
+        reader.close()
+    if state is not None and not work.failed:
+        state.unlink(missing_ok=True)
+    report(work, server, as_json)
+
+
+def begin(reader: RdbReader, source: Opened, state: Path | None) -> None:
+    """Stand where an earlier run came to."""
+    if state is None or not state.exists():
+        return
+    try:
+        noted = json.loads(state.read_text())
+        if noted["size"] != len(source.source.data):
+            fail(f"{state}: it belongs to a file of {noted['size']} bytes, this one has {len(source.source.data)}")
+        reader.walker.position, reader.walker.database = noted["offset"], noted["db"]
+        reader.resumed = True
+    except (ValueError, KeyError, TypeError):
+        fail(f"{state}: it is no note of an earlier run; remove it to begin anew")
+
+
+def takes_payloads(live: LiveServer, version: int) -> bool:
+    """Whether RESTORE works there: an empty payload of that version is refused for its content, not for its version."""
+    from rotomdb.storage.checksum import crc64
+
+    body = b"\x00\x00" + version.to_bytes(2, "little")
+    reply = live.ask(b"RESTORE", b"rotomdb:probe", b"1", body + crc64(body).to_bytes(8, "little"), b"REPLACE")
+    return not reply.startswith(b"-") or VERSION_TEXT.encode() not in reply
+
+
+def send_all(
+    source: Opened, reader: RdbReader, work: Restoring, sink_type: type[CommandSink], selection: Selection | None,
+    replace: bool, state: Path | None,
+) -> None:  # fmt: skip
+    pieces: list[bytes] = []
+    sink = sink_type(pieces.append, False, replace)
+    sink.rdb_version = reader.version
+    keys: list[tuple[bytes, int]] = []  # with how many replies to expect behind each
+
+    def exchange() -> None:
+        sink.flush()
+        work.server.stream.write(b"".join(pieces))
+        work.server.stream.flush()
+        pieces.clear()
+        for key, replies in keys:
+            take_replies(work, key, replies)
+        keys.clear()
+        if state is not None:
+            state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done, "db": reader.database}))
+
+    pending = 0
+    for event in reader.records(selection, source.advance):
+        before = sink.commands
+        if isinstance(event, Function):
+            sink.command(b"FUNCTION", b"LOAD", b"REPLACE", event.code)
+            keys.append((b"(function library)", 1))
+            continue
+        if not isinstance(event, KeyRecord):
+            continue
+        end = reader.visit(sink)
+        keys.append((event.key, sink.commands - before))
+        pending += end - event.start
+        if len(keys) >= BATCH_KEYS or pending > BATCH_BYTES:
+            work.done = end
+            exchange()
+            pending = 0
+    exchange()
+
+
+def take_replies(work: Restoring, key: bytes, replies: int) -> None:
+    sound = True
+    for _ in range(replies):
+        reply = work.server.reply_line()
+        if reply.startswith(b"$"):  # XADD and others answer with a text
+            work.server.reply_line()
+        elif reply.startswith(b"*"):
+            for _ in range(int(reply[1:])):
+                if work.server.reply_line().startswith(b"$"):
+                    work.server.reply_line()
+        if reply.startswith(b"-BUSYKEY"):
+            work.existing += 1
+            sound = False
+        elif reply.startswith(b"-"):
+            sound = False
+            if len(work.failures) < FAILURES_SHOWN:
+                work.failures.append(f"{shown(key)}: {reply[1:].decode('utf-8', 'replace')}")
+    if not sound and not (work.existing and not work.failures):
+        work.failed += 1
+    work.keys += sound
+
+
+def report(work: Restoring, server: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({
+            "restored": work.keys, "existing": work.existing, "failed": work.failed, "failures": work.failures,
+        }))  # fmt: skip
+    else:
+        click.echo(f"{work.keys} keys restored")
+        if work.existing:
+            click.echo(f"{work.existing} keys were there already and stay as they are (--replace overwrites them)")
+        for line in work.failures:
+            click.echo(f"not taken: {line}", err=True)
+        if work.failed > len(work.failures):
+            click.echo(f"and {work.failed - len(work.failures)} more", err=True)
+    if work.existing or work.failed:
+        sys.exit(PROBLEMS)

@@ -88,6 +88,8 @@ class Item:
     start: int
     words: list[bytes]
     annotation: bytes
+    at: int = 0  # where it begins itself
+    end: int = 0
 
 
 def items(data: memoryview, start: int) -> Iterator[Item]:
@@ -102,14 +104,14 @@ def items(data: memoryview, start: int) -> Iterator[Item]:
                 return
             begin = at if transaction < 0 else transaction
             if isinstance(item, bytes):
-                yield Item(begin, [], item)
+                yield Item(begin, [], item, at, log.offset)
                 continue
             name = item[0].upper()
             if name == b"MULTI":
                 transaction = at
             elif name == b"EXEC":
                 transaction = -1
-            yield Item(begin, item, b"")
+            yield Item(begin, item, b"", at, log.offset)
     finally:
         log.close()
 

@@ -27,11 +27,15 @@ class Output:
 
 
 @contextlib.contextmanager
-def writing(path: str | Path | None) -> Iterator[Output]:
-    """`path`, or standard output when it is None or `-`.
+def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Output]:
+    """`path`, or standard output when it is None or `-`; with `discard` nothing at all.
 
     A file is written beside and renamed when all of it is on disk; after an error or Ctrl-C nothing of it stays.
     """
+    if discard:
+        with Path(os.devnull).open("wb") as nowhere:
+            yield Output(nowhere)
+        return
     if path is None or str(path) == "-":
         sys.stdout.flush()
         out = Output(sys.stdout.buffer)

@@ -102,7 +102,9 @@ def differences(a: Side, b: Side, tolerance: int, ignore_ttl: bool, *, details: 
             yield {**row, "change": change, "type": LOGICAL_TYPES.get(side.index[name][1])}
             continue
         (old, old_type, old_time, _), (new, new_type, new_time, _) = a.index[name], b.index[name]
-        what = [] if ignore_ttl or same_time(old_time, new_time, tolerance) else [f"expires {old_time} → {new_time} (ms)"]
+        what = (
+            [] if ignore_ttl or same_time(old_time, new_time, tolerance) else [f"expires {old_time} → {new_time} (ms)"]
+        )
         if old != new:
             what += what_changed(a.value(name), b.value(name), old_type, new_type) if details else ["value"]
         yield {**row, "type": LOGICAL_TYPES.get(new_type), "what": what}

@@ -1,0 +1,381 @@
+"""`rotomdb-aof check`, `stat`, `history` and `follow`: what a log says, without changing it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rotomdb.errors import AofError, FileFormatError
+from rotomdb.storage.aof_reader import has_rdb_preamble
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
+from rotomdb.storage.log_examination import Examination, examine
+from rotomdb.storage.manifest import read_manifest
+from rotomdb.storage.point_in_time import Item, Source, find_log, preamble_end, walk
+from rotomdb.storage.rdb_reader import check_rdb
+from rotomdb.storage.request import LogReader
+from rotomdb.tools.sources import reporting
+from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance, progress, table
+from rotomdb.tools.values import json_text, shown
+
+LOG = click.Path(exists=True, path_type=Path)
+WORDS_SHOWN = 12
+WORD_WIDTH = 60
+FOLLOW_INTERVAL_S = 0.2
+PREFIXES_MAX = 50_000
+
+
+def line_of(words: list[bytes]) -> str:
+    """A command for the eye."""
+    kept = [quoted(word) for word in words[:WORDS_SHOWN]]
+    return " ".join(kept) + (f" … ({len(words) - WORDS_SHOWN} more)" if len(words) > WORDS_SHOWN else "")
+
+
+def quoted(word: bytes) -> str:
+    text = shown(word)
+    text = text if len(text) <= WORD_WIDTH else f"{text[: WORD_WIDTH - 1]}…"
+    return text if text and " " not in text and '"' not in text else json.dumps(text, ensure_ascii=False)
+
+
+def clock(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Structure and checksums only; do not replay.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.argument("log", type=LOG)
+def check(quick: bool, as_json: bool, log: Path) -> None:
+    """Verify a log in depth: manifest, structure, checksums, and a replay of every command into an engine.
+
+    Tells a tail that a crash has torn (it would be cut when a server starts) from damage in the middle.
+
+    \b
+    Examples:
+      rotomdb-aof check /var/lib/rotomdb
+      rotomdb-aof check --quick --json appendonly.aof | jq .files
+    """
+    disk = Disk()
+    result: dict[str, Any] = {"log": str(log), "sound": True, "files": [], "problems": []}
+    with reporting():
+        source = find_log(disk, log)
+        for number, path in enumerate(source.paths):
+            with disk.mapped(path) as data, progress(f"checking {path.name}", len(data)) as advance:
+                check_file(data, path, number == len(source.paths) - 1, result, advance)
+        if not quick and not result["problems"]:
+            replay_for_check(disk, log, result)
+    result["sound"] = not result["problems"]
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        print_check(result)
+    sys.exit(SOUND if result["sound"] else PROBLEMS)
+
+
+def check_file(data: memoryview, path: Path, last: bool, result: dict[str, Any], advance: Advance) -> None:
+    row: dict[str, Any] = {"file": path.name, "size": len(data), "preamble_bytes": 0, "covered_bytes": 0, "torn": None}
+    result["files"].append(row)
+
+    def problem(offset: int, reason: str, **more: Any) -> None:
+        result["problems"].append({"file": path.name, "offset": offset, "reason": reason, **more})
+
+    if has_rdb_preamble(data):
+        try:
+            row["preamble_bytes"] = check_rdb(data, str(path), on_progress=advance).end
+        except FileFormatError as error:
+            problem(error.offset, error.reason)
+            return
+    found = examine(data, row["preamble_bytes"])
+    row["covered_bytes"] = found.covered
+    for damage in found.damages:
+        problem(damage.start, damage.reason, end=damage.end)
+    if found.torn:
+        row["torn"] = {"usable": found.usable, "cut": len(data) - found.usable, "reason": found.torn}
+        problem(found.usable, f"torn end: {found.torn}" if last else f"torn, and other files follow: {found.torn}")
+
+
+def replay_for_check(disk: Disk, log: Path, result: dict[str, Any]) -> None:
+    from rotomdb.tools.replaying import replay_log
+
+    with ExitStack() as stack:
+        bars: dict[str, Advance] = {}
+
+        def on_progress(name: str, offset: int, size: int) -> None:
+            if name not in bars:
+                bars[name] = stack.enter_context(progress(f"replaying {name}", size))
+            bars[name](offset)
+
+        replayed = replay_log(disk, log, on_progress=on_progress)
+    for row, (_, report) in zip(result["files"], replayed.files, strict=True):
+        row["commands"] = report.commands
+    result["keys"] = replayed.engine.total_keys()
+    for words, error in replayed.failures:
+        result["problems"].append({"file": str(log), "offset": None, "reason": f"{line_of(words)}: {error}"})
+
+
+def print_check(result: dict[str, Any]) -> None:
+    for row in result["files"]:
+        commands = row["size"] - row["preamble_bytes"]
+        share = f", {row['covered_bytes'] / commands:.0%} of the log covered by checksums" if commands else ""
+        count = f", {row['commands']} commands" if "commands" in row else ""
+        preamble = f", {row['preamble_bytes']} of them an RDB" if row["preamble_bytes"] else ""
+        click.echo(f"{row['file']}: {row['size']} bytes{preamble}{count}{share}")
+    for one in result["problems"]:
+        where = "" if one["offset"] is None else f"offset {one['offset']}: "
+        click.echo(f"{one['file']}: {where}{one['reason']}")
+    if result["sound"]:
+        keys = f"; it gives {result['keys']} keys" if "keys" in result else ""
+        click.echo(f"{result['log']}: sound{keys}")
+    elif all(one["reason"].startswith("torn end") for one in result["problems"]):
+        click.echo(
+            f"{result['log']}: a crash has torn its end; a server heals that when it starts, and so does: rotomdb-aof fix"
+        )
+    else:
+        click.echo(f"{result['log']}: damaged. To see what can be saved: rotomdb-aof salvage {result['log']}")
+
+
+def timed(disk: Disk, source: Source) -> Iterator[tuple[int, Item, int]]:
+    """Every command with the number of its file and the time of the last annotation before it (0: none)."""
+    seconds = 0
+    for number, item in walk(disk, source):
+        if item.annotation.startswith(TIMESTAMP_PREFIX):
+            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
+            seconds = int(text) if text.isdigit() else seconds
+        elif item.words:
+            yield number, item, seconds
+
+
+@click.command()
+@click.option("--top", type=click.IntRange(min=1), default=15, show_default=True, help="How many rows of each table.")
+@click.option("--separator", default=":", show_default=True, help="Where a prefix of keys ends.")
+@click.option(
+    "--every", type=click.IntRange(min=1), default=60, show_default=True, metavar="SECONDS", help="Steps of time."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.argument("log", type=LOG)
+def stat(top: int, separator: str, every: int, as_json: bool, log: Path) -> None:
+    """Where the writes come from: commands, keys and prefixes by number and bytes, over time.
+
+    Times need a log written with aof-timestamp-enabled yes. An RDB base counts as a file, its keys are no writes.
+
+    \b
+    Examples:
+      rotomdb-aof stat appendonlydir
+      rotomdb-aof stat --json appendonlydir | jq '.prefixes[0]'
+    """
+    from rotomdb.tools.log_keys import keys_of
+
+    disk = Disk()
+    commands: dict[str, list[int]] = {}
+    prefixes: dict[bytes | None, list[int]] = {}
+    keys: Counter[bytes] = Counter()
+    sizes: Counter[bytes] = Counter()
+    times: dict[int, list[int]] = {}
+    total = [0, 0]
+    mark = separator.encode()
+    with reporting():
+        for _, item, seconds in timed(disk, find_log(disk, log)):
+            size = item.end - item.at
+            add(commands, item.words[0].upper().decode("latin-1"), size)
+            total[0] += 1
+            total[1] += size
+            if seconds:
+                add(times, seconds - seconds % every, size)
+            for key in keys_of(item.words):
+                prefix: bytes | None = key[: key.find(mark) + len(mark)] if mark in key else b""
+                if prefix not in prefixes and len(prefixes) >= PREFIXES_MAX:
+                    prefix = None
+                add(prefixes, prefix, size)
+                if key in keys or len(keys) < PREFIXES_MAX:
+                    keys[key] += 1
+                    sizes[key] += size
+    names = {"(other prefixes)" if p is None else shown(p) or "(no prefix)": row for p, row in prefixes.items()}
+    result = {
+        "log": str(log), "commands": total[0], "bytes": total[1], "by_command": ordered(commands), "prefixes": ordered(names),
+        "keys": [{"key": json_text(key), "commands": n, "bytes": sizes[key]} for key, n in keys.most_common(max(top, 100))],
+        "times": [{"from": start, "commands": row[0], "bytes": row[1]} for start, row in sorted(times.items())],
+    }  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"{log}: {total[0]:,} commands, {total[1]:,} bytes")
+    for title, name in (("command", "by_command"), ("prefix", "prefixes")):
+        rows = result[name]
+        assert isinstance(rows, list)
+        table((title, "commands", "bytes"), [(r["name"], f"{r['commands']:,}", f"{r['bytes']:,}") for r in rows[:top]])
+    table(("key", "commands", "bytes"), [(shown(k), f"{n:,}", f"{sizes[k]:,}") for k, n in keys.most_common(top)])
+    if times:
+        table(
+            ("from", "commands", "bytes"),
+            [(clock(t), f"{r[0]:,}", f"{r[1]:,}") for t, r in sorted(times.items())[-top:]],
+        )
+
+
+def add(rows: dict[Any, list[int]], name: Any, size: int) -> None:
+    row = rows.setdefault(name, [0, 0])
+    row[0] += 1
+    row[1] += size
+
+
+def ordered(rows: dict[str, list[int]]) -> list[dict[str, Any]]:
+    return [{"name": n, "commands": r[0], "bytes": r[1]} for n, r in sorted(rows.items(), key=lambda item: -item[1][1])]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--db", type=click.IntRange(min=0), help="Only in this database.")
+@click.argument("log", type=LOG)
+@click.argument("key")
+def history(as_json: bool, db: int | None, log: Path, key: str) -> None:
+    """Every write to KEY that the log still holds, with its time, file and offset.
+
+    FLUSHALL, FLUSHDB and SWAPDB count as writes to every key. What was before the base is not in the log.
+
+    \b
+    Examples:
+      rotomdb-aof history appendonlydir user:1000
+      rotomdb-aof history --json appendonlydir user:1000 | jq .command
+    """
+    from rotomdb.tools.log_keys import TOUCH_ALL, keys_of
+
+    wanted = key.encode("utf-8", "surrogateescape")
+    disk = Disk()
+    found = 0
+    database = 0
+    file = -1
+    with reporting():
+        source = find_log(disk, log)
+        for number, item, seconds in timed(disk, source):
+            if number != file:
+                file, database = number, 0
+            name = item.words[0].upper()
+            if name == b"SELECT" and len(item.words) == 2 and item.words[1].isdigit():
+                database = int(item.words[1])
+                continue
+            if (db is not None and db != database and name not in TOUCH_ALL) or not (
+                name in TOUCH_ALL or wanted in keys_of(item.words)
+            ):
+                continue
+            found += 1
+            path = source.paths[number].name
+            if as_json:
+                command = [json_text(word) for word in item.words]
+                row = {"time": seconds or None, "db": database, "file": path, "offset": item.at, "command": command}
+                click.echo(json.dumps(row, ensure_ascii=False))
+            else:
+                click.echo(f"{clock(seconds) or '-':19}  {path}:{item.at}  db {database}  {line_of(item.words)}")
+    if not found and not as_json:
+        click.echo(f"{log}: the log holds no write to {shown(wanted)}")
+
+
+@click.command()
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="How many commands of what is there already.",
+)
+@click.option("--once", is_flag=True, help="Do not wait for more.")
+@click.argument("log", type=LOG)
+def follow(lines: int, once: bool, log: Path) -> None:
+    """Print commands as they are appended, decoded: tail -f for a log. Goes along when a rewrite begins a new file.
+
+    \b
+    Examples:
+      rotomdb-aof follow /var/lib/rotomdb
+      rotomdb-aof follow -n 100 appendonly.aof | grep DEL
+    """
+    disk = Disk()
+    with reporting():
+        source = find_log(disk, log)
+        path = source.paths[-1]
+        offset, seconds = show_last(disk, path, lines)
+        while not once:
+            time.sleep(FOLLOW_INTERVAL_S)
+            offset, seconds = show_new(disk, path, offset, seconds)
+            newer = newest(disk, source)
+            if newer != path:
+                show_new(disk, path, offset, seconds)
+                click.echo(f"--- {newer.name}", err=True)
+                path, offset = newer, 0
+            elif disk.size(path) < offset:
+                click.echo(f"--- {path.name} was cut or replaced", err=True)
+                offset = 0
+
+
+def newest(disk: Disk, source: Source) -> Path:
+    if source.manifest is None:
+        return source.paths[-1]
+    names = [
+        name for name in disk.names(source.directory) if name.endswith(".manifest") and not name.startswith("temp-")
+    ]
+    manifest = read_manifest(disk, source.directory / names[0]) if names else source.manifest
+    return source.directory / manifest.files[-1].name if manifest.files else source.paths[-1]
+
+
+def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
+    """The last commands of what is there; returns where they end, and the time."""
+    last: list[tuple[int, list[bytes]]] = []
+    with disk.mapped(path) as data:
+        start = preamble_end(data, path)
+        found: Examination = examine(data, start)
+        seconds = 0
+        reader = LogReader(data, start, found.usable)
+        try:
+            while (item := reader.next_item()) is not None:
+                if isinstance(item, bytes):
+                    seconds = stamp(item, seconds)
+                elif lines:
+                    last.append((seconds, item))
+                    del last[:-lines]
+            end = reader.offset
+        except (EOFError, ValueError) as error:
+            raise AofError(str(path), reader.offset, str(error)) from None
+        finally:
+            reader.close()
+    for when, words in last:
+        show(when, words)
+    return end, seconds
+
+
+def stamp(annotation: bytes, seconds: int) -> int:
+    text = annotation[len(TIMESTAMP_PREFIX) :].strip()
+    return int(text) if annotation.startswith(TIMESTAMP_PREFIX) and text.isdigit() else seconds
+
+
+def show(seconds: int, words: list[bytes]) -> None:
+    click.echo(f"{clock(seconds)}  {line_of(words)}" if seconds else line_of(words))
+    sys.stdout.flush()
+
+
+def show_new(disk: Disk, path: Path, offset: int, seconds: int) -> tuple[int, int]:
+    """What was appended since; an unfinished command waits for the next look."""
+    if not disk.exists(path) or disk.size(path) <= offset:
+        return offset, seconds
+    with disk.mapped(path) as data:
+        reader = LogReader(data, offset)
+        try:
+            while (item := reader.next_item()) is not None:
+                if isinstance(item, bytes):
+                    seconds = stamp(item, seconds)
+                else:
+                    show(seconds, item)
+        except EOFError:
+            pass
+        except ValueError as error:
+            raise AofError(str(path), reader.offset, str(error)) from None
+        finally:
+            offset = reader.offset
+            reader.close()
+    return offset, seconds

@@ -1,0 +1,458 @@
+"""`rotomdb-aof fix`, `salvage`, `rebuild-manifest` and `undo`: logs made whole again."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rotomdb.errors import RestoreError
+from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
+from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE, BlockWriter
+from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_salvage import LogSalvage, Piece, next_command, salvage_log
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.point_in_time import Item, Source, find_log, items, preamble_end
+from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
+from rotomdb.storage.rdb_salvage import Salvage
+from rotomdb.storage.rdb_writer import RdbWriter
+from rotomdb.storage.request import LogReader
+from rotomdb.tools.aof_check import free_name
+from rotomdb.tools.aof_inspect import LOG, clock, line_of, timed
+from rotomdb.tools.log_keys import TOUCH_ALL, keys_of
+from rotomdb.tools.output import directory_beside, writing
+from rotomdb.tools.rdb_convert import own_target
+from rotomdb.tools.sources import reporting
+from rotomdb.tools.terminal import PROBLEMS, SOUND, fail, progress
+from rotomdb.tools.values import shown
+
+KEYS_SHOWN = 20
+DEPENDENTS_SHOWN = 20
+BASE_NAME = re.compile(r"(?P<stem>.+)\.(?P<sequence>\d+)\.base\.(?:rdb|aof)")
+INCREMENT_NAME = re.compile(r"(?P<stem>.+)\.(?P<sequence>\d+)\.incr\.aof")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+@click.argument("log", type=LOG)
+def fix(dry_run: bool, as_json: bool, log: Path) -> None:
+    """Cut the end that a crash has torn off the last file. A copy of the whole file is kept beside it.
+
+    Only what no fsync vouched for is cut. Damage in the middle is no torn end: for that there is `salvage`.
+
+    \b
+    Examples:
+      rotomdb-aof fix --dry-run appendonlydir
+      rotomdb-aof fix appendonly.aof
+    """
+    disk = Disk()
+    result: dict[str, Any] = {"log": str(log), "cut": 0, "file": None, "copy": None, "dry_run": dry_run}
+    with reporting(f"rotomdb-aof salvage {log}"):
+        source = find_log(disk, log)
+        for number, path in enumerate(source.paths):
+            with disk.mapped(path) as data:
+                found = examine(data, preamble_end(data, path))
+                size = len(data)
+            refuse_damage(str(path))(found)
+            if not found.torn:
+                continue
+            if number < len(source.paths) - 1:
+                fail(
+                    f"{path}: offset {found.usable}: {found.torn}, and other files follow",
+                    hint=f"rotomdb-aof salvage {log}",
+                    status=PROBLEMS,
+                )
+            result.update(file=path.name, cut=size - found.usable, reason=found.torn, size=found.usable)
+            if not dry_run:
+                copy = free_name(path.with_name(f"{path.name}.before-fix"))
+                disk.copy(path, copy)
+                disk.truncate(path, found.usable)
+                result["copy"] = str(copy)
+    if as_json:
+        click.echo(json.dumps(result))
+    elif not result["cut"]:
+        click.echo(f"{log}: there is nothing to fix")
+    else:
+        done = "would be cut" if dry_run else f"were cut; the file as it was is kept as {result['copy']}"
+        click.echo(f"{result['file']}: {result['reason']}: {result['cut']} bytes at the end {done}")
+
+
+@click.command()
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Directory to make. Without it: only the report.")
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.argument("log", type=LOG)
+def salvage(output: Path | None, as_json: bool, log: Path) -> None:
+    """Make a healed log around the damage, in the middle too. The input is only read; without --output it is a dry run.
+
+    Where blocks have checksums, up to three wrong bytes side by side in a block are put right, as the checksum proves
+    them; what cannot be put right is set aside as a whole block, so that nothing wrong passes for right. Without checksums
+    the next command that can be read is looked for. What is set aside is kept in files beside the healed log, with the keys
+    that it touches: of these the log may hold an older state. Exit status 0: nothing was wrong, 1: something was.
+
+    \b
+    Examples:
+      rotomdb-aof salvage appendonlydir
+      rotomdb-aof salvage appendonlydir -o healed && rotomdb-server --dir healed
+    """
+    disk = Disk()
+    reports = []
+    with reporting():
+        source = find_log(disk, log)
+        with healed_log(source, output) as place:
+            for path in source.paths:
+                reports.append(salvage_file(disk, path, place, single=source.manifest is None))
+            if place is not None and source.manifest is not None:
+                named = source.manifest
+                kept = Manifest(named.base, [], list(named.increments))
+                kept.save(disk, place, source.name + MANIFEST_SUFFIX)
+    wrong = any(report["repaired"] or report["set_aside"] for report in reports)
+    if as_json:
+        click.echo(json.dumps({"log": str(log), "output": None if output is None else str(output), "files": reports}))
+    else:
+        for report in reports:
+            print_salvage(report)
+        if output is not None:
+            click.echo(f"The healed log is in {output}")
+        elif wrong:
+            click.echo(f"This was a dry run. To write the healed log: rotomdb-aof salvage {log} -o DIRECTORY")
+    sys.exit(PROBLEMS if wrong else SOUND)
+
+
+@contextmanager
+def healed_log(source: Source, output: Path | None) -> Iterator[Path | None]:
+    """Where the files go: of a multi-part log into an append directory inside of it."""
+    if output is None:
+        yield None
+        return
+    with directory_beside(output) as directory:
+        if source.manifest is None:
+            yield directory
+            return
+        (directory / "appendonlydir").mkdir()
+        yield directory / "appendonlydir"
+
+
+def salvage_file(disk: Disk, path: Path, place: Path | None, *, single: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {"file": path.name, "repaired": [], "set_aside": [], "lost_bytes": 0}
+    keys: Counter[bytes] = Counter()
+    with (
+        disk.mapped(path) as data,
+        progress(f"salvaging {path.name}", len(data)) as advance,
+        writing(None if place is None else place / path.name, discard=place is None) as out,
+    ):
+        result["size"] = len(data)
+        start = salvage_preamble(data, path, out.write, result)
+        summary = LogSalvage()
+        blocks = BlockWriter()
+        written = 0
+        annotated = False
+        for piece in salvage_log(data, start, advance):
+            summary.take(piece)
+            annotated = annotated or piece.verified
+            if piece.content is None:
+                set_aside(data, piece, path, place, keys)
+                continue
+            content = without_annotations(piece.content) if annotated else piece.content
+            if annotated and not single:
+                content = blocks.add(content, written, 0) + blocks.end() if content else b""
+            out.write(content)
+            written += len(content)
+    for piece in summary.repaired:
+        result["repaired"].append({"from": piece.start, "to": piece.end, "bytes": piece.repaired})
+    for piece in summary.set_aside:
+        result["set_aside"].append({"from": piece.start, "to": piece.end, "reason": piece.reason})
+    result["lost_bytes"] += sum(piece.end - piece.start for piece in summary.set_aside)
+    result["keys_touched"] = [shown(key) for key in sorted(keys)]
+    return result
+
+
+def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], object], result: dict[str, Any]) -> int:
+    """The RDB in front, as far as it can be read; returns where the commands begin."""
+    if not has_rdb_preamble(data):
+        return 0
+    reader = RdbReader(data, str(path))
+    try:
+        work = Salvage(reader)
+        writer = RdbWriter(write, own_target(reader), aof_base=True)
+        for event in work.records():
+            if isinstance(event, KeyRecord):
+                reader.visit(writer.sink)
+        writer.finish()
+        for loss in work.losses:
+            if loss.end > loss.start:
+                result["set_aside"].append({"from": loss.start, "to": loss.end, "reason": f"RDB: {loss.reason}"})
+                result["lost_bytes"] += loss.end - loss.start
+        return reader.walker.position
+    finally:
+        reader.close()
+
+
+def without_annotations(content: bytes) -> bytes:
+    """A block's commands, with time annotations; its own are written anew, for the place where they will stand."""
+    reader = LogReader(content)
+    kept = []
+    try:
+        at = 0
+        while (item := reader.skip_item()) is not None:
+            line = isinstance(item, bytes) and (
+                item.startswith((CHECKSUM_PREFIX, SYNCED_PREFIX)) or item == ZEROS_LINE[:-1]
+            )
+            if not line:
+                kept.append(content[at : reader.offset])
+            at = reader.offset
+    finally:
+        reader.close()
+    return b"".join(kept)
+
+
+def set_aside(data: memoryview, piece: Piece, path: Path, place: Path | None, keys: Counter[bytes]) -> None:
+    """Keep what is damaged beside, and see which keys it names, as far as it can be read."""
+    if place is not None:
+        (place / f"{path.name}.set-aside-at-{piece.start}").write_bytes(data[piece.start : piece.end])
+    content = memoryview(bytes(data[piece.start : piece.end]))
+    at = 0
+    while at < len(content):
+        reader = LogReader(content, at)
+        try:
+            while (item := reader.next_item()) is not None:
+                if isinstance(item, list) and item[0].upper() != b"SELECT":
+                    keys.update(keys_of(item))
+            return
+        except (EOFError, ValueError):
+            at = max(next_command(content, max(reader.offset, at) + 1), at + 1)
+        finally:
+            reader.close()
+
+
+def print_salvage(report: dict[str, Any]) -> None:
+    name = report["file"]
+    for one in report["repaired"]:
+        click.echo(
+            f"{name}: {one['bytes']} wrong bytes in the block at {one['from']} can be put right, as its checksum proves"
+        )
+    for one in report["set_aside"]:
+        click.echo(f"{name}: bytes {one['from']} to {one['to']} are set aside: {one['reason']}")
+    if report["keys_touched"]:
+        named = report["keys_touched"]
+        more = f" and {len(named) - KEYS_SHOWN} more" if len(named) > KEYS_SHOWN else ""
+        click.echo(f"{name}: keys that may be older than they were: {', '.join(named[:KEYS_SHOWN])}{more}")
+    if not report["repaired"] and not report["set_aside"]:
+        click.echo(f"{name}: sound")
+    else:
+        click.echo(f"{name}: {report['lost_bytes']} of {report['size']} bytes are lost")
+
+
+@click.command("rebuild-manifest")
+@click.option("--dry-run", is_flag=True, help="Only show the manifest.")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def rebuild_manifest(dry_run: bool, directory: Path) -> None:
+    """Write the manifest of an append directory anew, from the names of the files in it. An old one is kept beside.
+
+    The newest base counts, and the increments that follow it. Where an older base is there too, increments that ended before the
+    newest base was written are left out: it holds what they did.
+
+    \b
+    Examples:
+      rotomdb-aof rebuild-manifest --dry-run /var/lib/redis/appendonlydir
+    """
+    disk = Disk()
+    with reporting():
+        stem, manifest, left_out = manifest_of(disk, directory)
+        path = directory / f"{stem}{MANIFEST_SUFFIX}"
+        click.echo(manifest.encode().decode(), nl=False)
+        for name in left_out:
+            click.echo(f"{name}: not part of it", err=True)
+        if dry_run:
+            return
+        if path.exists():
+            copy = free_name(path.with_name(f"{path.name}.before-rebuild"))
+            disk.copy(path, copy)
+            click.echo(f"The old manifest is kept as {copy}", err=True)
+        manifest.save(disk, directory, path.name)
+    click.echo(f"{path}: written", err=True)
+
+
+def manifest_of(disk: Disk, directory: Path) -> tuple[str, Manifest, list[str]]:
+    """The manifest that the names ask for, and the files that it leaves out. Raises RestoreError where they are ambiguous."""
+    bases: list[tuple[int, str]] = []
+    increments: list[tuple[int, str]] = []
+    stems = set()
+    for name in disk.names(directory):
+        for pattern, found in ((BASE_NAME, bases), (INCREMENT_NAME, increments)):
+            match = pattern.fullmatch(name)
+            if match and not name.startswith("temp-"):
+                found.append((int(match["sequence"]), name))
+                stems.add(match["stem"])
+    if not stems:
+        raise RestoreError(f"{directory}: there are no files of a log in it")
+    if len(stems) > 1:
+        raise RestoreError(f"{directory}: files of several logs: {', '.join(sorted(stems))}")
+    bases.sort()
+    increments.sort()
+    kept = increments
+    if len(bases) > 1 and increments:
+        begun = base_begun(disk, directory / bases[-1][1])
+        kept = [one for one in increments if disk.modified(directory / one[1]) >= begun] or increments[-1:]
+    numbers = [sequence for sequence, _ in kept]
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise RestoreError(f"{directory}: increments are missing between {numbers[0]} and {numbers[-1]}: {numbers}")
+    base = LogFile(bases[-1][1], bases[-1][0], "b") if bases else None
+    manifest = Manifest(base, [], [LogFile(name, sequence, "i") for sequence, name in kept])
+    used = {file.name for file in manifest.files}
+    return stems.pop(), manifest, [name for _, name in bases + increments if name not in used]
+
+
+def base_begun(disk: Disk, path: Path) -> float:
+    """When a base began to be written."""
+    with disk.mapped(path) as data:
+        text = read_aux(data, str(path)).get(b"ctime", b"") if has_rdb_preamble(data) else b""
+    return float(text) if text.isdigit() else disk.modified(path)
+
+
+@click.command()
+@click.option("--last", "name", metavar="COMMAND", help="The last command of this name.")
+@click.option("--key", help="With --last: that touches this key.")
+@click.option("--at", "place", metavar="FILE:OFFSET", help="The command at this place, as `history` shows it.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Data directory to make. Without it: only the report."
+)
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+@click.argument("log", type=LOG)
+def undo(name: str | None, key: str | None, place: str | None, output: Path | None, as_json: bool, log: Path) -> None:
+    """Make a log without one mistaken command, and list what came after it on the same keys.
+
+    What follows stays in, and is executed on what the keys then hold: look at the list. LOG is only read. To go back to a point
+    in time and drop all that follows there is `restore --before`.
+
+    \b
+    Examples:
+      rotomdb-aof undo /var/lib/rotomdb --last FLUSHALL
+      rotomdb-aof undo /var/lib/rotomdb --last DEL --key cart:7 -o /tmp/undone
+      rotomdb-aof undo /var/lib/rotomdb --at appendonly.aof.3.incr.aof:18233 -o /tmp/undone
+    """
+    if (name is None) == (place is None):
+        raise click.UsageError("name the command with --last or with --at")
+    disk = Disk()
+    with reporting(f"rotomdb-aof check {log}"):
+        source = find_log(disk, log)
+        found = find_command(disk, source, name, key, place)
+        if found is None:
+            fail(f"{log}: the log holds no such command", status=PROBLEMS)
+        number, item, seconds = found
+        dependents = list(commands_behind(disk, source, number, item))
+        if output is not None:
+            write_without(disk, source, number, item, output)
+    result = {
+        "log": str(log), "file": source.paths[number].name, "offset": item.at, "time": seconds or None,
+        "command": line_of(item.words), "followed_by": len(dependents), "first": dependents[:DEPENDENTS_SHOWN],
+        "output": None if output is None else str(output),
+    }  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    when = f" of {clock(seconds)}" if seconds else ""
+    click.echo(f"{result['file']}:{item.at}{when}: {line_of(item.words)}")
+    click.echo(f"{len(dependents)} later commands touch the same keys, and stay" + (":" if dependents else ""))
+    for line in dependents[:DEPENDENTS_SHOWN]:
+        click.echo(f"  {line}")
+    if len(dependents) > DEPENDENTS_SHOWN:
+        click.echo(f"  and {len(dependents) - DEPENDENTS_SHOWN} more")
+    if output is None:
+        click.echo("Nothing was written. To write the log without it: --output DIRECTORY")
+    else:
+        click.echo(f"Written to {output}. Start it with: rotomdb-server --dir {output}")
+
+
+def find_command(
+    disk: Disk, source: Source, name: str | None, key: str | None, place: str | None
+) -> tuple[int, Item, int] | None:
+    found = None
+    file, _, offset = (place or "").rpartition(":")
+    if place and not (file and offset.isdigit()):
+        raise click.UsageError(f"{place!r} is no FILE:OFFSET")
+    for number, item, seconds in timed(disk, source):
+        if place:
+            if source.paths[number].name == file and item.at == int(offset):
+                return number, item, seconds
+        elif (
+            name
+            and item.words[0].upper() == name.upper().encode()
+            and (key is None or key.encode("utf-8", "surrogateescape") in keys_of(item.words))
+        ):
+            found = number, item, seconds
+    return found
+
+
+def commands_behind(disk: Disk, source: Source, number: int, item: Item) -> Iterator[str]:
+    """Later writes to the keys that the command touched."""
+    everything = item.words[0].upper() in TOUCH_ALL
+    touched = set(keys_of(item.words))
+    for later, other, seconds in timed(disk, source):
+        if (later, other.at) <= (number, item.at):
+            continue
+        keys = keys_of(other.words)
+        if (everything and keys) or touched.intersection(keys) or other.words[0].upper() in TOUCH_ALL:
+            yield f"{clock(seconds) or '-'}  {source.paths[later].name}:{other.at}  {line_of(other.words)}"
+
+
+def write_without(disk: Disk, source: Source, number: int, item: Item, output: Path) -> None:
+    """A data directory with the log, one command left out; its file is written with new checksums."""
+    with directory_beside(output) as directory:
+        place = directory
+        if source.manifest is not None:
+            place = directory / "appendonlydir"
+            place.mkdir()
+        for index, path in enumerate(source.paths):
+            if index != number:
+                disk.copy(path, place / path.name)
+                continue
+            with disk.mapped(path) as data, writing(place / path.name) as out:
+                start = preamble_end(data, path)
+                usable = examine(data, start).usable
+                out.write(bytes(data[:start]))
+                copy_without(data, start, usable, item, out.write, blocks=source.manifest is not None)
+        if source.manifest is not None:
+            named = source.manifest
+            Manifest(named.base, [], list(named.increments)).save(disk, place, source.name + MANIFEST_SUFFIX)
+
+
+def copy_without(
+    data: memoryview, start: int, end: int, left_out: Item, write: Callable[[bytes], object], *, blocks: bool
+) -> None:
+    sound = data[:end]
+    writer = BlockWriter()
+    annotated = blocks and bytes(data[start : start + len(SYNCED_PREFIX)]) == SYNCED_PREFIX
+    written = 0
+    pending = b""
+    in_transaction = selects = False
+    for item in items(sound, start):
+        if item.annotation.startswith((CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE[:-2])) or item.at == left_out.at:
+            continue
+        name = item.words[0].upper() if item.words else b""
+        selects = selects or name == b"SELECT"
+        # A block may only begin outside transactions and, once databases are selected, with a SELECT (log_blocks, B1 and B4).
+        if len(pending) >= BLOCK_BYTES and not in_transaction and (not selects or name == b"SELECT"):
+            written += put_block(write, writer, pending, written, annotated=annotated)
+            pending = b""
+        in_transaction = (in_transaction or name == b"MULTI") and name != b"EXEC"
+        pending += bytes(data[item.at : item.end])
+    put_block(write, writer, pending, written, annotated=annotated)
+    sound.release()
+
+
+def put_block(
+    write: Callable[[bytes], object], writer: BlockWriter, content: bytes, written: int, *, annotated: bool
+) -> int:
+    if annotated and content:
+        content = writer.add(content, written, 0) + writer.end()
+    write(content)
+    return len(content)

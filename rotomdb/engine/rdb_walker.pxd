@@ -55,9 +55,11 @@ cdef class RdbWalker(RdbRecords):
     cdef public int64_t now_ms            # what counts as expired
     cdef public bint dragonfly            # its numbers for value types clash with Redis's
     cdef readonly size_t start, value_start          # of the record in hand
+    cdef readonly size_t previous_start   # of the record before
     cdef StreamId first_entry             # of the stream in hand
     cdef bint entry_seen
-    cdef bint printable_keys              # all so far had no control characters
+    cdef int64_t strange_keys             # so far, that have control characters
+    cdef bint is_strange(self) noexcept
     cdef bint plausible_key(self) noexcept
     cdef bint plausible_start(self, size_t offset, int highest_type) noexcept
     cdef bint find_record(self) except -1

@@ -54,6 +54,7 @@ class RdbWalker(RdbRecords):
     selected: int
     start: int
     value_start: int
+    previous_start: int
     key: bytes
     expires_at: int | None
     def next_record(self, selection: Selection | None = None) -> int: ...

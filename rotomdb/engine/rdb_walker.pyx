@@ -33,8 +33,9 @@ from rotomdb.errors import RdbValueError
 
 cdef enum:
     FIELD_TIME_MAX = 0xFFFFFFFFFFFF       # ms
-    PLAUSIBLE_TIME_MAX = 1 << 44          # ms: the year 2527
+    PLAUSIBLE_TIME_MAX = 0x100000000000   # ms: the year 2527
     PLAUSIBLE_DATABASE_MAX = 1 << 16
+    STRANGE_SHARE = 50                    # while fewer than one key of so many has control characters, none is believed to
 
 cdef int64_t NEVER = (<int64_t>1 << 62)
 
@@ -185,7 +186,6 @@ cdef class RdbWalker(RdbRecords):
 
     def __cinit__(self, data, bint valkey=False):
         self.database = 0
-        self.printable_keys = True
 
     @property
     def key(self):
@@ -202,6 +202,8 @@ cdef class RdbWalker(RdbRecords):
         cdef const char* key
         cdef size_t key_length
         self.reset_attributes()
+        if 0 <= self.reading_type <= HIGHEST_TYPE:
+            self.previous_start = self.start
         self.reading_type = -1
         self.start = self.cursor.position
         self.reading_type = self.key_attributes()
@@ -224,14 +226,9 @@ cdef class RdbWalker(RdbRecords):
         return True
 
     cdef int take_value(self, ValueSink sink) except -1:
-        cdef size_t i
         sink.walker = self
         self.selected += 1
-        if self.printable_keys:
-            for i in range(self.held_length):
-                if <uint8_t>self.held_key[i] < 0x20:
-                    self.printable_keys = False
-                    break
+        self.strange_keys += self.is_strange()
         sink.begin_key()
         try:
             if not self.visit_value(sink):
@@ -294,15 +291,19 @@ cdef class RdbWalker(RdbRecords):
 
     # After damage
 
+    cdef bint is_strange(self) noexcept:
+        cdef size_t i
+        for i in range(self.held_length):
+            if <uint8_t>self.held_key[i] < 0x20 or <uint8_t>self.held_key[i] == 0x7f:
+                return True
+        return False
+
     cdef bint plausible_key(self) noexcept:
         """Whether the key in hand looks like those before the damage."""
-        cdef size_t i
         if self.held_length == 0:
             return False
-        if self.printable_keys:
-            for i in range(self.held_length):
-                if <uint8_t>self.held_key[i] < 0x20 or <uint8_t>self.held_key[i] == 0x7f:
-                    return False
+        if self.strange_keys * STRANGE_SHARE <= self.selected and self.is_strange():
+            return False
         return self.expire_ms == NO_EXPIRE or 0 <= self.expire_ms < PLAUSIBLE_TIME_MAX
 
     cdef bint plausible_start(self, size_t offset, int highest_type) noexcept:
@@ -333,6 +334,8 @@ cdef class RdbWalker(RdbRecords):
         cdef int found
         cdef uint64_t database = self.database
         cdef ValueSink nothing = ValueSink()
+        cdef size_t start = self.start, previous_start = self.previous_start
+        cdef int64_t strange_keys = self.strange_keys
         cdef int64_t keys = self.keys, expires = self.expires, expired = self.expired, selected = self.selected
         result = -1
         for at in range(offset, self.cursor.size):
@@ -366,6 +369,8 @@ cdef class RdbWalker(RdbRecords):
                 result = at
                 break
         self.keys, self.expires, self.expired, self.selected = keys, expires, expired, selected
+        self.start, self.previous_start, self.strange_keys = start, previous_start, strange_keys
+        self.reading_type = -1
         self.cursor.error = NULL
         self.reading_key = None
         self.cursor.position = self.cursor.size if result < 0 else at

@@ -2,8 +2,11 @@
 
 Values have no length in front, so a damaged one hides where the next begins. A place counts as a beginning when several
 records in a row can be read from it (or all up to the end of the file), with types that the file's version has and keys that look
-like those before. What is found so is sound in structure; whether its bytes are the right ones only the checksum could tell,
-which covers the whole file and no longer matches.
+like those before. It is looked for from inside the last record that could be read on: a wrong length makes that one swallow
+what follows, and only then something fails.
+
+What is found so is sound in structure; whether its bytes are the right ones only the checksum could tell, which covers the
+whole file. When a single burst of up to three bytes is wrong in all of the file, the checksum locates it (`locate_burst`).
 """
 
 from __future__ import annotations
@@ -14,9 +17,25 @@ from dataclasses import dataclass
 from rotomdb.engine.rdb_sink import highest_type
 from rotomdb.engine.rdb_sinks import CheckSink
 from rotomdb.errors import RdbValueError
-from rotomdb.storage.rdb_reader import HIGHEST_TYPE, End, Event, KeyRecord, Opcode, RdbReader, ResizeDb
+from rotomdb.storage.checksum import crc64
+from rotomdb.storage.crc_repair import find_burst
+from rotomdb.storage.rdb_reader import (
+    BATCH_BYTES,
+    BATCH_RECORDS,
+    HEADER_BYTES,
+    HIGHEST_TYPE,
+    End,
+    Event,
+    KeyRecord,
+    Opcode,
+    RdbReader,
+    ResizeDb,
+)
 
 CHAIN = 5  # records in a row that make a beginning credible
+BURST_MAX = 3  # bytes
+TRAILER_BYTES = 8
+SUM_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,7 @@ class Loss:
         start, end: The range that is left out.
         offset: Where it failed.
         key: Whose value it is, as far as that is known; others may be lost with it.
+        suspect: The key right before, which could be read: its value may end at the wrong place.
     """
 
     start: int
@@ -35,10 +55,32 @@ class Loss:
     reason: str
     key: bytes | None
     database: int
+    suspect: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A range of whole items, and the database that it begins in."""
+
+    start: int
+    end: int
+    database: int
+
+
+def locate_burst(data: memoryview) -> tuple[int, bytes] | None:
+    """Where up to three wrong bytes side by side are all that is wrong with a file, and what to XOR there."""
+    covered = len(data) - TRAILER_BYTES
+    if covered < HEADER_BYTES:
+        return None
+    recorded = int.from_bytes(data[covered:], "little")
+    computed = 0
+    for start in range(0, covered, SUM_BYTES):
+        computed = crc64(data[start : min(start + SUM_BYTES, covered)], computed)
+    return find_burst(covered, computed ^ recorded, BURST_MAX) if recorded else None
 
 
 class Salvage:
-    """One pass over a file that may be damaged anywhere.
+    """Looks for what can be read, once; then `records` goes over it.
 
     Attributes:
         losses: What could not be read, in the order of the file.
@@ -50,48 +92,55 @@ class Salvage:
         self.reader = reader
         self.on_progress = on_progress
         self.losses: list[Loss] = []
+        self.segments: list[Segment] = []
         self.keys = 0
         self.expected_keys = 0
         self.checksum_matches: bool | None = None
-        self.sink = CheckSink()
+        self.scan()
 
-    def records(self) -> Iterator[Event | KeyRecord]:
-        """Every item that can be read; `reader.visit` works for the record in hand."""
+    def scan(self) -> None:
         walker = self.reader.walker
+        sink = CheckSink()
+        start, database = walker.position, walker.database
         while True:
-            start = walker.position
+            at = walker.position
             try:
-                code = walker.next_record()
-                if code <= HIGHEST_TYPE:
-                    walker.revisit(self.sink)
-                    self.keys += 1
-                    record = KeyRecord(
-                        walker.database, walker.key, code, walker.expires_at, walker.start, walker.value_start
-                    )
-                    end = walker.position
-                    yield record
-                    walker.position = end
-                    if self.keys % 10_000 == 0:
-                        self.on_progress(end)
+                code = walker.walk(sink, None, BATCH_RECORDS, BATCH_BYTES)
+                if code == -1:
+                    self.reader.sum_to(walker.position)
+                    self.on_progress(walker.position)
                     continue
-                event: Event = self.end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
+                at = walker.position - 1
+                event = self.end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
             except RdbValueError as error:
-                if not self.go_on_behind(start, error):
+                resumed = self.go_on_behind(start, database, error)
+                if resumed < 0:
                     return
+                start, database = resumed, walker.database
                 continue
             if isinstance(event, ResizeDb):
                 self.expected_keys += event.keys
-            yield event
-            if isinstance(event, End):
+            elif isinstance(event, End):
+                self.segments.append(Segment(start, at, database))
                 return
 
     def end(self) -> Event:
-        """The trailer. A checksum that does not match is noted and is no reason to stop."""
+        """The trailer. A checksum that does not match is noted and is no reason to stop.
+
+        Raises RdbValueError where the end stands in the middle: a damaged byte that looks like it, when records follow.
+        """
+        walker = self.reader.walker
         try:
-            event = self.reader.read_opcode(self.reader.walker, Opcode.EOF)
+            at = walker.position
+            event = self.reader.read_opcode(walker, Opcode.EOF)
         except RdbValueError as error:
             if not error.reason.startswith("checksum"):
                 raise
+            end = walker.position
+            if end < len(self.reader.data):
+                if self.find(at) >= 0:
+                    raise RdbValueError(at - 1, "end of the RDB, and records behind it") from None
+                walker.position = end
             self.checksum_matches = False
             self.losses.append(Loss(error.offset, error.offset, error.offset, error.reason, None, self.reader.database))
             return End(self.reader.walker.position, None)
@@ -99,17 +148,59 @@ class Salvage:
         self.checksum_matches = True if event.checksum_stored else None
         return event
 
-    def go_on_behind(self, start: int, error: RdbValueError) -> bool:
-        """Note a loss and stand where records follow; False: none do."""
+    def go_on_behind(self, begun: int, database: int, error: RdbValueError) -> int:
+        """Note a segment and a loss; returns where records follow, and stands there; -1: none do."""
+        walker = self.reader.walker
+        failed, before, key = walker.start, max(walker.previous_start, begun), walker.reading_key
+        where = walker.database
+        suspect = None
+        found = self.find(before + 1)
+        end = found if found >= 0 else len(self.reader.data)
+        if before < failed and 0 <= found < failed:
+            key, failed = self.key_at(before, found), before  # it had swallowed what follows
+        elif before < failed:
+            suspect = self.key_at(before, found)
+        if failed > begun:
+            self.segments.append(Segment(begun, failed, database))
+        self.losses.append(Loss(failed, end, error.offset, error.reason, key, where, suspect))
+        return found
+
+    def find(self, offset: int) -> int:
+        """The next place from `offset` on where records follow, and stand there; -1: none do."""
         walker, reader = self.reader.walker, self.reader
-        key = walker.reading_key
-        database = walker.database
-        found = walker.resynchronise(
-            start + 1,
-            highest_type(reader.version, reader.valkey),
-            CHAIN,
-            lambda opcode: reader.read_opcode(walker, opcode),
-        )
-        end = found if found >= 0 else len(reader.data)
-        self.losses.append(Loss(start, end, error.offset, error.reason, key, database))
-        return found >= 0
+        highest = highest_type(reader.version, reader.valkey)
+        return walker.resynchronise(offset, highest, CHAIN, lambda opcode: reader.read_opcode(walker, opcode))
+
+    def key_at(self, offset: int, resume: int) -> bytes | None:
+        """The key of the record there; the walker stands at `resume` afterwards."""
+        walker = self.reader.walker
+        database, keys = walker.database, None
+        try:
+            walker.position = offset
+            if walker.next_record() <= HIGHEST_TYPE:
+                keys = walker.key
+        except RdbValueError:
+            pass
+        walker.position = resume if resume >= 0 else len(self.reader.data)
+        walker.database = database
+        return keys
+
+    def records(self) -> Iterator[Event | KeyRecord]:
+        """Every item that can be read, without the trailer; `reader.visit` works for the record in hand."""
+        walker = self.reader.walker
+        self.keys = 0
+        for segment in self.segments:
+            walker.position, walker.database = segment.start, segment.database
+            released = segment.start
+            while walker.position < segment.end:
+                code = walker.next_record()
+                if code > HIGHEST_TYPE:
+                    yield self.reader.read_opcode(walker, code)
+                    continue
+                self.keys += 1
+                yield KeyRecord(walker.database, walker.key, code, walker.expires_at, walker.start, walker.value_start)
+                walker.finish_record()
+                if walker.position - released > BATCH_BYTES:
+                    self.reader.release(released, walker.position)
+                    released = walker.position
+                    self.on_progress(walker.position)

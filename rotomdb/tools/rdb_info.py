@@ -63,10 +63,8 @@ def check(as_json: bool, first: bool, file: str) -> None:
 def further_problems(source: Opened, first: RdbError) -> list[dict[str, Any]]:
     """What is wrong behind the first problem."""
     reader = source.reader()
-    salvage = Salvage(reader)
     try:
-        for _ in salvage.records():
-            pass
+        salvage = Salvage(reader)
     finally:
         reader.close()
     return [

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from rotomdb.errors import ManifestError
 from rotomdb.storage.disk import Disk, DiskFile
-from rotomdb.storage.log_blocks import BlockWriter
+from rotomdb.storage.log_blocks import BLOCK_BYTES, BlockWriter
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
 from rotomdb.storage.propagation import PropagationStream, encode_command
@@ -304,6 +304,7 @@ class AppendOnlyFile:
         self.sync_thread.wait()
         self.unwritten = b""
         self.stream.take()
+        self.stream.take_cuts()
         self.stream.begin_file()
         if self.options.single_file:
             self.rewrite_buffer = []
@@ -454,9 +455,10 @@ class AppendOnlyFile:
     def collect(self, now: int, end_block: bool) -> None:
         """Move the stream's bytes into the write buffer, with annotations around blocks."""
         annotated = self.options.checksum and not self.options.single_file
+        self.stream.cut_every = BLOCK_BYTES if annotated else 0
         data = b""
         if len(self.stream):
-            data = self.stream.take()
+            data, cuts = self.stream.take(), self.stream.take_cuts()
             if self.rewrite_buffer is not None:
                 self.rewrite_buffer.append(data)
             if self.file is None:
@@ -465,7 +467,7 @@ class AppendOnlyFile:
                 if self.blocks.stands_alone(data):
                     self.unwritten += self.blocks.end()
                     data = encode_command(b"SELECT", self.database_before) + data
-                data = self.blocks.add(data, self.sync_thread.completed, now)
+                data = self.blocks.add_all(data, cuts, self.sync_thread.completed, now)
                 self.database_before = max(self.stream.selected, 0)
             else:
                 self.blocks.count(data)  # annotations may be turned on before the file ends

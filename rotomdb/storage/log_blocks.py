@@ -110,6 +110,18 @@ class BlockWriter:
         self.count(data)
         return data
 
+    def add_all(self, data: bytes, cuts: list[int], synced: int, now_ms: int) -> bytes:
+        """As `add`; blocks end at the cuts, so that damage costs one of them and not the whole write."""
+        if not cuts or holds_zero_sector(data):  # B5: a write with zeros of its own is one block
+            return self.add(data, synced, now_ms)
+        parts = []
+        start = 0
+        for cut in cuts:
+            parts += [self.add(data[start:cut], synced, now_ms), self.end()]
+            start = cut
+        parts.append(self.add(data[start:], synced, now_ms))
+        return b"".join(parts)
+
     def count(self, data: bytes) -> None:
         """These bytes are part of the block as they are."""
         self.checksum = crc64(data, self.checksum)

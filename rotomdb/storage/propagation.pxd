@@ -13,5 +13,10 @@ cdef class PropagationStream:
     cdef public bint timestamps
     cdef public int64_t last_timestamp
     cdef public bint active               # whether anybody reads the stream
+    cdef public int64_t cut_every         # bytes; 0: never
+    cdef int64_t last_cut
+    cdef bint in_transaction
+    cdef list cuts
+    cdef int consider_cut(self) except -1
     cdef void prepare(self, int database, int64_t now_ms) noexcept
-    cdef void feed(self, int database, PyObject** arguments, int count, int64_t now_ms) noexcept
+    cdef int feed(self, int database, PyObject** arguments, int count, int64_t now_ms) except -1

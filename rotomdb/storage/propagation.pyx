@@ -51,14 +51,27 @@ def as_argument(value):
 
 
 cdef class PropagationStream:
-    """Bytes of all effects since the last `take()`, with the SELECTs that the databases need."""
+    """Bytes of all effects since the last `take()`, with the SELECTs that the databases need.
+
+    `cut_every`: Note about every so many bytes where a block may end (docs/durability.md): between commands, outside
+    transactions. What follows names its database again, so that it can stand alone.
+    """
 
     def __cinit__(self):
+        self.cuts = []
         self.selected = -1
         self.active = False
 
     def __dealloc__(self):
         buffer_release(&self.buffer)
+
+    cdef int consider_cut(self) except -1:
+        """Before a command: end the block when it is long enough."""
+        if self.cut_every and not self.in_transaction and <int64_t>self.buffer.length - self.last_cut >= self.cut_every:
+            self.last_cut = <int64_t>self.buffer.length
+            self.cuts.append(self.last_cut)
+            self.begin_block()
+        return 0
 
     cdef void prepare(self, int database, int64_t now_ms) noexcept:
         """The annotation and the SELECT that the next command needs."""
@@ -83,25 +96,32 @@ cdef class PropagationStream:
                 self.other_database = True
         self.offset += <int64_t>(self.buffer.length - before)
 
-    cdef void feed(self, int database, PyObject** arguments, int count, int64_t now_ms) noexcept:
+    cdef int feed(self, int database, PyObject** arguments, int count, int64_t now_ms) except -1:
         """Append one command; database -1: it needs none selected (MULTI, EXEC)."""
         cdef size_t before
         if not self.active:
-            return
+            return 0
+        self.consider_cut()
         self.prepare(database, now_ms)
         before = self.buffer.length
         put_command(&self.buffer, arguments, count)
         self.offset += <int64_t>(self.buffer.length - before)
+        if database < 0:
+            self.in_transaction = PyBytes_AS_STRING(<object>arguments[0])[0] == c'M'
+        return 0
 
     def feed_command(self, int database, arguments, int64_t now_ms):
         """As `feed`, from a sequence of bytes."""
         cdef bytes encoded
         if not self.active:
             return
+        self.consider_cut()
         self.prepare(database, now_ms)
         encoded = encode_command(*arguments)
         buffer_append(&self.buffer, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
         self.offset += len(encoded)
+        if database < 0:
+            self.in_transaction = arguments[0][:1] == b"M"
 
     def __len__(self):
         return self.buffer.length
@@ -110,9 +130,15 @@ cdef class PropagationStream:
         """The bytes since the last call."""
         cdef bytes taken = PyBytes_FromStringAndSize(self.buffer.data, <Py_ssize_t>self.buffer.length)
         self.buffer.length = 0
+        self.last_cut = 0
         if self.buffer.capacity > 1 << 20:
             buffer_release(&self.buffer)
         return taken
+
+    def take_cuts(self):
+        """Where blocks may end in what `take` gave."""
+        cuts, self.cuts = self.cuts, []
+        return cuts
 
     def begin_file(self):
         """The next command names its database again, and databases other than 0 have not been used yet."""

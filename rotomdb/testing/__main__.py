@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from rotomdb.testing.exploration import Result, explore
 from rotomdb.testing.faults import inject_faults
+from rotomdb.testing.fuzz import READERS, fuzz
 from rotomdb.testing.mutations import Kind, Mutation
 
 
@@ -109,6 +111,34 @@ def mutations(states: int, seed: int) -> None:
                 table.add_row(site, kind.value, "not noticed", "")
     console.print(table)
     sys.exit(1 if missed else 0)
+
+
+@main.command("fuzz")
+@click.option("--reader", "readers", type=click.Choice(tuple(READERS)), multiple=True, help="Default: all of them.")
+@click.option("--minutes", default=1.0, show_default=True, help="Of processor time, for each reader.")
+@click.option(
+    "--keep",
+    default="fuzz-findings",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where inputs go that break a reader.",
+)
+@click.argument("files", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def fuzz_readers(readers: tuple[str, ...], minutes: float, keep: Path, files: Path) -> None:
+    """Feed the readers with damaged versions of the RDB and AOF files below FILES.
+
+    Exit status 1 when one crashed, hung, raised what it should not, or wanted more than a gigabyte.
+    """
+    problems = 0
+    for name in readers or tuple(READERS):
+        report = fuzz(name, files, minutes * 60, keep)
+        click.echo(
+            f"{name}: {report.rounds} inputs in {report.cpu_seconds:.0f} s of processor time, {len(report.problems)} problems"
+        )
+        for problem in report.problems:
+            click.echo(f"  {problem}")
+        problems += len(report.problems)
+    sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":

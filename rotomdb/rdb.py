@@ -346,7 +346,7 @@ class Writer:
             SortedSet(entry.value) if entry.type == "zset" else entry.value,
             db=entry.db,
             expire_ms=entry.expire_ms,
-            field_times={**entry.field_times} or None,
+            field_times=dict[Text, int](entry.field_times.items()),
         )
 
 

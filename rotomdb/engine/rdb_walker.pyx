@@ -337,7 +337,7 @@ cdef class RdbWalker(RdbRecords):
         cdef size_t start = self.start, previous_start = self.previous_start
         cdef int64_t strange_keys = self.strange_keys
         cdef int64_t keys = self.keys, expires = self.expires, expired = self.expired, selected = self.selected
-        result = -1
+        cdef int64_t result = -1
         for at in range(offset, self.cursor.size):
             if not self.plausible_start(at, highest_type):
                 continue
@@ -366,7 +366,7 @@ cdef class RdbWalker(RdbRecords):
                 pass
             self.database = database
             if found >= chain:
-                result = at
+                result = <int64_t>at
                 break
         self.keys, self.expires, self.expired, self.selected = keys, expires, expired, selected
         self.start, self.previous_start, self.strange_keys = start, previous_start, strange_keys

@@ -103,14 +103,13 @@ class Salvage:
         sink = CheckSink()
         start, database = walker.position, walker.database
         while True:
-            at = walker.position
             try:
                 code = walker.walk(sink, None, BATCH_RECORDS, BATCH_BYTES)
                 if code == -1:
                     self.reader.sum_to(walker.position)
                     self.on_progress(walker.position)
                     continue
-                at = walker.position - 1
+                at = walker.start  # with attributes that no key follows
                 event = self.end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
             except RdbValueError as error:
                 resumed = self.go_on_behind(start, database, error)

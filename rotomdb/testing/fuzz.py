@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
+import os
 import random
 import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +24,8 @@ from rotomdb.engine import Engine
 from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_sinks import CheckSink, DigestSink, JsonSink
 from rotomdb.engine.summary_sink import SummarySink
-from rotomdb.errors import ManifestError, RdbError, RdbValueError
+from rotomdb.errors import ManifestError, RdbError
+from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import salvage_log
@@ -36,6 +39,7 @@ from rotomdb.storage.request import LogReader
 MEMORY_BYTES = 1 << 30
 ROUND_SECONDS = 10
 ROUNDS_PER_CHILD = 2000
+PROBLEMS_MAX = 20  # then it is time to look at them
 EDGES = (0, 1, 0x3F, 0x40, 0x7F, 0x80, 0x81, 0xBF, 0xC0, 0xC3, 0xF0, 0xF1, 0xFE, 0xFF)
 
 
@@ -71,15 +75,11 @@ def salvage_rdb(data: bytes) -> None:
 
 def read_payload(data: bytes) -> None:
     """A DUMP payload whose checksum is right, whatever is in it."""
-    from rotomdb.storage.checksum import crc64
-
     body = data[9:200] + b"\x0b\x00"
-    with contextlib.suppress(RdbError, RdbValueError):
-        with contextlib.closing(
-            RdbReader(payload_as_rdb(memoryview(body + crc64(body).to_bytes(8, "little"))), "x")
-        ) as reader:
-            for _ in reader.walk(CheckSink()):
-                pass
+    payload = payload_as_rdb(memoryview(body + crc64(body).to_bytes(8, "little")))
+    with contextlib.suppress(RdbError), contextlib.closing(RdbReader(payload, "fuzzed")) as reader:
+        for _ in reader.walk(CheckSink()):
+            pass
 
 
 def read_log(data: bytes) -> None:
@@ -160,7 +160,11 @@ def run_rounds(name: str, seeds: list[bytes], start: int, progress: Any) -> None
     read, _ = READERS[name]
     for number in range(start, start + ROUNDS_PER_CHILD):
         progress.value = number
-        read(input_of(name, seeds, number))
+        try:
+            read(input_of(name, seeds, number))
+        except Exception as error:
+            sys.stderr.write(f"{name}: round {number}: {error!r}\n")
+            os._exit(1)
 
 
 def input_of(name: str, seeds: list[bytes], number: int) -> bytes:
@@ -176,7 +180,7 @@ def fuzz(name: str, directory: Path, cpu_seconds: float, keep: Path, seed_bytes:
         raise FileNotFoundError(f"{directory}: no {pattern} of at most {seed_bytes} bytes")
     report = FuzzReport()
     context = multiprocessing.get_context("fork")
-    while report.cpu_seconds < cpu_seconds:
+    while report.cpu_seconds < cpu_seconds and len(report.problems) < PROBLEMS_MAX:
         progress = context.Value("q", report.rounds)
         child = context.Process(target=run_rounds, args=(name, seeds, report.rounds, progress))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -17,7 +17,7 @@ from rotomdb.engine.rdb_walker cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, KIND_ZSET, NO_FIELD_TIME,
 )
 
-from rotomdb.engine.rdb_sinks import id_text
+from rotomdb.engine.rdb_walker import entries_read_of
 
 cdef enum:
     OPCODE_IDLE = 248
@@ -309,6 +309,8 @@ cdef class RdbSink(TextSink):
     cdef int stream_tail(self, tail) except -1:
         if self.raw or self.dropped:
             return 0
+        if self.version < 10 and not derivable(tail):
+            self.lose("counters of streams and their groups")
         self.open_record(15 if self.version < 10 else 19 if self.version < 11 else 21)
         put_length(&self.out, <uint64_t>self.count)
         buffer_append(&self.out, self.body.data, self.body.length)
@@ -345,6 +347,14 @@ cdef class RdbSink(TextSink):
             for entry_id in consumer.pending:
                 self.put_raw(raw_id_bytes(entry_id))
         return 0
+
+
+def derivable(tail):
+    """Whether a loader finds the counters that type 15 has no room for."""
+    return (
+        tail.max_deleted_id == (0, 0) and tail.entries_added == tail.length
+        and all(group.entries_read == entries_read_of(tail, group.last_id) for group in tail.groups)
+    )
 
 
 def raw_id_bytes(entry_id):

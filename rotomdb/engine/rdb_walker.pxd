@@ -19,6 +19,7 @@ cdef enum:
 # What a walker tells about each value, piece by piece, in the order of the file. The bytes live until the call returns.
 cdef class ValueSink:
     cdef RdbWalker walker
+    cdef bint looks_ahead                 # wants `tail_ahead` before the entries of a stream
     cdef bint skips_elements              # packed values need no more than `packed`
     cdef int begin_key(self) except -1
     cdef int end_key(self) except -1
@@ -34,6 +35,7 @@ cdef class ValueSink:
     cdef int begin_entry(self, StreamId id, int64_t fields) except -1
     cdef int entry_field(self, const char* name, size_t name_size, const char* data, size_t size) except -1
     cdef int end_entry(self) except -1
+    cdef int tail_ahead(self, tail) except -1
     cdef int stream_tail(self, tail) except -1                       # a StreamTail
     cdef int module(self, name) except -1
 

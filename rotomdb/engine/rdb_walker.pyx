@@ -130,6 +130,9 @@ cdef class ValueSink:
     cdef int end_entry(self) except -1:
         return 0
 
+    cdef int tail_ahead(self, tail) except -1:
+        return 0
+
     cdef int stream_tail(self, tail) except -1:
         return 0
 
@@ -161,7 +164,8 @@ cdef class Selection:
             mixed = 0xcbf29ce484222325U          # FNV-1a: the same keys in every run and every file
             for i in range(walker.held_length):
                 mixed = (mixed ^ <uint8_t>walker.held_key[i]) * 0x100000001b3U
-            if (mixed ^ (mixed >> 32)) & 0xffffffffU >= self.sample:
+            mixed = (mixed ^ (mixed >> 33)) * 0xff51afd7ed558ccdU
+            if (mixed ^ (mixed >> 33)) & 0xffffffffU >= self.sample:
                 return False
         if self.glob is not None and not glob_match(
                 PyBytes_AS_STRING(self.glob), PyBytes_GET_SIZE(self.glob), walker.held_key,
@@ -320,11 +324,12 @@ cdef class RdbWalker(RdbRecords):
         after = self.cursor.base[offset + 1]
         return 0 < after < 0x80 or 0xC0 <= after <= 0xC3 or after == 0x80
 
-    def resynchronise(self, size_t offset, int highest_type, int chain, read_opcode):
+    def resynchronise(self, size_t offset, int highest_type, int chain, int64_t keys_expected, read_opcode):
         """Look for the next place from which `chain` records in a row, or all to the end of the file, can be read.
 
         Args:
             highest_type: Of the file's version; a record of another is taken for chance.
+            keys_expected: In the whole file, about: what tells usual sizes from suspicious ones.
             read_opcode: Reads the payload of an opcode that is no key attribute.
 
         Returns:
@@ -336,14 +341,19 @@ cdef class RdbWalker(RdbRecords):
         cdef ValueSink nothing = ValueSink()
         cdef size_t start = self.start, previous_start = self.previous_start
         cdef int64_t strange_keys = self.strange_keys
+        cdef size_t largest_start, largest_end, last = 0
+        cdef size_t usual = 8 * (self.cursor.size // (<size_t>keys_expected if keys_expected > 0 else 1)) + 256
         cdef int64_t keys = self.keys, expires = self.expires, expired = self.expired, selected = self.selected
         cdef int64_t result = -1
         for at in range(offset, self.cursor.size):
+            if last and at >= last:
+                break
             if not self.plausible_start(at, highest_type):
                 continue
             self.cursor.position = at
             self.cursor.error = NULL
             found = 0
+            largest_start = largest_end = 0
             try:
                 while found < chain:
                     if not self.find_record():
@@ -355,6 +365,8 @@ cdef class RdbWalker(RdbRecords):
                         if self.reading_type == 251 and found == 0:
                             break
                         read_opcode(self.reading_type)
+                        if self.cursor.position - self.start > largest_end - largest_start:
+                            largest_start, largest_end = self.start, self.cursor.position
                         if self.database > PLAUSIBLE_DATABASE_MAX:
                             break
                         continue
@@ -362,18 +374,23 @@ cdef class RdbWalker(RdbRecords):
                         break
                     self.take_value(nothing)
                     found += 1
+                    if self.cursor.position - self.start > largest_end - largest_start:
+                        largest_start, largest_end = self.start, self.cursor.position
             except RdbValueError:
                 pass
             self.database = database
             if found >= chain:
                 result = <int64_t>at
-                break
+                if largest_end - largest_start <= usual:
+                    break
+                # One of the chain is so large that it may have swallowed others: look for a chain inside of it.
+                last = largest_end if last == 0 or largest_end < last else last
         self.keys, self.expires, self.expired, self.selected = keys, expires, expired, selected
         self.start, self.previous_start, self.strange_keys = start, previous_start, strange_keys
         self.reading_type = -1
         self.cursor.error = NULL
         self.reading_key = None
-        self.cursor.position = self.cursor.size if result < 0 else at
+        self.cursor.position = self.cursor.size if result < 0 else <size_t>result
         return result
 
     # Values: each returns False with the error recorded in the cursor.
@@ -797,6 +814,15 @@ cdef class RdbWalker(RdbRecords):
         if not self.plain_length(&nodes):
             return False
         sink.begin(KIND_STREAM, -1)
+        if sink.looks_ahead:
+            start = self.cursor.position
+            if not self.skip_texts(nodes) or not self.skip_texts(nodes):
+                return False
+            tail = self.take_tail(type, <int64_t>nodes)
+            if tail is None:
+                return False
+            sink.tail_ahead(tail)
+            self.cursor.position = start
         self.entry_seen = False
         self.first_entry.ms = self.first_entry.seq = 0
         for i in range(nodes):

@@ -82,12 +82,14 @@ cdef class CommandSink(TextSink):
     cdef int kind
     cdef list times                       # (name, ms)
     cdef bint empty
+    cdef set missing                      # IDs of pending entries of the stream that have not been seen among its entries
     cdef readonly int64_t commands
 
     def __cinit__(self, write, bint text=False, bint replace=False):
         self.text = text
         self.replace = replace
         self.database = -1
+        self.looks_ahead = True
 
     def __dealloc__(self):
         buffer_release(&self.batch)
@@ -181,6 +183,10 @@ cdef class CommandSink(TextSink):
         self.empty = count == 0 and kind != KIND_MODULE
         return 0
 
+    cdef int tail_ahead(self, tail) except -1:
+        self.missing = {entry_id for group in tail.groups for entry_id in group.pending}
+        return 0
+
     # Items gather until they are enough for a command: how many there are is not known before the last.
 
     cdef int end_item(self) except -1:
@@ -234,6 +240,8 @@ cdef class CommandSink(TextSink):
         self.key()
         self.word(&self.out, text, <size_t>(size + 1 + format_uint64(text + size + 1, id.seq)))
         self.items = -1                   # not empty; no batch
+        if self.missing:
+            self.missing.discard((id.ms, id.seq))
         return 0
 
     cdef int entry_field(self, const char* name, size_t name_size, const char* data, size_t size) except -1:
@@ -247,6 +255,11 @@ cdef class CommandSink(TextSink):
 
     cdef int stream_tail(self, tail) except -1:
         key = self.walker.key
+        if self.missing:
+            # XCLAIM drops what is pending of entries that are gone; only the stream's own bytes tell of it.
+            self.items = 0
+            self.command(b"RESTORE", key, b"0", dump_payload(self), b"REPLACE")
+            return 0
         if self.items == 0:
             # An entry that its own command trims away: the one way to make a stream without entries.
             self.command(b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y")

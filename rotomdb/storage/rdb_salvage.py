@@ -24,6 +24,7 @@ from rotomdb.storage.rdb_reader import (
     BATCH_RECORDS,
     HEADER_BYTES,
     HIGHEST_TYPE,
+    Aux,
     End,
     Event,
     KeyRecord,
@@ -86,6 +87,7 @@ class Salvage:
         losses: What could not be read, in the order of the file.
         expected_keys: As the size hints of the databases say; 0: there are none.
         checksum_matches: None: the file has none, or its end is lost.
+        end: Offset behind the trailer; of the data, where the end is lost.
     """
 
     def __init__(self, reader: RdbReader, on_progress: Callable[[int], None] = lambda offset: None) -> None:
@@ -96,6 +98,7 @@ class Salvage:
         self.keys = 0
         self.expected_keys = 0
         self.checksum_matches: bool | None = None
+        self.end = len(reader.data)
         self.scan()
 
     def scan(self) -> None:
@@ -110,7 +113,7 @@ class Salvage:
                     self.on_progress(walker.position)
                     continue
                 at = walker.start  # with attributes that no key follows
-                event = self.end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
+                event = self.take_end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
             except RdbValueError as error:
                 resumed = self.go_on_behind(start, database, error)
                 if resumed < 0:
@@ -121,9 +124,10 @@ class Salvage:
                 self.expected_keys += event.keys
             elif isinstance(event, End):
                 self.segments.append(Segment(start, at, database))
+                self.end = event.offset
                 return
 
-    def end(self) -> Event:
+    def take_end(self) -> Event:
         """The trailer. A checksum that does not match is noted and is no reason to stop.
 
         Raises RdbValueError where the end stands in the middle: a damaged byte that looks like it, when records follow.
@@ -168,7 +172,14 @@ class Salvage:
         """The next place from `offset` on where records follow, and stand there; -1: none do."""
         walker, reader = self.reader.walker, self.reader
         highest = highest_type(reader.version, reader.valkey)
-        return walker.resynchronise(offset, highest, CHAIN, lambda opcode: reader.read_opcode(walker, opcode))
+        expected = max(self.expected_keys, walker.keys)
+
+        def read_opcode(opcode: int) -> None:
+            event = reader.read_opcode(walker, opcode)
+            if isinstance(event, Aux) and not event.name.isascii():
+                raise RdbValueError(event.offset, "no name of a field")
+
+        return walker.resynchronise(offset, highest, CHAIN, expected, read_opcode)
 
     def key_at(self, offset: int, resume: int) -> bytes | None:
         """The key of the record there; the walker stands at `resume` afterwards."""

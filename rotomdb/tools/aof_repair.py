@@ -191,7 +191,7 @@ def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], obje
             if loss.end > loss.start:
                 result["set_aside"].append({"from": loss.start, "to": loss.end, "reason": f"RDB: {loss.reason}"})
                 result["lost_bytes"] += loss.end - loss.start
-        return reader.walker.position
+        return work.end
     finally:
         reader.close()
 

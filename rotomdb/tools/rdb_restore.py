@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
 from rotomdb.engine.rdb_walker import Selection
+from rotomdb.errors import SourceError
+from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.live_server import LiveServer, connected
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
+from rotomdb.storage.rdb_source import mapped
+from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.rdb_convert import Losses, copy_all, note_losses, own_target
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, fail
@@ -21,7 +29,8 @@ from rotomdb.tools.values import shown
 BATCH_BYTES = 1 << 20
 BATCH_KEYS = 1000
 FAILURES_SHOWN = 20
-VERSION_TEXT = "DUMP payload version"
+VERSION_REFUSAL = b"-ERR DUMP payload version"
+HOPELESS = (b"-OOM", b"-READONLY", b"-MISCONF", b"-LOADING", b"-NOAUTH", b"-NOPERM", b"-MOVED")
 
 
 @dataclass
@@ -66,8 +75,9 @@ def restore(
 ) -> None:
     """Load the keys of a file into a live server, with their times to live.
 
-    Keys travel as RESTORE payloads, byte for byte; where the server is too old for them, as commands. What the server holds
-    already is kept unless --replace is given. Exit status 0: all keys are there, 1: some were not taken.
+    Keys travel as RESTORE payloads, byte for byte; for a server that is too old for them they are converted first (see
+    `convert` for what that may leave out). What the server holds already is kept unless --replace is given. Exit status 0: all
+    keys are there, 1: some were not taken.
 
     \b
     Examples:
@@ -75,18 +85,42 @@ def restore(
       rotomdb-rdb restore dump.rdb redis://:secret@host:6379 --key 'user:*' --replace
       rotomdb-rdb restore big.rdb redis://host:6379 --resume big.state
     """
-    with opened(file, "restoring") as source, connected(server) as live:
+    with opened(file, "restoring") as source, connected(server) as live, contextlib.ExitStack() as stack:
         work = Restoring(live)
+        if not as_commands:
+            source, losses = stack.enter_context(for_server(source, live))
+            note_losses(losses, server, as_json=False)
+            work.failed += sum(keys for keys, _ in losses.values())
         reader = source.reader()
         begin(reader, source, state)
-        sink_type = CommandSink if as_commands else RestoreSink
-        if sink_type is RestoreSink and not takes_payloads(live, reader.version):
-            sink_type = CommandSink
-        send_all(source, reader, work, sink_type, selection, replace, state)
-        reader.close()
+        try:
+            send_all(source, reader, work, CommandSink if as_commands else RestoreSink, selection, replace, state)
+        finally:
+            reader.close()
     if state is not None and not work.failed:
         state.unlink(missing_ok=True)
-    report(work, server, as_json)
+    report(work, as_json)
+
+
+@contextlib.contextmanager
+def for_server(source: Opened, live: LiveServer) -> Iterator[tuple[Opened, Losses]]:
+    """The source, converted to the newest format that the server takes where it is too new for it."""
+    head = source.reader()
+    own = own_target(head)
+    head.close()
+    if takes_payloads(live, own.version):
+        yield source, {}
+        return
+    older = [
+        target for target in TARGETS.values() if target.version < own.version and takes_payloads(live, target.version)
+    ]
+    if not older:
+        raise SourceError(f"{live.name}: the server takes no payloads that can be made of this file; try --as-commands")
+    with tempfile.TemporaryFile(prefix="rotomdb-") as file:
+        losses = copy_all(source, RdbWriter(file.write, max(older, key=lambda target: target.version)), None)
+        file.flush()
+        with mapped(file, source.source.name) as converted:
+            yield Opened(converted, source.advance), losses
 
 
 def begin(reader: RdbReader, source: Opened, state: Path | None) -> None:
@@ -104,12 +138,12 @@ def begin(reader: RdbReader, source: Opened, state: Path | None) -> None:
 
 
 def takes_payloads(live: LiveServer, version: int) -> bool:
-    """Whether RESTORE works there: an empty payload of that version is refused for its content, not for its version."""
-    from rotomdb.storage.checksum import crc64
-
-    body = b"\x00\x00" + version.to_bytes(2, "little")
-    reply = live.ask(b"RESTORE", b"rotomdb:probe", b"1", body + crc64(body).to_bytes(8, "little"), b"REPLACE")
-    return not reply.startswith(b"-") or VERSION_TEXT.encode() not in reply
+    """Whether RESTORE works there: a payload without sense is refused for its content, and not for its version."""
+    body = b"\xfe" + version.to_bytes(2, "little")
+    reply = live.ask(b"RESTORE", b"rotomdb:probe", b"0", body + crc64(body).to_bytes(8, "little"))
+    if not reply.startswith((b"-ERR Bad data format", VERSION_REFUSAL)):
+        raise SourceError(f"{live.name}: RESTORE: {reply[1:].decode('utf-8', 'replace')}")
+    return not reply.startswith(VERSION_REFUSAL)
 
 
 def send_all(
@@ -119,7 +153,7 @@ def send_all(
     pieces: list[bytes] = []
     sink = sink_type(pieces.append, False, replace)
     sink.rdb_version = reader.version
-    keys: list[tuple[bytes, int]] = []  # with how many replies to expect behind each
+    keys: list[tuple[bytes | None, int]] = []  # None: no key;  with how many replies to expect behind each
 
     def exchange() -> None:
         sink.flush()
@@ -129,15 +163,16 @@ def send_all(
         for key, replies in keys:
             take_replies(work, key, replies)
         keys.clear()
-        if state is not None:
+        if state is not None and not work.failed:
             state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done, "db": reader.database}))
 
     pending = 0
+    work.done = reader.walker.position
     for event in reader.records(selection, source.advance):
         before = sink.commands
         if isinstance(event, Function):
             sink.command(b"FUNCTION", b"LOAD", b"REPLACE", event.code)
-            keys.append((b"(function library)", 1))
+            keys.append((None, 1))
             continue
         if not isinstance(event, KeyRecord):
             continue
@@ -151,8 +186,9 @@ def send_all(
     exchange()
 
 
-def take_replies(work: Restoring, key: bytes, replies: int) -> None:
-    sound = True
+def take_replies(work: Restoring, key: bytes | None, replies: int) -> None:
+    """The answers about one key (None: about a function library). Raises SourceError where no other key would do better."""
+    existing = failed = False
     for _ in range(replies):
         reply = work.server.reply_line()
         if reply.startswith(b"$"):  # XADD and others answer with a text
@@ -161,19 +197,21 @@ def take_replies(work: Restoring, key: bytes, replies: int) -> None:
             for _ in range(int(reply[1:])):
                 if work.server.reply_line().startswith(b"$"):
                     work.server.reply_line()
-        if reply.startswith(b"-BUSYKEY"):
-            work.existing += 1
-            sound = False
+        elif reply.startswith(b"-BUSYKEY"):
+            existing = True
         elif reply.startswith(b"-"):
-            sound = False
+            text = reply[1:].decode("utf-8", "replace")
+            if reply.startswith(HOPELESS):
+                raise SourceError(f"{work.server.name}: {text} ({work.keys} keys were restored before that)")
+            failed = True
             if len(work.failures) < FAILURES_SHOWN:
-                work.failures.append(f"{shown(key)}: {reply[1:].decode('utf-8', 'replace')}")
-    if not sound and not (work.existing and not work.failures):
-        work.failed += 1
-    work.keys += sound
+                work.failures.append(f"{'(function library)' if key is None else shown(key)}: {text}")
+    work.existing += existing
+    work.failed += failed
+    work.keys += key is not None and not existing and not failed
 
 
-def report(work: Restoring, server: str, as_json: bool) -> None:
+def report(work: Restoring, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({
             "restored": work.keys, "existing": work.existing, "failed": work.failed, "failures": work.failures,

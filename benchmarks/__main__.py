@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bit_rot, datasets, deletion, inprocess, paths, slow_disk, throughput
+from benchmarks import bit_rot, datasets, deletion, inprocess, paths, slow_disk, throughput, workbench
 from benchmarks.report import machine
 
 LOG = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
@@ -22,6 +22,7 @@ NAMES = {
     "deletion": lambda rounds: deletion.run(),
     "bit-rot": lambda rounds: bit_rot.run(),
     "slow-disk": lambda rounds: slow_disk.run(),
+    "workbench": workbench.run,
     "growth": lambda rounds: datasets.growth(),
 }
 

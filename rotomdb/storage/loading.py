@@ -106,8 +106,8 @@ class Loader:
                     str(path), damage.start,
                     f"{damage.reason}. Bytes {damage.start} to {damage.end} cannot be trusted"
                     + (f", and {len(found.damages) - 1} more places" if len(found.damages) > 1 else "")
-                    + f". Look at them with `rotomdb-aof-check {path}`; to go on without them start with "
-                    "`--aof-load-corrupt quarantine`, which keeps them in a file beside",
+                    + f". `rotomdb-aof salvage {path.parent}` shows what can be put right and makes a healed log; to go on "
+                    "without them start with `--aof-load-corrupt quarantine`, which keeps them in a file beside",
                 )  # fmt: skip
 
         return judge

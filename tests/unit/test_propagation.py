@@ -96,3 +96,22 @@ def test_select_is_logged_when_the_database_changes(context: Context) -> None:
         names.append(item)
     assert names[0] == [b"SELECT", b"0"]
     assert names[2] == [b"SELECT", b"2"]
+
+
+def test_long_streams_are_cut_between_commands_and_each_part_names_its_database(context: Context) -> None:
+    stream = context.dispatcher.stream
+    stream.cut_every = 100
+    context.execute("SELECT", "2")
+    for number in range(20):
+        context.execute("SET", f"key:{number}", "v" * 30)
+    context.execute("MULTI")
+    for number in range(20):
+        context.execute("SET", f"other:{number}", "v" * 30)
+    context.execute("EXEC")
+    data, cuts = stream.take(), stream.take_cuts()
+    parts = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    assert len(parts) > 5
+    for part in parts:
+        assert part.startswith((b"*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n", b"*1\r\n$5\r\nMULTI"))
+        assert part.count(b"MULTI") == part.count(b"EXEC")
+    assert stream.take_cuts() == []

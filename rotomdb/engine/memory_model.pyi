@@ -32,6 +32,7 @@ class MemorySink(ValueSink):
         top: int = 0,
         separator: bytes = b":",
         depth: int = 0,
+        patterns: bool = False,
         prefixes_max: int = 100000,
         on_key: Callable[[int, bytes, int, int, int, int | None], object] | None = None,
     ) -> None: ...

@@ -13,6 +13,7 @@ from libc.string cimport memchr
 
 from heapq import heappush, heapreplace
 
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.listpack cimport LISTPACK_HEADER, lp_encoded_size
@@ -44,6 +45,8 @@ cdef enum:
     LIST_NODE_BYTES = 8192                # list-max-listpack-size -2
     EMBEDDED_MAX = 44                     # bytes of a string that stands in its object
     SPANS = 9
+    DEPTH_MAX = 20
+    HEXADECIMAL_MIN = 8                   # digits that make a part of letters and digits an identifier
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ cdef class MemorySink(ValueSink):
         now_ms: What times to live are counted from.
         top: How many of the largest keys to remember.
         separator, depth: Prefixes end behind the depth-th separator.
-        prefixes_max: More are counted together, under None.
+        patterns: Instead of prefixes: the first `depth` parts of the key, with `#` for those that are numbers.
+        prefixes_max: What would be more is counted under shorter ones, and under None in the end.
         on_key: Called with (db, key, type number, bytes, elements, expire ms or None) of each key; None: not.
     """
 
@@ -129,6 +133,8 @@ cdef class MemorySink(ValueSink):
     cdef bint packed_lists, packed_sets, live
     cdef char separator
     cdef int depth
+    cdef bint patterns
+    cdef Buffer parts                     # of the key in hand
     cdef int64_t classes[129]             # of sizes up to 1024, by steps of 8
     cdef double skip_node
     # Of the value in hand
@@ -144,7 +150,7 @@ cdef class MemorySink(ValueSink):
     cdef list largest
 
     def __cinit__(self, model, int quantum=16, bint live=True, int64_t now_ms=0, int64_t top=0, bytes separator=b":",
-                  int depth=0, int64_t prefixes_max=100000, on_key=None):
+                  int depth=0, bint patterns=False, int64_t prefixes_max=100000, on_key=None):
         cdef int i
         self.model = model
         self.on_key = on_key
@@ -156,12 +162,16 @@ cdef class MemorySink(ValueSink):
         self.packed_lists, self.packed_sets = model.packed_lists, model.packed_sets
         self.quantum, self.live, self.now_ms, self.top = quantum, live, now_ms, top
         self.separator = separator[0]
-        self.depth = depth
+        self.depth = min(depth, DEPTH_MAX)
+        self.patterns = patterns
         self.prefixes_max = prefixes_max
         for i in range(129):
             self.classes[i] = self.size_class(i * 8)
         self.skip_node = self.average_skip_node()
         self.kinds, self.databases, self.prefixes, self.largest = {}, {}, {}, []
+
+    def __dealloc__(self):
+        buffer_release(&self.parts)
 
     cdef int64_t size_class(self, int64_t size) noexcept:
         """What jemalloc gives for a request: multiples of the quantum, then four classes for each doubling."""
@@ -365,21 +375,45 @@ cdef class MemorySink(ValueSink):
         return 0
 
     cdef int add_prefix(self, int64_t used) except -1:
-        cdef const char* start = self.walker.held_key
-        cdef const char* end = start + self.walker.held_length
-        cdef const char* at = start
-        cdef const char* found
-        cdef int level
-        for level in range(self.depth):
-            found = <const char*>memchr(at, self.separator, <size_t>(end - at))
-            if found == NULL:
+        """Count the key under its prefix; under a shorter one when there is no room for more."""
+        cdef size_t[DEPTH_MAX + 1] ends
+        cdef int parts = self.split_key(ends)
+        prefix = b""
+        while parts > 0:
+            prefix = PyBytes_FromStringAndSize(self.parts.data, <Py_ssize_t>ends[parts - 1])
+            if prefix in self.prefixes or <int64_t>len(self.prefixes) < self.prefixes_max:
                 break
-            at = found + 1
-        prefix = PyBytes_FromStringAndSize(start, at - start)
-        if prefix not in self.prefixes and <int64_t>len(self.prefixes) >= self.prefixes_max:
-            prefix = None
+            parts -= 1
+            if parts == 0:
+                prefix = None
         add(self.prefixes, prefix, used, self.elements)
         return 0
+
+    cdef int split_key(self, size_t* ends) noexcept:
+        """The key's parts one behind the other in `parts`, where each ends in `ends`; returns how many there are."""
+        cdef const char* at = self.walker.held_key
+        cdef const char* end = at + self.walker.held_length
+        cdef const char* found
+        cdef int count = 0
+        self.parts.length = 0
+        while count < self.depth:
+            found = <const char*>memchr(at, self.separator, <size_t>(end - at))
+            if found == NULL:
+                if not self.patterns:
+                    break
+                found = end
+            if self.patterns and is_identifier(at, <size_t>(found - at)):
+                buffer_append(&self.parts, b"#", 1)
+            else:
+                buffer_append(&self.parts, at, <size_t>(found - at))
+            if found == end:
+                ends[count] = self.parts.length
+                return count + 1
+            buffer_append(&self.parts, found, 1)
+            ends[count] = self.parts.length
+            count += 1
+            at = found + 1
+        return count
 
     def by_type(self):
         """{type: [keys, bytes, elements]}."""
@@ -406,6 +440,17 @@ cdef class MemorySink(ValueSink):
         """(bytes, db, key, type, elements), the largest first."""
         ordered = sorted(self.largest, reverse=True)
         return [(used, db, key, LOGICAL_TYPES[type], elements) for used, db, key, type, elements in ordered]
+
+
+cdef bint is_identifier(const char* text, size_t size) noexcept nogil:
+    """Whether a part of a key tells one thing from another of its kind: digits, or a long hexadecimal number."""
+    cdef size_t i, digits = 0
+    for i in range(size):
+        if c'0' <= text[i] <= c'9':
+            digits += 1
+        elif not (c'a' <= text[i] <= c'f' or c'A' <= text[i] <= c'F' or text[i] == c'-') or size < HEXADECIMAL_MIN:
+            return False
+    return digits > 0
 
 
 cdef inline int add(dict rows, object name, int64_t used, int64_t elements) except -1:

@@ -45,6 +45,7 @@ def model_options(command: Any) -> Any:
 @click.option(
     "--depth", type=click.IntRange(0, 20), default=1, show_default=True, help="How many parts of a key make its prefix."
 )
+@click.option("--patterns", is_flag=True, help="Group keys by pattern, user:#:name, instead of by prefix.")
 @click.option(
     "--prefixes", type=click.IntRange(min=1), default=20, show_default=True, help="How many prefixes to show."
 )
@@ -54,7 +55,8 @@ def model_options(command: Any) -> Any:
 @click.argument("file")
 @selecting
 def memory(
-    model: str, allocator: str, after_load: bool, separator: str, top: int, depth: int, prefixes: int, per_key: bool,
+    model: str, allocator: str, after_load: bool, separator: str, top: int, depth: int, patterns: bool,
+    prefixes: int, per_key: bool,
     as_json: bool, output: str | None, file: str, selection: Selection | None,
 ) -> None:  # fmt: skip
     """Estimate what keys take in a server's memory: as MEMORY USAGE says there, in all, by type, prefix and time to live.
@@ -65,7 +67,7 @@ def memory(
     \b
     Examples:
       rotomdb-rdb memory dump.rdb
-      rotomdb-rdb memory dump.rdb --depth 2 --top 50
+      rotomdb-rdb memory dump.rdb --depth 3 --patterns --top 50
       rotomdb-rdb memory dump.rdb --per-key -o keys.csv
       rotomdb-rdb memory --json dump.rdb | jq .by_prefix
     """
@@ -89,7 +91,7 @@ def memory(
             measure(source, MemorySink(chosen, quantum, not after_load, now, on_key=on_key), selection)
             out.write(buffer.getvalue().encode())
         return
-    sink = MemorySink(chosen, quantum, not after_load, now, top, separator.encode()[:1], depth)
+    sink = MemorySink(chosen, quantum, not after_load, now, top, separator.encode()[:1], depth, patterns)
     with opened(file) as source:
         measure(source, sink, selection)
     result = summary(sink, file, model, allocator)
@@ -185,8 +187,9 @@ def report(
         top,
         separator.encode()[:1],
         depth,
-        REPORT_PREFIXES,
-        on_key,
+        patterns=True,
+        prefixes_max=REPORT_PREFIXES,
+        on_key=on_key,
     )
     with opened(file) as source:
         measure(source, sink, selection)
@@ -207,12 +210,14 @@ def tree(prefixes: dict[bytes | None, list[int]], separator: bytes) -> dict[str,
     """Prefixes as a tree: name, keys, bytes, children."""
     root: dict[str, Any] = {"name": "all keys", "keys": 0, "bytes": 0, "children": {}}
     for prefix, (keys, used, _) in prefixes.items():
-        parts = [b"(other prefixes)"] if prefix is None else prefix.split(separator)[:-1] or [b"(no prefix)"]
+        parts = [b"(others)"] if prefix is None else [*prefix.split(separator)]
+        if len(parts) > 1 and not parts[-1]:
+            parts.pop()  # there was no room for what follows
         node = root
         node["keys"] += keys
         node["bytes"] += used
-        for part in parts:
-            name = shown(part) + (separator.decode("latin-1") if prefix else "")
+        for number, part in enumerate(parts):
+            name = shown(part) + (separator.decode("latin-1") if number < len(parts) - 1 else "")
             node = node["children"].setdefault(name, {"name": name, "keys": 0, "bytes": 0, "children": {}})
             node["keys"] += keys
             node["bytes"] += used

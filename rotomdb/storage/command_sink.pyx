@@ -1,6 +1,6 @@
 """Sinks that turn values into commands: those that rebuild them (as a rewritten log has them), and RESTORE.
 
-The same commands as command_encoder.pyx writes from a keyspace; here nothing is ever held whole.
+Of the tools, of a rewrite with `aof-use-rdb-preamble no`, of a restore. Nothing is ever held whole.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize

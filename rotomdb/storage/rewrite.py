@@ -22,12 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rotomdb.engine import Engine
+from rotomdb.engine.rdb_encoder import KeyspaceEncoder
+from rotomdb.engine.rdb_walker import RdbWalker
 from rotomdb.storage.aof import AppendOnlyFile, Log
 from rotomdb.storage.child import Reporter
-from rotomdb.storage.command_encoder import CommandEncoder
+from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.propagation import encode_command
-from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, SnapshotOptions, save_snapshot
+from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, VERSION_WRITTEN, SnapshotOptions, save_snapshot
+from rotomdb.storage.rdb_reader import Opcode
 
 BACKOFF_AFTER_FAILURES = 3
 BACKOFF_MAX_MINUTES = 60
@@ -51,26 +53,39 @@ def write_commands(
     timestamp: bool,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the data set as commands; returns the number of keys. The file is removed on failure."""
+    """Write the data set as commands; returns the number of keys. The file is removed on failure.
+
+    Keys are encoded as records, and a walk over these hands them to the sink that writes the commands: the same as for any RDB.
+    """
     file = disk.create(path)
     keys = unsynced = 0
+
+    def write(data: bytes) -> None:
+        nonlocal unsynced
+        file.write_all(data)
+        unsynced += len(data)
+        if incremental_sync and unsynced >= SYNC_EVERY_BYTES:
+            file.sync()
+            unsynced = 0
+
     try:
         if timestamp:
             file.write_all(b"#TS:%d\r\n" % time.time())
+        sink = CommandSink(write)
+        sink.rdb_version = VERSION_WRITTEN
         for database in engine.databases:
-            if len(database) == 0:
-                continue
-            file.write_all(encode_command(b"SELECT", database.index))
-            encoder = CommandEncoder(database)
+            encoder = KeyspaceEncoder(database, False, VERSION_WRITTEN)
             while (chunk := encoder.next_chunk(CHUNK_BYTES)) is not None:
-                file.write_all(chunk)
-                unsynced += len(chunk)
-                if incremental_sync and unsynced >= SYNC_EVERY_BYTES:
-                    file.sync()
-                    unsynced = 0
+                walker = RdbWalker(chunk + bytes([Opcode.EOF]))
+                walker.database = database.index
+                walker.walk(sink, None, len(chunk), len(chunk))
                 if on_progress is not None:
                     on_progress(keys + encoder.keys)
             keys += encoder.keys
+        if keys == 0:
+            # A log without a byte would pass for one that never held anything, and an older snapshot for the data.
+            sink.command(b"SELECT", b"0")
+        sink.flush()
         file.sync()
         file.close()
     except OSError:
@@ -171,6 +186,8 @@ class Rewriter:
         aof = self.aof
         target = aof.options.directory / aof.options.file_name
         aof.flush(force=True)
+        if aof.file is not None and aof.failed_sync is None:
+            aof.sync_now()  # until the directory is synced, a crash may bring the old file back
         fresh = self.disk.append(written)
         try:
             blocks = aof.rewrite_buffer or []

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
+import click
+
 SOUND, PROBLEMS, USAGE, UNREADABLE = 0, 1, 2, 3
+INTERRUPTED = 130
 PROGRESS_FROM_BYTES = 64 << 20  # smaller files are read in well under a second
 
 
@@ -39,18 +42,23 @@ def progress(description: str, total_bytes: int) -> Iterator[Advance]:
         yield lambda offset: bar.update(task, completed=offset)
 
 
-def guard(run: Callable[[], None]) -> None:
+def guard(command: click.Command) -> NoReturn:
     """Run a tool; Ctrl-C and a closed pipe end it quietly."""
     try:
-        run()
-    except KeyboardInterrupt:
+        status = command.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`| head`): not our failure. Keep Python from complaining about the flush at exit.
         with contextlib.suppress(OSError):
             sys.stdout.close()
-        sys.exit(0)
+        sys.exit(SOUND)
+    sys.exit(status if isinstance(status, int) else SOUND)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

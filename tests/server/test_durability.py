@@ -105,6 +105,21 @@ def test_a_log_that_goes_on_behind_the_snapshot_is_loaded_although_it_is_off_now
         assert client.get("a") == b"logged"
 
 
+@pytest.mark.parametrize("layout", ["multi", "single"])
+def test_a_log_that_was_rewritten_without_a_key_rules_over_an_older_snapshot(rotom: Start, layout: str) -> None:
+    server = rotom("--aof-use-rdb-preamble", "no", "--aof-layout", layout)
+    with server.client() as client:
+        client.set("a", 1)
+        client.save()
+        client.flushdb()
+        client.bgrewriteaof()
+        while client.info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.01)
+    server.restart()
+    with server.client() as client:
+        assert client.dbsize() == 0
+
+
 def test_a_log_shortened_by_hand_after_a_shutdown_is_what_the_operator_wants(rotom: Start) -> None:
     server = rotom()
     with server.client() as client:

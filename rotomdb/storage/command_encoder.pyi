@@ -1,6 +1,0 @@
-from rotomdb.engine.keyspace import Keyspace
-
-class CommandEncoder:
-    keys: int
-    def __init__(self, db: Keyspace) -> None: ...
-    def next_chunk(self, target: int) -> bytes | None: ...

@@ -1,0 +1,104 @@
+"""How the tools behave: help, completion, interruption, closed pipes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import rotomdb.rdb
+from rotomdb.tools.aof import cli as aof_cli
+from rotomdb.tools.rdb import cli as rdb_cli
+from tests.tools.running import ALL_KINDS, ROOT, run
+
+COMMANDS = [("rdb", name) for name in sorted(rdb_cli.commands)] + [("aof", name) for name in sorted(aof_cli.commands)]
+
+
+@pytest.mark.parametrize(("tool", "name"), COMMANDS, ids=lambda value: value)
+def test_every_command_explains_itself_with_examples(tool: str, name: str) -> None:
+    done = run(name, "--help", tool=tool)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert f"rotomdb-{tool} {name}" in done.stdout or f"rotomdb-rdb {name}" in done.stdout
+
+
+@pytest.mark.parametrize(("tool", "name"), COMMANDS, ids=lambda value: value)
+def test_a_wrong_option_is_status_2(tool: str, name: str) -> None:
+    assert run(name, "--no-such-option", tool=tool).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["check", "dump", "info", "memory", "salvage"])
+def test_what_is_no_rdb_is_an_error_with_a_reason(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "no.rdb"
+    path.write_bytes(b"nothing of the kind, but long enough")
+    done = run(name, path)
+    assert done.returncode == 1
+    assert "wrong signature" in done.stderr + done.stdout
+
+
+def test_a_directory_that_cannot_be_written_is_status_3() -> None:
+    done = run("dump", ALL_KINDS, "-o", "/proc/nowhere/out.json")
+    assert done.returncode == 3
+
+
+def test_completion_knows_commands_and_options() -> None:
+    environment = {
+        **os.environ,
+        "_ROTOMDB_RDB_COMPLETE": "bash_complete",
+        "COMP_WORDS": "rotomdb-rdb sal",
+        "COMP_CWORD": "1",
+    }
+    code = "from rotomdb.tools.rdb import cli; cli(prog_name='rotomdb-rdb')"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert "salvage" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.rdb"
+    with rotomdb.rdb.create(path, target="redis-7.0") as writer:
+        pieces = b"".join(b"\x00\x08k%07d\x20%032d" % (number, number) for number in range(20_000))
+        for _ in range(100):
+            writer._writer.copy(pieces)
+            writer._writer.sink.flush()
+    return path
+
+
+def test_an_interrupted_command_leaves_no_half_written_output(large: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.ndjson"
+    command = [sys.executable, "-m", "rotomdb.tools.rdb", "dump", "-f", "ndjson", str(large), "-o", str(target)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 20
+        while not any(path.stat().st_size for path in tmp_path.iterdir()):
+            assert time.monotonic() < end
+            assert process.poll() is None, "it was done before it could be interrupted"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_is_no_error(large: Path) -> None:
+    command = f"{sys.executable} -m rotomdb.tools.rdb dump -f ndjson {large} | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(large: Path) -> None:
+    done = subprocess.run(
+        ["script", "-qec", f"{sys.executable} -m rotomdb.tools.rdb check {large}", "/dev/null"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "checking" in done.stdout
+    assert "\x1b[" in done.stdout
+    assert "checking" not in run("check", large).stderr

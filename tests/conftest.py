@@ -6,10 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.processes import ControlledServer, RedisServer, RotomServer
+from tests.processes import ControlledServer, RedisServer, RotomServer, ServerProcess
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 IN_CI = os.environ.get("CI") == "true"
@@ -36,13 +37,15 @@ def redis_tools() -> None:
             missing(name)
 
 
-@pytest.fixture
-def rotom(tmp_path: Path) -> Iterator[Callable[..., RotomServer]]:
-    """Start rotomdb servers; each gets a directory below tmp_path unless one is given."""
-    started: list[RotomServer] = []
+Server = TypeVar("Server", bound=ServerProcess)
 
-    def start(*arguments: str, directory: Path | None = None) -> RotomServer:
-        server = RotomServer(directory or tmp_path / f"rotom{len(started)}", *arguments)
+
+def started_by(make: Callable[..., Server], place: Path, name: str) -> Iterator[Callable[..., Server]]:
+    """A function that starts servers; each gets a directory below `place` unless one is given."""
+    started: list[Server] = []
+
+    def start(*arguments: str, directory: Path | None = None) -> Server:
+        server = make(directory or place / f"{name}{len(started)}", *arguments)
         started.append(server)
         server.start()
         return server
@@ -50,35 +53,21 @@ def rotom(tmp_path: Path) -> Iterator[Callable[..., RotomServer]]:
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def rotom(tmp_path: Path) -> Iterator[Callable[..., RotomServer]]:
+    """Start rotomdb servers."""
+    yield from started_by(RotomServer, tmp_path, "rotom")
 
 
 @pytest.fixture
 def controlled(tmp_path: Path) -> Iterator[Callable[..., ControlledServer]]:
     """Start rotomdb servers whose disks misbehave when told to."""
-    started: list[ControlledServer] = []
-
-    def start(*arguments: str) -> ControlledServer:
-        server = ControlledServer(tmp_path / f"controlled{len(started)}", *arguments)
-        started.append(server)
-        server.start()
-        return server
-
-    yield start
-    for server in started:
-        server.kill()
+    yield from started_by(ControlledServer, tmp_path, "controlled")
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path, redis_tools: None) -> Iterator[Callable[..., RedisServer]]:
     """Start real redis-servers."""
-    started: list[RedisServer] = []
-
-    def start(*arguments: str, directory: Path | None = None) -> RedisServer:
-        server = RedisServer(directory or tmp_path / f"redis{len(started)}", *arguments)
-        started.append(server)
-        server.start()
-        return server
-
-    yield start
-    for server in started:
-        server.kill()
+    yield from started_by(RedisServer, tmp_path, "redis")

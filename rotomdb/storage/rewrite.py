@@ -205,14 +205,15 @@ class Rewriter:
         )
         aof.rewrite_buffer = None
         fresh.path = target
-        aof.replace_file(fresh)
-        self.disk.step("aof.rewrite:after-rename")
         try:
+            self.disk.step("aof.rewrite:after-rename")
             self.disk.sync_directory(target.parent)
         except OSError as error:
+            aof.replace_file(fresh)
             # A crash may bring the old file back, without what goes into this one from now on.
             aof.failed_sync = error
             raise
+        aof.replace_file(fresh)
 
     def abandon(self, pid: int) -> None:
         """The child failed or was killed: remove what it left. The increment in use stays in use."""

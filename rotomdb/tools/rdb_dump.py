@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import JsonSink, ObjectSink, StreamValue, TextSink
+from rotomdb.engine.rdb_sinks import JsonSink, ObjectSink, StreamValue, TextSink, id_text
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
@@ -54,10 +54,13 @@ def dump(
     \b
     Formats:
       json      one array of objects; ndjson: one object a line
-      csv       db, key, type, encoding, expire time, value as JSON
+      csv       db, key, type, encoding, expire time, times of fields, value (JSON where it is no string)
       resp      commands for `redis-cli --pipe`; commands: the same as a person types them
-      python    one Python literal a line: (db, key, type, expire time, value), bytes as bytes
+      python    one Python literal a line: (db, key, type, expire time, value, times of fields), bytes as bytes
       table     for the eye; values are cut
+
+    \b
+    All but table can be read again, by every command: rotomdb-rdb convert rows.ndjson -o dump.rdb
 
     \b
     Examples:
@@ -73,14 +76,11 @@ def dump(
             unsupported = dump_json(source, out, selection, FORMS[keys_as], FORMS[values_as], array=form == "json")
         elif form in ("resp", "commands"):
             unsupported = dump_commands(source, out, selection, text=form == "commands", replace=replace)
+        elif form == "csv":
+            unsupported = dump_csv(source, out, selection, FORMS[keys_as], FORMS[values_as])
         else:
             rows = records(source, selection)
-            if form == "csv":
-                unsupported = dump_csv(rows, out, FORMS[keys_as], FORMS[values_as])
-            elif form == "python":
-                unsupported = dump_python(rows, out)
-            else:
-                unsupported = print_table(rows)
+            unsupported = dump_python(rows, out) if form == "python" else print_table(rows)
         if unsupported:
             out.keep()
             out.flush()
@@ -133,29 +133,41 @@ def records(source: Opened, selection: Selection | None) -> Iterator[Row]:
         reader.close()
 
 
-def dump_csv(rows: Iterator[Row], out: Output, key_form: int, value_form: int) -> int:
+def dump_csv(source: Opened, out: Output, selection: Selection | None, key_form: int, value_form: int) -> int:
+    """The rows of the JSON form in columns; values that are no strings stay JSON."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["db", "key", "type", "encoding", "ttl_ms_absolute", "value"])
+    writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180; with it a lone CR is quoted
+    columns = ("db", "key", "type", "encoding", "ttl_ms_absolute", "field_ttls_ms_absolute", "value")
+    writer.writerow(columns)
     unsupported = 0
-    for record, sink in rows:
-        unsupported += sink.module_name is not None
-        key, value = json_text(record.key, key_form), csv_value(sink.value, value_form)
-        expires = "" if record.expire_ms is None else record.expire_ms
-        writer.writerow([record.db, key, LOGICAL_TYPES[record.type], record.type_name, expires, value])
-        if buffer.tell() > 1 << 16:
-            out.write(buffer.getvalue().encode())
-            buffer.seek(0)
-            buffer.truncate()
-    out.write(buffer.getvalue().encode())
+    pieces: list[bytes] = []
+    sink = JsonSink(pieces.append, key_form, value_form, b"")
+    reader: RdbReader = source.reader()
+    try:
+        for event in reader.records(selection, source.advance):
+            if not isinstance(event, KeyRecord):
+                continue
+            reader.visit(sink)
+            sink.flush()
+            row = json.loads(b"".join(pieces))
+            pieces.clear()
+            unsupported += "unsupported" in row
+            writer.writerow([cell(row.get(name)) for name in columns])
+            if buffer.tell() > 1 << 16:
+                out.write(buffer.getvalue().encode())
+                buffer.seek(0)
+                buffer.truncate()
+    finally:
+        out.write(buffer.getvalue().encode())
+        reader.close()
     return unsupported
 
 
-def csv_value(value: Any, form: int) -> str:
-    if isinstance(value, bytes):
-        text = json_text(value, form)
-        return text if isinstance(text, str) else json.dumps(text)
-    return "" if value is None else json.dumps(plain(value, form), ensure_ascii=False)
+def cell(value: Any) -> str:
+    """Text as it is, anything else as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def plain(value: Any, form: int) -> Any:
@@ -171,12 +183,45 @@ def plain(value: Any, form: int) -> Any:
     return value
 
 
+def literal_stream(value: StreamValue) -> dict[str, Any]:
+    """A stream as a literal, with the names of the JSON form."""
+    tail = value.tail
+    groups = [
+        {
+            "name": group.name,
+            "last_id": id_text(group.last_id),
+            "entries_read": group.entries_read,
+            "pending": [[id_text(i), group.owners.get(i), when, times] for i, (when, times) in group.pending.items()],
+            "consumers": [
+                {"name": one.name, "seen_ms": one.seen_ms, "active_ms": one.active_ms, "pending": len(one.pending)}
+                for one in group.consumers
+            ],
+        }
+        for group in tail.groups
+    ]
+    return {
+        "entries": [(id_text(i), fields) for i, fields in value.entries], "length": tail.length,
+        "last_id": id_text(tail.last_id), "max_deleted_id": id_text(tail.max_deleted_id),
+        "entries_added": tail.entries_added, "groups": groups,
+    }  # fmt: skip
+
+
+class Literal(float):
+    """A number whose repr() is a literal: `inf` is a name."""
+
+    def __repr__(self) -> str:
+        return float.__repr__(self).replace("inf", "1e999")
+
+
 def dump_python(rows: Iterator[Row], out: Output) -> int:
     unsupported = 0
     for record, sink in rows:
         unsupported += sink.module_name is not None
-        value = sink.value.entries if isinstance(sink.value, StreamValue) else sink.value
-        row = (record.db, record.key, LOGICAL_TYPES[record.type], record.expire_ms, value)
+        value: Any = literal_stream(sink.value) if isinstance(sink.value, StreamValue) else sink.value
+        if LOGICAL_TYPES[record.type] == "zset":
+            value = [(member, Literal(score)) for member, score in value]
+        times = list(sink.field_times.items())
+        row = (record.db, record.key, LOGICAL_TYPES[record.type], record.expire_ms, value, times)
         out.write(f"{row!r}\n".encode())
     return unsupported
 

@@ -19,6 +19,7 @@ from rotomdb.storage.live_server import is_live
 from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
+from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")
@@ -83,8 +84,20 @@ def open_any(spec: str) -> Iterator[RdbSource]:
         with replayed(Path(spec)) as source:
             yield source
         return
+    if not is_live(spec) and spec != "-" and is_dump(head_of(Path(spec))):
+        with tempfile.TemporaryFile(prefix="rotomdb-") as file:
+            write_rows(Path(spec), file)
+            file.flush()
+            with mapped(file, spec) as source:
+                yield source
+        return
     with open_rdb(spec) as source:
         yield source
+
+
+def head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def is_log(path: Path) -> bool:

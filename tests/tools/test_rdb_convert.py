@@ -99,6 +99,34 @@ def test_a_round_trip_through_every_form_is_equal(tmp_path: Path, form: str, com
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "python", "resp"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in FILES
+        if path.stem in ("allkinds", "mixed", "streams", "stream-groups", "hash-field-ttl", "binary", "zsets")
+    ],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_a_dump_in_any_form_is_read_back_equal(tmp_path: Path, path: Path, form: str) -> None:
+    rows = tmp_path / f"rows.{'aof' if form == 'resp' else form}"
+    assert run("dump", "-f", form, path, "-o", rows).returncode == 0
+    done = run("diff", path, rows)
+    assert done.stdout == "0 added, 0 removed, 0 changed\n", done.stdout[:2000] + done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"db":0}]', "{nonsense", '{"db":0,"key":"k","type":"odd","ttl_ms_absolute":null,"value":1}', "(1, 2)"]
+)
+def test_rows_that_are_none_are_named(tmp_path: Path, text: str) -> None:
+    rows = tmp_path / "rows.ndjson"
+    rows.write_text(text)
+    done = run("info", rows)
+    assert done.returncode == 3
+    assert f"Error: {rows}: row 1" in done.stderr
+
+
 def test_parquet_has_a_row_a_key(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the optional extra rotomdb[parquet] is not installed")
     assert run("convert", ALL_KINDS, "-o", tmp_path / "k.parquet").returncode == 0

@@ -12,6 +12,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from rotomdb.storage.preallocation import allocate_ahead
+
+ENDLESS = 1 << 62  # nothing can be set aside, so that nobody asks again
 synchronise = getattr(os, "fdatasync", os.fsync)
 
 
@@ -22,6 +25,12 @@ class DiskFile:
         self.descriptor = descriptor
         self.path = path
         self.written = written
+        self.allocated = 0  # offset up to which blocks were set aside
+
+    def allocate_ahead(self, length: int) -> None:
+        """Set so many bytes of room aside behind the end, which stays where it is. Where that does not work, nothing happens."""
+        room = allocate_ahead(self.descriptor, self.written, length)
+        self.allocated = self.written + length if room else ENDLESS
 
     def write(self, data: bytes | memoryview) -> int:
         """One write(2); how many bytes it took. EINTR is retried by the interpreter."""
@@ -42,9 +51,13 @@ class DiskFile:
     def truncate(self, size: int) -> None:
         os.ftruncate(self.descriptor, size)
         self.written = size
+        self.allocated = 0
 
     def close(self) -> None:
         if self.descriptor >= 0:
+            if self.allocated not in (0, ENDLESS):
+                with contextlib.suppress(OSError):  # to its own size: gives back what was set aside
+                    os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size)
             os.close(self.descriptor)
             self.descriptor = -1
 

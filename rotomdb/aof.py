@@ -23,6 +23,7 @@ from rotomdb.rdb import Text, add_to, as_bytes
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
+from rotomdb.storage.output import writing
 from rotomdb.storage.point_in_time import find_log, walk
 
 __all__ = ["AofError", "LogCommand", "LogWriter", "ManifestError", "RdbError", "RestoreError", "create", "read"]
@@ -74,8 +75,6 @@ class LogWriter:
     """A new single-file log. As a context manager it is there whole or, after an exception, not at all."""
 
     def __init__(self, path: str | Path) -> None:
-        from rotomdb.tools.output import writing
-
         self._output = writing(path)
         self._sink = CommandSink(self._output.__enter__().write)
 

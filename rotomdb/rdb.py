@@ -30,6 +30,7 @@ from rotomdb.engine.rdb_records import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.engine.rdb_sinks import ObjectSink, StreamValue, TextSink
 from rotomdb.engine.rdb_walker import Selection, StreamGroup
 from rotomdb.errors import RdbError, SourceError
+from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import Aux, End, Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import open_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
@@ -297,8 +298,6 @@ class Writer:
     """A new RDB. As a context manager it is there whole or, after an exception, not at all."""
 
     def __init__(self, path: str | Path, target: Target) -> None:
-        from rotomdb.tools.output import writing
-
         self._output = writing(path)
         out = self._output.__enter__()
         self._writer = RdbWriter(out.write, target)

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "storage": {"engine", "storage"},
     "commands": {"engine", "storage", "commands"},
     "server": {"engine", "storage", "commands", "server"},
-    "tools": {"engine", "storage", "commands", "tools"},
+    "tools": {"engine", "storage", "commands", "tools", "rdb"},  # rotomdb.rdb: the library over storage
 }
 IMPORT = re.compile(r"^\s*(?:from|c?import)\s+rotomdb\.(\w+)|^\s*from\s+rotomdb\.(\w+)", re.MULTILINE)
 

@@ -134,13 +134,17 @@ cdef class RdbSink(TextSink):
             self.open_record(<uint8_t>type)
         return 0
 
+    cdef int abandon_key(self) except -1:
+        self.database = -1                # what selected it may be gone, too
+        return TextSink.abandon_key(self)
+
     cdef void open_record(self, uint8_t type) noexcept:
         buffer_append_byte(&self.out, type)
         put_string(&self.out, self.walker.held_key, self.walker.held_length, self.compress)
 
     cdef int end_key(self) except -1:
         if self.dropped:
-            TextSink.abandon_key(self)
+            self.abandon_key()
             return 0
         if self.raw:
             self.copy_value()

@@ -20,6 +20,7 @@ from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREF
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import LogSalvage, Piece, next_command, salvage_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.output import directory_beside, writing
 from rotomdb.storage.point_in_time import Item, Source, find_log, items, preamble_end
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
 from rotomdb.storage.rdb_salvage import Salvage
@@ -28,7 +29,6 @@ from rotomdb.storage.request import LogReader
 from rotomdb.tools.aof_check import free_name
 from rotomdb.tools.aof_inspect import LOG, clock, line_of, timed
 from rotomdb.tools.log_keys import TOUCH_ALL, keys_of
-from rotomdb.tools.output import directory_beside, writing
 from rotomdb.tools.rdb_convert import own_target
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, fail, progress

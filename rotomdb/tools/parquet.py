@@ -10,8 +10,8 @@ from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_sinks import ObjectSink
 from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import KeyRecord
-from rotomdb.tools.output import writing
 from rotomdb.tools.rdb_dump import plain
 from rotomdb.tools.sources import Opened
 from rotomdb.tools.terminal import fail

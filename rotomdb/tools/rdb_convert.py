@@ -14,10 +14,10 @@ from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.output import directory_beside, writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
-from rotomdb.tools.output import directory_beside, writing
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened, reporting
 from rotomdb.tools.terminal import PROBLEMS, fail

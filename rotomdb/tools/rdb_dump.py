@@ -15,8 +15,8 @@ from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_sinks import JsonSink, ObjectSink, StreamValue, TextSink, id_text
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
+from rotomdb.storage.output import Output, writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
-from rotomdb.tools.output import Output, writing
 from rotomdb.tools.selection import FORMS, selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, fail, table

@@ -13,8 +13,8 @@ import click
 from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.output import writing
 from rotomdb.tools.html_report import render
-from rotomdb.tools.output import writing
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import table

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from rotomdb.errors import RdbError
+from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, check_rdb
 from rotomdb.storage.rdb_salvage import Loss, Salvage, locate_burst
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import RdbWriter
-from rotomdb.tools.output import writing
 from rotomdb.tools.rdb_convert import own_target
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND

@@ -6,6 +6,7 @@ import ast
 import base64
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 
 TARGET = TARGETS["redis-8.0"]  # holds everything that rows can
 CSV_HEADER = b"db,key,type,"
+BEGINNING = re.compile(rb"\s*\[|\s*\{|\(\d|" + CSV_HEADER)  # a bare parenthesis is how zstd begins, too
 CSV_CELL_MAX = 1 << 30
 
 Row = dict[str, Any]
@@ -24,7 +26,7 @@ Row = dict[str, Any]
 
 def is_dump(head: bytes) -> bool:
     """Whether a file that begins so is a dump: a JSON array or object, a CSV with our header, a Python tuple."""
-    return head.lstrip()[:1] in (b"[", b"{", b"(") or head.startswith(CSV_HEADER)
+    return BEGINNING.match(head) is not None
 
 
 def write_rows(path: Path, out: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Where a tool writes: standard output, or a file that is there whole or not at all."""
+"""Where tools and the library write: standard output, or a file that is there whole or not at all."""
 
 from __future__ import annotations
 

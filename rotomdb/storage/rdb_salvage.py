@@ -121,7 +121,7 @@ class Salvage:
                 start, database = resumed, walker.database
                 continue
             if isinstance(event, ResizeDb):
-                self.expected_keys += event.keys
+                self.expected_keys += min(event.keys, len(self.reader.data))  # a hint, which may be damaged, too
             elif isinstance(event, End):
                 self.segments.append(Segment(start, at, database))
                 self.end = event.offset

@@ -119,6 +119,17 @@ def test_the_report_names_what_was_lost_and_the_input_stays(whole: bytes, tmp_pa
     assert records(good.read_bytes())[1] == {name: digest for name, digest in digests.items() if name != key}
 
 
+def test_a_damaged_size_hint_is_not_believed(tmp_path: Path) -> None:
+    """Found by the fuzzer: more keys than a machine word counts."""
+    hint = b"\xfb\x81" + b"\xff" * 8 + b"\x00"
+    records = b"".join(b"\x00\x02k%d\x01v" % number for number in range(9))
+    (tmp_path / "a.rdb").write_bytes(
+        b"REDIS0010\xfe\x00" + hint + records[:14] + b"\xee" + records[14:] + b"\xff" + bytes(8)
+    )
+    report = json.loads(run("salvage", "--json", tmp_path / "a.rdb").stdout)
+    assert report["keys"] >= 7
+
+
 def test_a_sound_file_is_status_0(whole: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.rdb").write_bytes(whole)
     done = run("salvage", tmp_path / "a.rdb")

@@ -22,7 +22,6 @@ from rotomdb.errors import AofError, ManifestError, RdbError, RestoreError
 from rotomdb.rdb import Text, add_to, as_bytes
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
 from rotomdb.storage.output import writing
 from rotomdb.storage.point_in_time import find_log, walk
 
@@ -57,18 +56,9 @@ def read(path: str | Path) -> Iterator[LogCommand]:
     """
     disk = Disk()
     source = find_log(disk, Path(path))
-    time: int | None = None
-    database, file = 0, 0
     for number, item in walk(disk, source):
-        if number != file:
-            file, database = number, 0
-        if item.annotation.startswith(TIMESTAMP_PREFIX):
-            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
-            time = int(text) if text.isdigit() else time
-        elif item.words and item.words[0].upper() == b"SELECT" and item.words[-1].isdigit():
-            database = int(item.words[-1])
-        elif item.words:
-            yield LogCommand(item.words, database, time, source.paths[number].name, item.at)
+        if item.words and item.words[0].upper() != b"SELECT":
+            yield LogCommand(item.words, item.database, item.time or None, source.paths[number].name, item.at)
 
 
 class LogWriter:

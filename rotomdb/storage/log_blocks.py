@@ -68,6 +68,12 @@ def parse_synced(line: bytes) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
+def parse_timestamp(line: bytes) -> int | None:
+    """The Unix seconds of a `#TS` line; None for any other annotation, and for a malformed one."""
+    digits = line[len(TIMESTAMP_PREFIX) :].strip()
+    return int(digits) if line.startswith(TIMESTAMP_PREFIX) and digits.isdigit() else None
+
+
 def holds_zero_sector(data: bytes) -> bool:
     """Whether there are so many zeros in a row; asked of every write, so that the usual answer has to be quick."""
     return len(data) >= SECTOR_BYTES and FEW_ZEROS in data and ZERO_SECTOR in data

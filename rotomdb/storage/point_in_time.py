@@ -13,7 +13,7 @@ from pathlib import Path
 from rotomdb.errors import AofError, RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
+from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
 from rotomdb.storage.rdb_reader import end_of_rdb, read_aux
@@ -83,19 +83,30 @@ def from_manifest(disk: Disk, path: Path) -> Source:
 
 @dataclass(frozen=True)
 class Item:
-    """A command, or an annotation, with where it begins; inside a transaction that is where the transaction does."""
+    """A command, or an annotation.
 
-    start: int
+    Attributes:
+        words: Of the command; empty for an annotation.
+        start: Where it begins; inside a transaction, where that does.
+        at, end: The bytes of the item itself.
+        time: Unix seconds of the last time annotation up to it; 0: there was none.
+        database: That is selected when it runs.
+    """
+
     words: list[bytes]
     annotation: bytes
-    at: int = 0  # where it begins itself
-    end: int = 0
+    start: int
+    at: int
+    end: int
+    time: int
+    database: int
 
 
-def items(data: memoryview, start: int) -> Iterator[Item]:
-    """The items of a log that has been examined."""
+def items(data: memoryview, start: int, time: int = 0) -> Iterator[Item]:
+    """The items of a log that has been examined; `time`: of the last annotation before."""
     log = LogReader(data, start)
     transaction = -1
+    database = 0
     try:
         while True:
             at = log.offset
@@ -104,20 +115,25 @@ def items(data: memoryview, start: int) -> Iterator[Item]:
                 return
             begin = at if transaction < 0 else transaction
             if isinstance(item, bytes):
-                yield Item(begin, [], item, at, log.offset)
+                told = parse_timestamp(item)
+                time = time if told is None else told
+                yield Item([], item, begin, at, log.offset, time, database)
                 continue
             name = item[0].upper()
             if name == b"MULTI":
                 transaction = at
             elif name == b"EXEC":
                 transaction = -1
-            yield Item(begin, item, b"", at, log.offset)
+            elif name == b"SELECT" and len(item) == 2 and item[1].isdigit():
+                database = int(item[1])
+            yield Item(item, b"", begin, at, log.offset, time, database)
     finally:
         log.close()
 
 
 def walk(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:
     """Every item of every file, with the number of its file. Raises AofError or RdbError where a file is damaged."""
+    time = 0
     for number, path in enumerate(source.paths):
         with disk.mapped(path) as data:
             start = preamble_end(data, path)
@@ -127,7 +143,8 @@ def walk(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:
                 raise AofError(str(path), found.usable, found.torn)
             sound = data[: found.usable]
             try:
-                for item in items(sound, start):
+                for item in items(sound, start, time):
+                    time = item.time
                     yield number, item
             finally:
                 sound.release()
@@ -162,11 +179,9 @@ def cut_at(disk: Disk, source: Source, second: int) -> Cut:
         )
     last = 0
     for number, item in walk(disk, source):
-        if item.annotation.startswith(TIMESTAMP_PREFIX):
-            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
-            if text.isdigit() and int(text) > second:
-                return Cut(number, item.start, last)
-            last = int(text) if text.isdigit() else last
+        if item.time > second:
+            return Cut(number, item.start, last)
+        last = item.time
     if not last:
         raise RestoreError(
             f"{source.directory}: the log carries no times (aof-timestamp-enabled was off): it can only be cut `--before` a command"
@@ -191,13 +206,9 @@ def cut_before(disk: Disk, source: Source, name: str) -> Cut:
     """
     wanted = name.encode().upper()
     found: Cut | None = None
-    last = 0
     for number, item in walk(disk, source):
-        if item.annotation.startswith(TIMESTAMP_PREFIX):
-            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
-            last = int(text) if text.isdigit() else last
-        elif item.words and item.words[0].upper() == wanted:
-            found = Cut(number, item.start, last)
+        if item.words and item.words[0].upper() == wanted:
+            found = Cut(number, item.start, item.time)
     if found is None:
         raise RestoreError(f"{source.directory}: the log holds no {name.upper()}")
     return found

@@ -17,7 +17,7 @@ import click
 from rotomdb.errors import AofError, FileFormatError
 from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import TIMESTAMP_PREFIX
+from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import Examination, examine
 from rotomdb.storage.manifest import read_manifest
 from rotomdb.storage.point_in_time import Item, Source, find_log, preamble_end, walk
@@ -143,15 +143,9 @@ def print_check(result: dict[str, Any]) -> None:
         click.echo(f"{result['log']}: damaged. To see what can be saved: rotomdb-aof salvage {result['log']}")
 
 
-def timed(disk: Disk, source: Source) -> Iterator[tuple[int, Item, int]]:
-    """Every command with the number of its file and the time of the last annotation before it (0: none)."""
-    seconds = 0
-    for number, item in walk(disk, source):
-        if item.annotation.startswith(TIMESTAMP_PREFIX):
-            text = item.annotation[len(TIMESTAMP_PREFIX) :].strip()
-            seconds = int(text) if text.isdigit() else seconds
-        elif item.words:
-            yield number, item, seconds
+def commands_of(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:
+    """Every command with the number of its file."""
+    return ((number, item) for number, item in walk(disk, source) if item.words)
 
 
 @click.command()
@@ -183,13 +177,13 @@ def stat(top: int, separator: str, every: int, as_json: bool, log: Path) -> None
     total = [0, 0]
     mark = separator.encode()
     with reporting():
-        for _, item, seconds in timed(disk, find_log(disk, log)):
+        for _, item in commands_of(disk, find_log(disk, log)):
             size = item.end - item.at
             add(commands, item.words[0].upper().decode("latin-1"), size)
             total[0] += 1
             total[1] += size
-            if seconds:
-                add(times, seconds - seconds % every, size)
+            if item.time:
+                add(times, item.time - item.time % every, size)
             for key in keys_of(item.words):
                 prefix: bytes | None = key[: key.find(mark) + len(mark)] if mark in key else b""
                 if prefix not in prefixes and len(prefixes) >= PREFIXES_MAX:
@@ -250,29 +244,22 @@ def history(as_json: bool, db: int | None, log: Path, key: str) -> None:
     wanted = key.encode("utf-8", "surrogateescape")
     disk = Disk()
     found = 0
-    database = 0
-    file = -1
     with reporting():
         source = find_log(disk, log)
-        for number, item, seconds in timed(disk, source):
-            if number != file:
-                file, database = number, 0
-            name = item.words[0].upper()
-            if name == b"SELECT" and len(item.words) == 2 and item.words[1].isdigit():
-                database = int(item.words[1])
-                continue
-            if (db is not None and db != database and name not in TOUCH_ALL) or not (
-                name in TOUCH_ALL or wanted in keys_of(item.words)
-            ):
+        for number, item in commands_of(disk, source):
+            touches_all = item.words[0].upper() in TOUCH_ALL
+            if not touches_all and (db not in (None, item.database) or wanted not in keys_of(item.words)):
                 continue
             found += 1
             path = source.paths[number].name
             if as_json:
                 command = [json_text(word) for word in item.words]
-                row = {"time": seconds or None, "db": database, "file": path, "offset": item.at, "command": command}
+                row = {
+                    "time": item.time or None, "db": item.database, "file": path, "offset": item.at, "command": command,
+                }  # fmt: skip
                 click.echo(json.dumps(row, ensure_ascii=False))
             else:
-                click.echo(f"{clock(seconds) or '-':19}  {path}:{item.at}  db {database}  {line_of(item.words)}")
+                click.echo(f"{clock(item.time) or '-':19}  {path}:{item.at}  db {item.database}  {line_of(item.words)}")
     if not found and not as_json:
         click.echo(f"{log}: the log holds no write to {shown(wanted)}")
 
@@ -335,7 +322,7 @@ def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
         try:
             while (item := reader.next_item()) is not None:
                 if isinstance(item, bytes):
-                    seconds = stamp(item, seconds)
+                    seconds = parse_timestamp(item) or seconds
                 elif lines:
                     last.append((seconds, item))
                     del last[:-lines]
@@ -347,11 +334,6 @@ def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
     for when, words in last:
         show(when, words)
     return end, seconds
-
-
-def stamp(annotation: bytes, seconds: int) -> int:
-    text = annotation[len(TIMESTAMP_PREFIX) :].strip()
-    return int(text) if annotation.startswith(TIMESTAMP_PREFIX) and text.isdigit() else seconds
 
 
 def show(seconds: int, words: list[bytes]) -> None:
@@ -368,7 +350,7 @@ def show_new(disk: Disk, path: Path, offset: int, seconds: int) -> tuple[int, in
         try:
             while (item := reader.next_item()) is not None:
                 if isinstance(item, bytes):
-                    seconds = stamp(item, seconds)
+                    seconds = parse_timestamp(item) or seconds
                 else:
                     show(seconds, item)
         except EOFError:

@@ -27,7 +27,7 @@ from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import RdbWriter
 from rotomdb.storage.request import LogReader
 from rotomdb.tools.aof_check import free_name
-from rotomdb.tools.aof_inspect import LOG, clock, line_of, timed
+from rotomdb.tools.aof_inspect import LOG, clock, commands_of, line_of
 from rotomdb.tools.log_keys import TOUCH_ALL, keys_of
 from rotomdb.tools.rdb_convert import own_target
 from rotomdb.tools.sources import reporting
@@ -347,19 +347,19 @@ def undo(name: str | None, key: str | None, place: str | None, output: Path | No
         found = find_command(disk, source, name, key, place)
         if found is None:
             fail(f"{log}: the log holds no such command", status=PROBLEMS)
-        number, item, seconds = found
+        number, item = found
         dependents = list(commands_behind(disk, source, number, item))
         if output is not None:
             write_without(disk, source, number, item, output)
     result = {
-        "log": str(log), "file": source.paths[number].name, "offset": item.at, "time": seconds or None,
+        "log": str(log), "file": source.paths[number].name, "offset": item.at, "time": item.time or None,
         "command": line_of(item.words), "followed_by": len(dependents), "first": dependents[:DEPENDENTS_SHOWN],
         "output": None if output is None else str(output),
     }  # fmt: skip
     if as_json:
         click.echo(json.dumps(result))
         return
-    when = f" of {clock(seconds)}" if seconds else ""
+    when = f" of {clock(item.time)}" if item.time else ""
     click.echo(f"{result['file']}:{item.at}{when}: {line_of(item.words)}")
     click.echo(f"{len(dependents)} later commands touch the same keys, and stay" + (":" if dependents else ""))
     for line in dependents[:DEPENDENTS_SHOWN]:
@@ -374,21 +374,21 @@ def undo(name: str | None, key: str | None, place: str | None, output: Path | No
 
 def find_command(
     disk: Disk, source: Source, name: str | None, key: str | None, place: str | None
-) -> tuple[int, Item, int] | None:
+) -> tuple[int, Item] | None:
     found = None
     file, _, offset = (place or "").rpartition(":")
     if place and not (file and offset.isdigit()):
         raise click.UsageError(f"{place!r} is no FILE:OFFSET")
-    for number, item, seconds in timed(disk, source):
+    for number, item in commands_of(disk, source):
         if place:
             if source.paths[number].name == file and item.at == int(offset):
-                return number, item, seconds
+                return number, item
         elif (
             name
             and item.words[0].upper() == name.upper().encode()
             and (key is None or key.encode("utf-8", "surrogateescape") in keys_of(item.words))
         ):
-            found = number, item, seconds
+            found = number, item
     return found
 
 
@@ -396,12 +396,12 @@ def commands_behind(disk: Disk, source: Source, number: int, item: Item) -> Iter
     """Later writes to the keys that the command touched."""
     everything = item.words[0].upper() in TOUCH_ALL
     touched = set(keys_of(item.words))
-    for later, other, seconds in timed(disk, source):
+    for later, other in commands_of(disk, source):
         if (later, other.at) <= (number, item.at):
             continue
         keys = keys_of(other.words)
         if (everything and keys) or touched.intersection(keys) or other.words[0].upper() in TOUCH_ALL:
-            yield f"{clock(seconds) or '-'}  {source.paths[later].name}:{other.at}  {line_of(other.words)}"
+            yield f"{clock(other.time) or '-'}  {source.paths[later].name}:{other.at}  {line_of(other.words)}"
 
 
 def write_without(disk: Disk, source: Source, number: int, item: Item, output: Path) -> None:

@@ -52,7 +52,9 @@ def started_by(make: Callable[..., Server], place: Path, name: str) -> Iterator[
 
     yield start
     for server in started:
+        crashed = server.crashed()
         server.kill()
+        assert not crashed, f"a server crashed:\n{server.log()}"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import redis
 
 ROOT = Path(__file__).resolve().parents[1]
 START_TIMEOUT_S = 30
+CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGFPE, -signal.SIGILL)
 
 
 def free_port() -> int:
@@ -74,6 +75,10 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
+    def crashed(self) -> bool:
+        """Whether it ended by a signal that only a bug in native code sends."""
+        return self.process is not None and self.process.poll() in CRASHES
+
     def kill(self) -> None:
         """SIGKILL, and wait."""
         if self.process is not None and self.process.poll() is None:
@@ -105,6 +110,10 @@ class ServerProcess:
 
 
 class RotomServer(ServerProcess):
+    def environment(self) -> dict[str, str]:
+        # With the debugging allocator, native code that uses an object after it was freed falls over at once.
+        return {**super().environment(), "PYTHONMALLOC": "debug", "PYTHONFAULTHANDLER": "1"}
+
     def command(self) -> list[str]:
         return [sys.executable, "-m", "rotomdb", "--port", str(self.port), "--bind", "127.0.0.1", *self.arguments]
 

@@ -68,11 +68,14 @@ cdef class Hub:
 
 
 cdef class ClientHandler(Handler):
+    # The local variables hold the client: a command that closes it (SHUTDOWN) must not free it while it runs.
     cdef int on_readable(self) except -1:
-        return self.client.read()
+        cdef Client client = self.client
+        return client.read()
 
     cdef int on_writable(self) except -1:
-        return self.client.flush()
+        cdef Client client = self.client
+        return client.flush()
 
     def failed(self, error):
         client = self.client

@@ -122,3 +122,20 @@ def test_idle_clients_are_closed_after_the_timeout(rotom: Start) -> None:
     server = rotom("--timeout", "1")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         assert connection.recv(10) == b""
+
+
+@pytest.mark.parametrize("end", ["SHUTDOWN NOSAVE", "CLIENT KILL TYPE normal SKIPME no", "QUIT"])
+def test_a_command_that_ends_its_own_connection_leaves_the_rest_of_the_pipeline_alone(rotom: Start, end: str) -> None:
+    server = rotom("--save", "")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(f"PING\r\n{end}\r\nSET never 1\r\n".encode())
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(4096):
+                answer += piece
+    assert answer in (b"", b"+PONG\r\n", b"+PONG\r\n+OK\r\n", b"+PONG\r\n:1\r\n")
+    if end.startswith("SHUTDOWN"):
+        assert server.wait() == 0
+    else:
+        with server.client() as other:
+            assert not other.exists("never")

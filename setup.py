@@ -31,8 +31,8 @@ def extension(source: Path) -> Extension:
         [str(relative)],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        include_dirs=["rotomdb/engine"],
-        depends=["rotomdb/engine/platform.h"],
+        include_dirs=["rotomdb/engine", "rotomdb/server"],
+        depends=["rotomdb/engine/platform.h", "rotomdb/server/poller.h"],
     )
 
 

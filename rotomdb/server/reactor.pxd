@@ -1,5 +1,12 @@
 from libc.stdint cimport int64_t
 
+cdef extern from "poller.h" nogil:
+    ctypedef struct rotom_poller:
+        pass
+    ctypedef struct rotom_event:
+        int fd
+        int mask
+
 cdef class Handler:
     cdef readonly int fd
     cdef public bint wants_write
@@ -7,9 +14,7 @@ cdef class Handler:
     cdef int on_writable(self) except -1
 
 cdef class Reactor:
-    cdef object poller
-    cdef int read_mask, write_mask
-    cdef double ms_per_unit
+    cdef rotom_poller poller
     cdef list handlers                    # by descriptor; None: free
     cdef list timers                      # heap of [due in monotonic ms, number, callable or None when cancelled]
     cdef int64_t timer_count
@@ -17,4 +22,6 @@ cdef class Reactor:
     cdef public object before_sleep, after_sleep
     cdef public bint stopping
     cdef public bint gathering            # the end of a turn is dear (an fsync): take in all that is ready before it
-    cdef object handle(self, list events)
+    cdef int watch(self, int fd, int before, int mask) except -1
+    cdef int checked(self, int count) except -1
+    cdef int handle(self, rotom_event* events, int count) except -1

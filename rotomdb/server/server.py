@@ -41,7 +41,7 @@ from rotomdb.server.pausing import Pausing
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
 from rotomdb.server.tracking import Tracking
-from rotomdb.storage.aof import ALL_OFFSETS, AofOptions, FsyncPolicy
+from rotomdb.storage.aof_options import ALL_OFFSETS, AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.machine import Machine
@@ -125,6 +125,7 @@ class Server(Hub):
         self.config = config
         self.log = log or Logger(config["loglevel"], config["logfile"])
         self.reactor = Reactor()
+        self.log_error: OSError | None = None  # that the refusal of writes is up to date with
         self.engine = Engine(config["databases"])
         self.dispatcher = Dispatcher(self.engine, REGISTRY.values() if specs is None else specs)
         self.dispatcher.server = self
@@ -329,7 +330,7 @@ class Server(Hub):
             for client in clients:
                 client.resume()
         aof = self.persistence.aof
-        if aof.on and (aof.buffered_bytes or aof.blocks.size or not aof.synced):
+        if not aof.settled:
             self.flush_log()
         self.released_offset = aof.acknowledged_offset
         if self.dispatcher.watch_unsynced:
@@ -347,19 +348,22 @@ class Server(Hub):
             flush_all(clients)
 
     def flush_log(self) -> None:
+        aof = self.persistence.aof
         try:
             if self.latency.threshold_ms:
                 with self.latency.measure("aof-write"):
-                    self.persistence.aof.flush()
+                    aof.flush()
             else:
-                self.persistence.aof.flush()
+                aof.flush()
         except OSError as error:
             self.log(
                 "warning",
                 f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",
             )
             os._exit(1)
-        self.refresh_write_error()
+        if aof.status_error is not self.log_error:
+            self.log_error = aof.status_error
+            self.refresh_write_error()
 
     def hold_replies(self) -> None:
         """Settle whether replies may have to wait for the disk."""
@@ -396,6 +400,7 @@ class Server(Hub):
         self.persistence.cron()
         self.backups.cron()
         self.flush_log()
+        self.refresh_write_error()
         self.hold_replies()  # a log that was being turned on may be on now
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError, AofTruncatedError
-from rotomdb.storage.aof import AppendOnlyFile, Log
+from rotomdb.storage.aof import AppendOnlyFile
+from rotomdb.storage.aof_options import Log
 from rotomdb.storage.aof_reader import Execute, Judge, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Damage, Examination

@@ -23,8 +23,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rotomdb.storage.checksum import crc64
-
 CHECKSUM_PREFIX = b"#CRC64:"
 SYNCED_PREFIX = b"#SYNCED:"
 ZEROS_LINE = b"#ZEROS\r\n"
@@ -33,7 +31,6 @@ BLOCK_BYTES = 4096  # a block is at least so long, unless one of the other rules
 SECTOR_BYTES = 512  # what a disk writes whole or not at all
 BLOCK_MS = 1000
 ZERO_SECTOR = bytes(SECTOR_BYTES)
-FEW_ZEROS = bytes(4)
 
 
 def synced_line(offset: int) -> bytes:
@@ -72,77 +69,3 @@ def parse_timestamp(line: bytes) -> int | None:
     """The Unix seconds of a `#TS` line; None for any other annotation, and for a malformed one."""
     digits = line[len(TIMESTAMP_PREFIX) :].strip()
     return int(digits) if line.startswith(TIMESTAMP_PREFIX) and digits.isdigit() else None
-
-
-def holds_zero_sector(data: bytes) -> bool:
-    """Whether there are so many zeros in a row; asked of every write, so that the usual answer has to be quick."""
-    return len(data) >= SECTOR_BYTES and FEW_ZEROS in data and ZERO_SECTOR in data
-
-
-class BlockWriter:
-    """Puts annotations between the writes of one log file."""
-
-    def __init__(self) -> None:
-        self.begin_file()
-
-    def begin_file(self, uncovered: int = 0, checksum: int = 0) -> None:
-        """Another file is written from now on; so many bytes at its end, with that CRC64, are in no block yet."""
-        self.synced_written = -1
-        self.begin_block()
-        self.size, self.checksum = uncovered, checksum
-
-    def begin_block(self) -> None:
-        self.checksum = 0
-        self.size = 0
-        self.started_ms = 0
-
-    def stands_alone(self, data: bytes) -> bool:
-        """Whether the open block has to end before this write (B5)."""
-        return self.size > 0 and holds_zero_sector(data)
-
-    def add(self, data: bytes, synced: int, now_ms: int) -> bytes:
-        """Make a write part of the block; returns it with the annotations that it needs.
-
-        Args:
-            synced: Bytes of the file that are known to be on disk.
-        """
-        if holds_zero_sector(data):
-            data = ZEROS_LINE + data + ZEROS_LINE
-        if self.size == 0:
-            self.started_ms = now_ms
-        if self.synced_written < 0 or (self.size == 0 and synced - self.synced_written >= BLOCK_BYTES):
-            self.synced_written = synced
-            data = synced_line(synced) + data
-        self.count(data)
-        return data
-
-    def add_all(self, data: bytes, cuts: list[int], synced: int, now_ms: int) -> bytes:
-        """As `add`; blocks end at the cuts, so that damage costs one of them and not the whole write."""
-        if not cuts or holds_zero_sector(data):  # B5: a write with zeros of its own is one block
-            return self.add(data, synced, now_ms)
-        parts = []
-        start = 0
-        for cut in cuts:
-            parts += [self.add(data[start:cut], synced, now_ms), self.end()]
-            start = cut
-        parts.append(self.add(data[start:], synced, now_ms))
-        return b"".join(parts)
-
-    def count(self, data: bytes) -> None:
-        """These bytes are part of the block as they are."""
-        self.checksum = crc64(data, self.checksum)
-        self.size += len(data)
-
-    def due(self, now_ms: int) -> bool:
-        """Whether an open block has waited long enough for its end."""
-        return self.size > 0 and now_ms - self.started_ms >= BLOCK_MS
-
-    def full(self, written: int) -> bool:
-        """Whether the block ends with a write of so many bytes (B2)."""
-        return self.size >= BLOCK_BYTES or written >= SECTOR_BYTES
-
-    def end(self) -> bytes:
-        """The annotation that closes the block."""
-        line = checksum_line(self.size, self.checksum)
-        self.begin_block()
-        return line

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError, SaveError
-from rotomdb.storage.aof import AofOptions, AppendOnlyFile, Log
+from rotomdb.storage.aof import AppendOnlyFile
+from rotomdb.storage.aof_options import AofOptions, Log
 from rotomdb.storage.aof_reader import Execute
 from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter
 from rotomdb.storage.disk import Disk

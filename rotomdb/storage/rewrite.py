@@ -24,7 +24,8 @@ from pathlib import Path
 from rotomdb.engine import Engine
 from rotomdb.engine.rdb_encoder import KeyspaceEncoder
 from rotomdb.engine.rdb_walker import RdbWalker
-from rotomdb.storage.aof import AppendOnlyFile, Log
+from rotomdb.storage.aof import AppendOnlyFile
+from rotomdb.storage.aof_options import Log
 from rotomdb.storage.child import Reporter
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk

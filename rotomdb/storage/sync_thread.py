@@ -26,6 +26,7 @@ class SyncThread:
 
     Attributes:
         completed: Bytes of the file that are known to be on disk.
+        fast: Whether the disk answers so fast that it is not worth a thread.
         target: Bytes that will be, once the fsync that runs has succeeded.
         error: What the last fsync failed with. The kernel may have dropped the pages: the file is not to be trusted
             again, whatever a later fsync says.
@@ -38,6 +39,7 @@ class SyncThread:
         self.completed = 0
         self.target = 0
         self.average_s = 2 * FAST_SYNC_S  # moving; a disk that is not known is not taken for a fast one
+        self.fast = False
         self.on_done: Callable[[], None] = lambda: None
         self.wakeup = threading.Lock()
         self.wakeup.acquire()
@@ -62,11 +64,6 @@ class SyncThread:
             self.busy = False
             self.on_done()
 
-    @property
-    def fast(self) -> bool:
-        """Whether the disk answers so fast that it is not worth a thread."""
-        return self.average_s < FAST_SYNC_S
-
     def run(self, file: DiskFile, upto: int) -> None:
         """Sync right here."""
         start = time.monotonic()
@@ -77,6 +74,7 @@ class SyncThread:
                 self.error = error
                 return
         self.average_s += (time.monotonic() - start - self.average_s) / AVERAGED_SYNCS
+        self.fast = self.average_s < FAST_SYNC_S
         self.completed = upto
 
     def wait(self) -> None:

@@ -15,8 +15,9 @@ import click
 
 from rotomdb.errors import RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
+from rotomdb.storage.block_writer import BlockWriter
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE, BlockWriter
+from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import LogSalvage, Piece, next_command, salvage_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest

@@ -13,7 +13,7 @@ from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine, strings
 from rotomdb.errors import SaveError
-from rotomdb.storage.aof import AofOptions, FsyncPolicy
+from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
 

@@ -39,3 +39,11 @@ def test_commands_in_the_readme_exist() -> None:
     assert named - {"rotomdb-server"} <= set(project["scripts"])
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", readme)) <= targets
+
+
+def test_pages_that_are_cited_exist() -> None:
+    sources = [path for suffix in ("py", "pyx", "pxd", "md") for path in ROOT.glob(f"[!.b]*/**/*.{suffix}")]
+    assert len(sources) > 200
+    for path in [*sources, *ROOT.glob("*.md")]:
+        for page in re.findall(r"\bdocs/([a-z-]+\.(?:md|png))", path.read_text()):
+            assert (ROOT / "docs" / page).is_file(), f"{path}: docs/{page}"

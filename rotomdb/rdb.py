@@ -10,8 +10,7 @@
         writer.add("greeting", "hello", expire_ms=1_900_000_000_000)
         writer.add("scores", rotomdb.rdb.SortedSet({"ada": 3, "bob": 1.5}))
 
-Formats: docs/formats.md of the sources that the readers cite; the public descriptions are the sources of redis/src/rdb.c and the
-files of real servers that the tests read. Memory does not grow with the file.
+The format: docs/formats.md. Memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -150,12 +149,18 @@ class Snapshot:
         Args:
             key: A glob, as KEYS takes it.
             types: Names as TYPE has them.
+
+        Raises:
+            ValueError: the snapshot is closed.
         """
         selection = Selection()
         selection.glob = key.encode() if isinstance(key, str) else key
         selection.kinds = frozenset(types) if types is not None else None
         selection.databases = frozenset(dbs) if dbs is not None else None
+        if self._lookup is None:
+            raise ValueError("the snapshot is closed")
         reader = RdbReader(self._data, self.name, self._release)
+        reader.walker.templates = self._lookup.walker.templates  # a value may be asked for before the file's end
         self.functions = []
         try:
             for event in reader.records(selection):

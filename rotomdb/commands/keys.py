@@ -29,7 +29,7 @@ from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError, RdbValueError
-from rotomdb.storage.checksum import crc64
+from rotomdb.storage.dump_payload import seal, unseal
 
 GROUP = "generic"
 DUMP_VERSION = 10
@@ -376,19 +376,15 @@ def dump(ctx: Context, key: Key) -> bytes | None:
     body = rdb_encoder.dump_value(ctx.db, key, version)
     if body is None:
         return None
-    body += version.to_bytes(2, "little")
-    return body + crc64(body).to_bytes(8, "little")
+    return seal(body, version)
 
 
 def payload_body(payload: bytes) -> bytes:
     """The type byte and the value of a DUMP payload whose footer is right."""
-    if len(payload) < 10:
+    unsealed = unseal(payload)
+    if unsealed is None or unsealed.version > DUMP_VERSION_ACCEPTED:
         raise CommandError("ERR DUMP payload version or checksum are wrong")
-    version = int.from_bytes(payload[-10:-8], "little")
-    checksum = int.from_bytes(payload[-8:], "little")
-    if version > DUMP_VERSION_ACCEPTED or crc64(payload[:-8]) != checksum:
-        raise CommandError("ERR DUMP payload version or checksum are wrong")
-    return payload[:-10]
+    return bytes(unsealed.body)
 
 
 @command("RESTORE", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")

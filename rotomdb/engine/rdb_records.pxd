@@ -15,7 +15,7 @@ cdef class RdbRecords(RdbCursor):
     cdef Buffer key_buffer                # the key being read, aside from the scratch buffers
     cdef const char* held_key
     cdef size_t held_length
-    cdef readonly dict templates          # field names of template hashes, by ID
+    cdef public dict templates            # field names of template hashes, by ID
     cdef bint corrupt(self, const char* reason, size_t offset) noexcept
     cdef bint unsupported(self, const char* reason, size_t offset) noexcept
     cdef int key_attributes(self) except -2

@@ -4,26 +4,29 @@ Of the tools, of a rewrite with `aof-use-rdb-preamble no`, of a restore. Nothing
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport strlen
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_double, format_int64, format_uint64
+from rotomdb.engine.rdb_encoder cimport put_length, put_string
 from rotomdb.engine.rdb_sinks cimport TextSink
 from rotomdb.engine.rdb_walker cimport (
-    KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_ZSET, NO_FIELD_TIME,
+    KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_ZSET, NO_FIELD_TIME,
 )
 from rotomdb.storage.resp cimport put_bulk, put_number
 
 from rotomdb.engine.rdb_sinks import id_text
-from rotomdb.storage.checksum import crc64
+from rotomdb.storage.dump_payload import seal
 
 cdef enum:
     ITEMS_PER_COMMAND = 64
     BATCH_BYTES = 1 << 16
-    DUMP_VERSION_VALKEY = 80
+    TYPE_HASH = 4
+    TYPE_HASH_TEMPLATE_LISTPACK_REF = 30
+    TYPE_HASH_TEMPLATE_REF = 32
 
 cdef const char* HEX_DIGITS = "0123456789abcdef"
 
@@ -284,24 +287,32 @@ def id_bytes(entry_id):
 
 cdef bytes dump_payload(TextSink sink):
     """The value that was just walked over, as DUMP gives it."""
-    cdef uint16_t version = <uint16_t>sink.rdb_version
     cdef size_t start = sink.walker.value_start
-    body = bytes([sink.walker.reading_type]) + PyBytes_FromStringAndSize(
+    return seal(bytes([sink.walker.reading_type]) + PyBytes_FromStringAndSize(
         <const char*>sink.walker.cursor.base + start, <Py_ssize_t>(sink.walker.cursor.position - start)
-    ) + version.to_bytes(2, "little")
-    return body + crc64(body).to_bytes(8, "little")
+    ), sink.rdb_version)
 
 
 cdef class RestoreSink(CommandSink):
     """One RESTORE for each key, with the bytes of the file: encodings, times and access information stay as they are."""
 
+    cdef bint plain                       # the bytes of the file are for files only: the value goes as a plain hash
+
     cdef int begin_key(self) except -1:
         TextSink.begin_key(self)
+        self.plain = self.walker.reading_type in (TYPE_HASH_TEMPLATE_LISTPACK_REF, TYPE_HASH_TEMPLATE_REF)
+        self.batch.length = 0
         return self.select()
+
+    cdef int begin(self, int kind, int64_t count) except -1:
+        if self.plain:
+            buffer_append_byte(&self.batch, TYPE_HASH)
+            put_length(&self.batch, <uint64_t>count)
+        return 0
 
     cdef int end_key(self) except -1:
         words = [b"RESTORE", self.walker.key, b"%d" % (0 if self.walker.expire_ms == NO_EXPIRE else self.walker.expire_ms),
-                 dump_payload(self), b"ABSTTL"]
+                 self.payload(), b"ABSTTL"]
         if self.replace:
             words.append(b"REPLACE")
         if self.walker.idle_seconds >= 0:
@@ -311,6 +322,11 @@ cdef class RestoreSink(CommandSink):
         self.command(*words)
         return 0
 
+    cdef bytes payload(self):
+        if not self.plain:
+            return dump_payload(self)
+        return seal(PyBytes_FromStringAndSize(self.batch.data, <Py_ssize_t>self.batch.length), self.rdb_version)
+
     cdef int string(self, const char* data, size_t size) except -1:
         return 0
 
@@ -318,6 +334,9 @@ cdef class RestoreSink(CommandSink):
         return 0
 
     cdef int pair(self, const char* name, size_t name_size, const char* data, size_t size, int64_t expire_ms) except -1:
+        if self.plain:
+            put_string(&self.batch, name, name_size, True)
+            put_string(&self.batch, data, size, True)
         return 0
 
     cdef int scored(self, const char* data, size_t size, double score) except -1:

@@ -171,7 +171,6 @@ class RdbReader:
         self.walker.position = HEADER_BYTES
         self.checksum = 0
         self.summed = 0  # bytes that the checksum covers so far
-        self.resumed = False  # reading began somewhere else than at the start: nothing to compare the checksum with
 
     def close(self) -> None:
         """Let go of the buffer."""
@@ -249,7 +248,7 @@ class RdbReader:
         covered = records.position
         self.sum_to(covered)
         stored = int.from_bytes(records.read_bytes(8), "little")
-        if stored and stored != self.checksum and not self.resumed:
+        if stored and stored != self.checksum:
             raise RdbValueError(covered, f"checksum is {stored:016x}, content gives {self.checksum:016x}")
         return stored
 

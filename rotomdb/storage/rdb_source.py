@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from rotomdb.errors import SourceError
-from rotomdb.storage.checksum import crc64
+from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
 from rotomdb.storage.live_server import connected, is_live, without_password
+from rotomdb.storage.rdb_reader import HIGHEST_TYPE
 
 CHUNK_BYTES = 1 << 20
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 END_MARK_BYTES = 40
-HIGHEST_TYPE = 36  # `$`, where captures begin, is 36 too
-FOOTER_BYTES = 10  # of a DUMP payload: version, checksum
 Progress = Callable[[int], None]
 
 
@@ -92,16 +91,15 @@ def mapped(file: IO[bytes], name: str) -> Iterator[RdbSource]:
 
 def payload_as_rdb(view: memoryview) -> memoryview:
     """The bytes as they are, or a DUMP payload as an RDB with the one key `payload`."""
-    if len(view) <= FOOTER_BYTES or view[0] > HIGHEST_TYPE or bytes(view[:5]) == b"REDIS":
-        return view
     if bytes(view[:5]) == b"$EOF:":  # a captured synchronisation
         return view[5 + END_MARK_BYTES + 2 :]
-    footer = len(view) - 8
-    if int.from_bytes(view[footer:], "little") != crc64(view[:footer]):
+    if len(view) <= FOOTER_BYTES or view[0] > HIGHEST_TYPE:
         return view
-    version = int.from_bytes(view[footer - 2 : footer], "little")
-    header = b"VALKEY%03d" % version if version >= 80 else b"REDIS%04d" % version
-    record = bytes(view[:1]) + b"\x07payload" + bytes(view[1 : footer - 2])
+    payload = unseal(view)
+    if payload is None:
+        return view
+    header = b"VALKEY%03d" % payload.version if payload.version >= 80 else b"REDIS%04d" % payload.version
+    record = bytes(payload.body[:1]) + b"\x07payload" + bytes(payload.body[1:])
     return memoryview(header + record + b"\xff" + bytes(8))
 
 

@@ -25,8 +25,8 @@ from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_sinks import CheckSink, DigestSink, JsonSink
 from rotomdb.engine.summary_sink import SummarySink
 from rotomdb.errors import ManifestError, RdbError
-from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
+from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import salvage_log
 from rotomdb.storage.manifest import parse_manifest
@@ -75,8 +75,7 @@ def salvage_rdb(data: bytes) -> None:
 
 def read_payload(data: bytes) -> None:
     """A DUMP payload whose checksum is right, whatever is in it."""
-    body = data[9:200] + b"\x0b\x00"
-    payload = payload_as_rdb(memoryview(body + crc64(body).to_bytes(8, "little")))
+    payload = payload_as_rdb(memoryview(seal(data[9:200], 11)))
     with contextlib.suppress(RdbError), contextlib.closing(RdbReader(payload, "fuzzed")) as reader:
         for _ in reader.walk(CheckSink()):
             pass

@@ -14,8 +14,8 @@ import click
 
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import SourceError
-from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
+from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.live_server import LiveServer, connected
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
@@ -92,7 +92,7 @@ def restore(
             note_losses(losses, server, as_json=False)
             work.failed += sum(keys for keys, _ in losses.values())
         reader = source.reader()
-        begin(reader, source, state)
+        work.done = noted_offset(source, state)
         try:
             send_all(source, reader, work, CommandSink if as_commands else RestoreSink, selection, replace, state)
         finally:
@@ -123,24 +123,23 @@ def for_server(source: Opened, live: LiveServer) -> Iterator[tuple[Opened, Losse
             yield Opened(converted, source.advance), losses
 
 
-def begin(reader: RdbReader, source: Opened, state: Path | None) -> None:
-    """Stand where an earlier run came to."""
+def noted_offset(source: Opened, state: Path | None) -> int:
+    """Where an earlier run came to."""
     if state is None or not state.exists():
-        return
+        return 0
     try:
         noted = json.loads(state.read_text())
-        if noted["size"] != len(source.source.data):
-            fail(f"{state}: it belongs to a file of {noted['size']} bytes, this one has {len(source.source.data)}")
-        reader.walker.position, reader.walker.database = noted["offset"], noted["db"]
-        reader.resumed = True
+        size, offset = int(noted["size"]), int(noted["offset"])
     except (ValueError, KeyError, TypeError):
         fail(f"{state}: it is no note of an earlier run; remove it to begin anew")
+    if size != len(source.source.data):
+        fail(f"{state}: it belongs to a file of {size} bytes, this one has {len(source.source.data)}")
+    return offset
 
 
 def takes_payloads(live: LiveServer, version: int) -> bool:
     """Whether RESTORE works there: a payload without sense is refused for its content, and not for its version."""
-    body = b"\xfe" + version.to_bytes(2, "little")
-    reply = live.ask(b"RESTORE", b"rotomdb:probe", b"0", body + crc64(body).to_bytes(8, "little"))
+    reply = live.ask(b"RESTORE", b"rotomdb:probe", b"0", seal(b"\xfe", version))
     if not reply.startswith((b"-ERR Bad data format", VERSION_REFUSAL)):
         raise SourceError(f"{live.name}: RESTORE: {reply[1:].decode('utf-8', 'replace')}")
     return not reply.startswith(VERSION_REFUSAL)
@@ -164,17 +163,16 @@ def send_all(
             take_replies(work, key, replies)
         keys.clear()
         if state is not None and not work.failed:
-            state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done, "db": reader.database}))
+            state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done}))
 
     pending = 0
-    work.done = reader.walker.position
     for event in reader.records(selection, source.advance):
         before = sink.commands
         if isinstance(event, Function):
             sink.command(b"FUNCTION", b"LOAD", b"REPLACE", event.code)
             keys.append((None, 1))
             continue
-        if not isinstance(event, KeyRecord):
+        if not isinstance(event, KeyRecord) or event.start < work.done:
             continue
         end = reader.visit(sink)
         keys.append((event.key, sink.commands - before))

@@ -19,11 +19,12 @@ from rotomdb.engine.rdb_encoder import encode_length, encode_string
 from rotomdb.engine.rdb_sinks import CheckSink, DigestSink, JsonSink, ObjectSink
 from rotomdb.errors import RdbError
 from rotomdb.storage.checksum import crc64
-from rotomdb.storage.command_sink import CommandSink
+from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.crc_repair import find_burst, find_two, repaired
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.storage.request import LogReader
 from tests.tools.running import DATA
 
 words = (
@@ -232,13 +233,18 @@ def test_arrays_are_read() -> None:
     assert (row["type"], row["value"]) == ("array", [[0, "abc"], [2, "-7"], [5, "1.5"], [200, "xy"]])
 
 
+TEMPLATE = b"\xf2\x09\x02\x06field1\x06field2"
+PACKED_BY_TEMPLATE = b"\x0d" + bytes([13, 0, 0, 0, 3, 0, 9, 1, 1, 1, 2, 1, 0xFF])
+BY_TEMPLATE = b"\x09\x02\xc0\x01\xc0\x02"
+
+
 @pytest.mark.parametrize(
     ("type", "value", "before"),
     [
         (31, TEMPLATE_PAYLOAD, b""),
-        (32, b"\x09\x02\xc0\x01\xc0\x02", b"\xf2\x09\x02\x06field1\x06field2"),
-        (29, b"\x01\x02\x06field1\x06field2" + b"\x0d" + bytes([13, 0, 0, 0, 3, 0, 9, 1, 1, 1, 2, 1, 0xFF]), b""),
-        (30, b"\x0d" + bytes([13, 0, 0, 0, 3, 0, 9, 1, 1, 1, 2, 1, 0xFF]), b"\xf2\x09\x02\x06field1\x06field2"),
+        (32, BY_TEMPLATE, TEMPLATE),
+        (29, b"\x01\x02\x06field1\x06field2" + PACKED_BY_TEMPLATE, b""),
+        (30, PACKED_BY_TEMPLATE, TEMPLATE),
     ],
 )
 def test_hashes_that_share_their_fields_are_read(type: int, value: bytes, before: bytes) -> None:
@@ -251,6 +257,31 @@ def test_hashes_that_share_their_fields_are_read(type: int, value: bytes, before
             pass
         writer.finish()
     assert read_one(b"".join(pieces))["value"] == [["field1", "1"], ["field2", "2"]]
+
+
+@pytest.mark.parametrize(("type", "value"), [(30, PACKED_BY_TEMPLATE), (32, BY_TEMPLATE)])
+def test_the_library_reads_hashes_of_templates_in_any_order(type: int, value: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "templates.rdb"
+    path.write_bytes(one_record(bytes([type]) + b"\x01h", value, 15, TEMPLATE + b"\x00\x01a\x01b"))
+    with rotomdb.rdb.open(path) as snapshot:
+        plain, hashed = list(snapshot)
+        assert (hashed.value, plain.value) == ({b"field1": b"1", b"field2": b"2"}, b"b")
+
+
+@pytest.mark.parametrize(("type", "value"), [(30, PACKED_BY_TEMPLATE), (32, BY_TEMPLATE)])
+def test_what_only_a_file_can_hold_is_restored_as_a_plain_hash(type: int, value: bytes, tmp_path: Path) -> None:
+    data = one_record(bytes([type]) + b"\x01h", value, 10, TEMPLATE)
+    pieces: list[bytes] = []
+    sink = RestoreSink(pieces.append)
+    with contextlib.closing(RdbReader(data, "a")) as reader:
+        for _ in reader.walk(sink):
+            pass
+    sink.flush()
+    commands = LogReader(b"".join(pieces))
+    assert commands.next_item() == [b"SELECT", b"0"]
+    with rotomdb.connect(tmp_path) as database:
+        database.execute_command(*commands.next_item() or [])
+        assert database.hgetall("h") == {b"field1": b"1", b"field2": b"2"}
 
 
 def test_a_hash_of_an_unknown_template_is_an_error() -> None:

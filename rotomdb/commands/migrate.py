@@ -13,7 +13,7 @@ from rotomdb.commands.keys import dump
 from rotomdb.commands.registry import WRITE, Bytes, KeyRange, command
 from rotomdb.commands.reply import OK, Status
 from rotomdb.errors import CommandError
-from rotomdb.storage.propagation import encode_command
+from rotomdb.storage.live_server import LiveServer
 
 GROUP = "generic"
 DEFAULT_TIMEOUT_MS = 1000
@@ -52,28 +52,6 @@ def parse(key: bytes, words: Options) -> Migration:
     return parsed
 
 
-class Target:
-    """A connection to the other server, for the time of one command."""
-
-    def __init__(self, host: bytes, port: int, timeout_s: float) -> None:
-        self.socket = socket.create_connection((host.decode("latin-1"), port), timeout=timeout_s)
-        self.replies = self.socket.makefile("rb")
-
-    def close(self) -> None:
-        self.replies.close()
-        self.socket.close()
-
-    def send(self, *words: bytes) -> None:
-        self.socket.sendall(encode_command(*words))
-
-    def reply(self) -> bytes:
-        """One status or error line. Raises OSError when the other side has gone."""
-        line = self.replies.readline()
-        if not line.endswith(b"\r\n"):
-            raise OSError("connection closed")
-        return line[:-2]
-
-
 @command("MIGRATE", since="2.6.0", flags=WRITE, group=GROUP, arity=-6, keys=KeyRange(3, 3), complexity="O(N)")
 def migrate(ctx: Context, host: Bytes, port: Bytes, key: Bytes, db: Bytes, timeout: Bytes, *options: Bytes) -> object:
     """Atomically transfers a key from one Redis instance to another."""
@@ -86,7 +64,8 @@ def migrate(ctx: Context, host: Bytes, port: Bytes, key: Bytes, db: Bytes, timeo
     if not payloads:
         return Status(b"NOKEY")
     try:
-        target = Target(host, parse_int(port), milliseconds / 1000)
+        address = (host.decode("latin-1"), parse_int(port))
+        target = LiveServer(socket.create_connection(address, milliseconds / 1000), "target")
     except (OSError, OverflowError):
         raise CommandError("IOERR error or timeout connecting to the client") from None
     moved: list[bytes] = []
@@ -108,7 +87,7 @@ def migrate(ctx: Context, host: Bytes, port: Bytes, key: Bytes, db: Bytes, timeo
 
 def transfer(
     ctx: Context,
-    target: Target,
+    target: LiveServer,
     parsed: Migration,
     database: int,
     payloads: list[tuple[bytes, bytes]],
@@ -124,11 +103,11 @@ def transfer(
         target.send(b"RESTORE", name, b"%d" % ttl, payload, *([b"REPLACE"] if parsed.replace else []))
     failure: CommandError | None = None
     for _ in range(2 if parsed.credentials else 1):
-        answer = target.reply()
+        answer = target.reply_line()
         if answer.startswith(b"-"):
             failure = failure or target_error(answer)
     for name, _ in payloads:
-        answer = target.reply()
+        answer = target.reply_line()
         if answer.startswith(b"-"):
             failure = failure or target_error(answer)
         else:

@@ -20,7 +20,7 @@ from typing import IO
 
 from rotomdb.errors import SourceError
 from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
-from rotomdb.storage.live_server import connected, is_live, without_password
+from rotomdb.storage.live_server import connected, is_live, length_in, without_password
 from rotomdb.storage.rdb_reader import HIGHEST_TYPE
 
 CHUNK_BYTES = 1 << 20
@@ -162,7 +162,7 @@ def transfer(stream: io.BufferedRWPair, name: str) -> Iterator[bytes]:
     if header.startswith(b"$EOF:"):
         yield from until_mark(stream, header[5 : 5 + END_MARK_BYTES], name)
         return
-    left = int(header[1:])
+    left = length_in(header)
     while left:
         piece = stream.read(min(left, CHUNK_BYTES))
         if not piece:

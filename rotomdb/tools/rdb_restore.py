@@ -16,7 +16,7 @@ from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import SourceError
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.live_server import LiveServer, connected
+from rotomdb.storage.live_server import LiveServer, connected, length_in
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
@@ -192,7 +192,7 @@ def take_replies(work: Restoring, key: bytes | None, replies: int) -> None:
         if reply.startswith(b"$"):  # XADD and others answer with a text
             work.server.reply_line()
         elif reply.startswith(b"*"):
-            for _ in range(int(reply[1:])):
+            for _ in range(length_in(reply)):
                 if work.server.reply_line().startswith(b"$"):
                     work.server.reply_line()
         elif reply.startswith(b"-BUSYKEY"):

@@ -1,5 +1,5 @@
 # make run    set everything up and start the server        make test   everything that CI runs
-# make bench  side by side with redis-server                make lint   ruff and mypy
+# make bench  side by side with redis-server                make lint   ruff, cython-lint and mypy
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,6 +20,7 @@ test-fast: .make/built
 lint: .make/built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint --no-pycodestyle rotomdb
 	$(BIN)/mypy
 
 bench: .make/built

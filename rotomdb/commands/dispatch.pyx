@@ -13,7 +13,6 @@ import traceback
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 
@@ -22,7 +21,6 @@ from rotomdb.engine.memory cimport mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
-from rotomdb.commands.registry import Flag
 from rotomdb.commands.reply import BLOCKED, QUEUED
 from rotomdb.errors import CommandError
 from rotomdb.storage.propagation import as_argument
@@ -531,7 +529,6 @@ cdef class Dispatcher:
         """Call the function with integers and floats parsed as the signature says."""
         cdef list converted = []
         cdef PyObject* stack[STACK_ARGUMENTS]
-        cdef PyObject** vector
         cdef int i, given = count - command.words
         cdef Py_ssize_t fixed = PyBytes_GET_SIZE(command.converters)
         cdef char kind

@@ -7,7 +7,7 @@ method: the description of `maxmemory-samples` and of the eviction pool in Redis
 from bisect import insort
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t
 
 from rotomdb.engine.keyspace cimport NO_EXPIRE, Engine, Entry, Keyspace, key_of, lfu_counter
 from rotomdb.engine.table cimport Table, table_length, table_random
@@ -83,8 +83,8 @@ cdef class Evictor:
     cdef object random_victim(self):
         cdef Keyspace db
         cdef Entry* entry
-        cdef int i
-        for i in range(len(self.engine.databases)):
+        cdef Py_ssize_t _
+        for _ in range(len(self.engine.databases)):
             db = self.engine.databases[self.next_database % len(self.engine.databases)]
             self.next_database += 1
             entry = <Entry*>table_random(self.candidates(db))
@@ -94,8 +94,8 @@ cdef class Evictor:
 
     cdef object sample(self, Keyspace db):
         cdef Entry* entry
-        cdef int i
-        for i in range(self.samples):
+        cdef int _
+        for _ in range(self.samples):
             entry = <Entry*>table_random(self.candidates(db))
             score = self.score(entry)
             if len(self.pool) == POOL_SIZE and score <= self.pool[0][0]:

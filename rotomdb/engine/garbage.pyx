@@ -116,8 +116,7 @@ cdef bint free_times(TimedHash* timed) noexcept nogil:
     """Some of the field times of a hash; True once none is left."""
     cdef IdCursor cursor
     cdef FieldTime* time
-    cdef int i
-    for i in range(STEP):
+    for _ in range(STEP):
         if not idmap_last(&timed.order, &cursor):
             return True
         time = <FieldTime*>cursor_entry(&cursor).value
@@ -129,8 +128,7 @@ cdef bint free_stream_part(Stream* stream) noexcept nogil:
     """Some nodes and pending entries; True once what is left is small."""
     cdef IdCursor cursor
     cdef Group* group
-    cdef int i
-    for i in range(STEP):
+    for _ in range(STEP):
         if idmap_last(&stream.nodes, &cursor):
             mem_free(cursor_entry(&cursor).value)
             idmap_remove(&stream.nodes, cursor_entry(&cursor).id)
@@ -151,7 +149,6 @@ cdef bint free_part(GarbageQueue* queue, Garbage* garbage) noexcept nogil:
     cdef SkipNode* skip
     cdef Quicklist* items
     cdef Node* node
-    cdef int i
     if garbage.encoding == KEYSPACE_GARBAGE:
         return table_drain(&garbage.table, &garbage.drain, STEP, free_entry, queue)
     if garbage.encoding == ENCODING_TIMED_TABLE and not free_times(<TimedHash*>garbage.value):
@@ -165,7 +162,7 @@ cdef bint free_part(GarbageQueue* queue, Garbage* garbage) noexcept nogil:
         return True
     if garbage.encoding == ENCODING_SKIPLIST:
         zset = <SortedSet*>garbage.value
-        for i in range(STEP):
+        for _ in range(STEP):
             if zset.head == NULL:
                 if not table_drain(&zset.members, &garbage.drain, STEP, NULL, NULL):
                     return False
@@ -177,7 +174,7 @@ cdef bint free_part(GarbageQueue* queue, Garbage* garbage) noexcept nogil:
         return False
     if garbage.encoding == ENCODING_QUICKLIST:
         items = <Quicklist*>garbage.value
-        for i in range(STEP):
+        for _ in range(STEP):
             node = items.head
             if node == NULL:
                 mem_free(items)

@@ -363,7 +363,7 @@ def scan(Keyspace db not None, bytes key not None, uint64_t cursor, int64_t coun
     cdef FieldCollector collector
     cdef list results = []
     cdef int64_t visits = count * 10
-    cdef bytes name, value
+    cdef bytes name
     if entry == NULL:
         return 0, results
     if encoding_of(entry) == ENCODING_LISTPACK:

@@ -4,7 +4,7 @@ A directory of sorted chunks: two binary searches find an ID, and appending the 
 chunks to the brim. Compared with a radix tree it takes 24 bytes an entry and walks in memory order.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memmove
 
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc

@@ -1,7 +1,6 @@
 """Bytes as JSON strings."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_reserve
 

@@ -6,15 +6,14 @@ keys touches no reference count and copies no page.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from rotomdb.engine.garbage cimport collect, discard_keys, discard_value, free_encoded
 from rotomdb.engine.glob cimport glob_match
-from rotomdb.engine.listpack cimport lp_bytes, lp_count
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc, rotom_allocation_size
-from rotomdb.engine.number cimport format_int64, parse_int64
+from rotomdb.engine.number cimport parse_int64
 from rotomdb.engine.quicklist cimport Node, Quicklist
 from rotomdb.engine.skiplist cimport SkipNode, SortedSet, level_of
 from rotomdb.engine.stream cimport Stream, stream_memory
@@ -699,8 +698,7 @@ cdef class Keyspace:
         """Mean remaining time of a few random volatile keys, in ms; 0 without any."""
         cdef Entry* entry
         cdef int64_t total = 0, seen = 0
-        cdef int i
-        for i in range(samples):
+        for _ in range(samples):
             entry = <Entry*>table_random(&self.volatile_keys)
             if entry == NULL:
                 return 0

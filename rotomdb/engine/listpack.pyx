@@ -7,7 +7,7 @@ The functions here trust their input: bytes from outside pass lp_validate first.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy, memmove
 
 from rotomdb.engine.buffer cimport Buffer, buffer_reserve

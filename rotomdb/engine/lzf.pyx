@@ -5,7 +5,7 @@ string: clearing would cost more than compressing the short strings that fill mo
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 cdef enum:
@@ -103,7 +103,7 @@ cdef size_t lzf_compress(const uint8_t* source, size_t length, uint8_t* out, siz
 
 
 cdef bint lzf_decompress(const uint8_t* source, size_t length, uint8_t* out, size_t expected) noexcept nogil:
-    cdef size_t i = 0, o = 0, run, distance, k
+    cdef size_t i = 0, o = 0, run, distance
     cdef uint8_t control
     while i < length:
         control = source[i]
@@ -134,7 +134,7 @@ cdef bint lzf_decompress(const uint8_t* source, size_t length, uint8_t* out, siz
             o += run
         else:
             # Source and destination overlap: the copy repeats what it has just written.
-            for k in range(run):
+            for _ in range(run):
                 out[o] = out[o - distance]
                 o += 1
     return o == expected

@@ -2,12 +2,12 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free
-from libc.errno cimport ERANGE, errno
+from libc cimport errno
 from libc.math cimport HUGE_VAL, isinf, isnan
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport strtod
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy, memset
 
 cdef extern from "Python.h":
     char* PyOS_double_to_string(double value, char format_code, int precision, int flags, int* type) except NULL
@@ -96,12 +96,11 @@ cdef bint parse_double(const char* text, Py_ssize_t length, double* out) noexcep
         return False
     memcpy(copy, text, length)
     copy[length] = 0
-    global errno
-    errno = 0
+    errno.errno = 0
     value = strtod(copy, &end)
     if end != copy + length or isnan(value):
         return False
-    if errno == ERANGE and (value == HUGE_VAL or value == -HUGE_VAL or value == 0):
+    if errno.errno == errno.ERANGE and (value == HUGE_VAL or value == -HUGE_VAL or value == 0):
         return False
     out[0] = value
     return True
@@ -203,12 +202,11 @@ cdef bint parse_long_double(bytes text, long double* out):
         return False
     memcpy(copy, PyBytes_AS_STRING(text), length)
     copy[length] = 0
-    global errno
-    errno = 0
+    errno.errno = 0
     out[0] = strtold(copy, &end)
     if end != copy + length or out[0] != out[0]:
         return False
-    return not (errno == ERANGE and (isinf(<double>out[0]) or out[0] == 0))
+    return not (errno.errno == errno.ERANGE and (isinf(<double>out[0]) or out[0] == 0))
 
 
 def parse_int(bytes text):

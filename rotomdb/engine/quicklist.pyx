@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from rotomdb.engine.listpack cimport (
-    LISTPACK_HEADER, lp_append, lp_bytes, lp_count, lp_delete, lp_encoded_size, lp_first, lp_insert, lp_next, lp_new,
-    lp_previous, lp_replace, lp_seek, lp_text,
+    LISTPACK_HEADER, lp_append, lp_bytes, lp_delete, lp_encoded_size, lp_first, lp_insert, lp_next, lp_new, lp_previous,
+    lp_replace, lp_seek, lp_text,
 )
 from rotomdb.engine.memory cimport mem_alloc, mem_free, mem_realloc
 

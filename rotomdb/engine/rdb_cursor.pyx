@@ -194,16 +194,14 @@ cdef class RdbCursor:
         return cursor_fail(&self.cursor, "unknown string encoding", start)
 
     cdef bint skip_texts(self, uint64_t count) noexcept:
-        cdef uint64_t i
-        for i in range(count):
+        for _ in range(count):
             if not self.skip_text():
                 return False
         return True
 
     cdef bint skip_lengths(self, int count) noexcept:
         cdef uint64_t value
-        cdef int i
-        for i in range(count):
+        for _ in range(count):
             if not self.plain_length(&value):
                 return False
         return True

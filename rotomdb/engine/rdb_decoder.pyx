@@ -4,28 +4,27 @@
 records until something else comes up, which the caller (storage/rdb.py) handles. Errors carry the offset in the buffer.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from rotomdb.engine.cursor cimport cursor_fail, cursor_take
 from rotomdb.engine.hashes cimport put as hash_put
 from rotomdb.engine.hashes cimport put_time as hash_put_time
 from rotomdb.engine.hashes cimport to_table as hash_to_table
-from rotomdb.engine.intset cimport Intset, intset_get, intset_new, intset_validate
+from rotomdb.engine.intset cimport Intset, intset_new, intset_validate
 from rotomdb.engine.keyspace cimport (
     EMBSTR_MAX, ENCODING_INTSET, ENCODING_LISTPACK, ENCODING_QUICKLIST, ENCODING_SKIPLIST, ENCODING_TABLE, NO_EXPIRE,
     TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_SORTED_SET, TYPE_STRING, Entry, Keyspace, encoding_of, new_table_of_fields,
     new_table_of_members, raw_new,
 )
 from rotomdb.engine.listpack cimport (
-    LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_encoded_size, lp_equals, lp_first, lp_get, lp_new, lp_next,
-    lp_text, lp_validate,
+    LISTPACK_INTEGER_TEXT, lp_append, lp_count, lp_equals, lp_first, lp_get, lp_new, lp_next, lp_text, lp_validate,
 )
 from rotomdb.engine.memory cimport mem_alloc, mem_free
-from rotomdb.engine.number cimport format_double, format_int64, parse_double, parse_int64
+from rotomdb.engine.number cimport format_double, parse_double, parse_int64
 from rotomdb.engine.quicklist cimport (
     NODE_PACKED, NODE_PLAIN, Quicklist, quicklist_append_node, quicklist_free, quicklist_new, quicklist_push,
 )
@@ -100,11 +99,10 @@ cdef PackSummary inspect_pack(uint8_t* lp, uint32_t step, bint scored) noexcept 
 cdef bint stands_before(uint8_t* lp, uint8_t* end, uint32_t step, const char* text, uint32_t length) noexcept nogil:
     """Whether an element before `end`, at a multiple of `step`, equals the text."""
     cdef uint8_t* at = lp_first(lp)
-    cdef uint32_t i
     while at != end:
         if lp_equals(at, text, length):
             return True
-        for i in range(step):
+        for _ in range(step):
             at = lp_next(lp, at)
     return False
 
@@ -181,14 +179,14 @@ cdef class RdbDecoder(RdbRecords):
         return True
 
     cdef bint list_items(self, int type, Quicklist* items, int fill) noexcept:
-        cdef uint64_t count = 1, container = NODE_PACKED, i
+        cdef uint64_t count = 1, container = NODE_PACKED
         cdef const char* data
         cdef size_t size, start
         cdef const char* problem
         cdef uint8_t* blob
         if type != 10 and not self.plain_length(&count):
             return False
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if type == 18:
                 if not self.plain_length(&container):
@@ -223,7 +221,7 @@ cdef class RdbDecoder(RdbRecords):
         return True
 
     cdef bint decode_set(self, Keyspace db, const char* key, size_t key_length) noexcept:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* data
         cdef size_t size, start
         cdef int64_t integer
@@ -233,7 +231,7 @@ cdef class RdbDecoder(RdbRecords):
         if count == 0:
             self.dropped_empty = True
             return True
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 break
@@ -261,7 +259,7 @@ cdef class RdbDecoder(RdbRecords):
         return <int64_t>(count if count < left else left)
 
     cdef bint decode_hash(self, Keyspace db, const char* key, size_t key_length) noexcept:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* name
         cdef const char* data
         cdef size_t name_size, size, start
@@ -276,7 +274,7 @@ cdef class RdbDecoder(RdbRecords):
             table_reserve(<Table*>entry.value, self.believable(count))
         else:
             entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp_new(0), 0)
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.text(0, &name, &name_size) or not self.text(1, &data, &size):
                 break
@@ -317,7 +315,7 @@ cdef class RdbDecoder(RdbRecords):
         return True
 
     cdef bint plain_expiring_fields(self, int type, Keyspace db, Entry* entry, int64_t earliest) noexcept:
-        cdef uint64_t count, i, ttl = 0
+        cdef uint64_t count, ttl = 0
         cdef int64_t expire_ms
         cdef const char* name
         cdef const char* data
@@ -326,7 +324,7 @@ cdef class RdbDecoder(RdbRecords):
         cdef bint valkey = type == 22 and self.valkey
         if not self.plain_length(&count):
             return False
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not valkey and not self.plain_length(&ttl):
                 return False
@@ -394,7 +392,7 @@ cdef class RdbDecoder(RdbRecords):
         return True
 
     cdef bint decode_sorted_set(self, int type, Keyspace db, const char* key, size_t key_length) noexcept:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* data
         cdef size_t size, start
         cdef size_t longest = 0
@@ -408,7 +406,7 @@ cdef class RdbDecoder(RdbRecords):
             return True
         zset = sorted_set_new()
         table_reserve(&zset.members, self.believable(count))
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.text(0, &data, &size):
                 break
@@ -521,7 +519,6 @@ cdef class RdbDecoder(RdbRecords):
         cdef const char* key
         cdef size_t key_length, start
         cdef int type
-        cdef Entry* entry
         cdef int64_t loaded = 0
         cdef bint stale
         while loaded < limit:

@@ -132,10 +132,10 @@ cdef class RdbRecords(RdbCursor):
 
     cdef bint skip_key_metadata(self) noexcept:
         """Records of modules about the next key: each a class and a self-describing value stream."""
-        cdef uint64_t classes, i
+        cdef uint64_t classes
         if not self.plain_length(&classes):
             return False
-        for i in range(classes):
+        for _ in range(classes):
             if cursor_take(&self.cursor, 4) == NULL or not self.skip_module_value():
                 return False
         return True
@@ -175,7 +175,7 @@ cdef class RdbRecords(RdbCursor):
 
     cdef bint skip_value(self, int type) noexcept:
         """Walk over a value of any type without building it."""
-        cdef uint64_t count, i, container
+        cdef uint64_t count, container
         cdef size_t start = self.cursor.position
         cdef double score
         if type == 0 or 9 <= type <= 13 or type == 16 or type == 17 or type == 20 or type == 30:
@@ -187,7 +187,7 @@ cdef class RdbRecords(RdbCursor):
         if type == 3 or type == 5:
             if not self.plain_length(&count):
                 return False
-            for i in range(count):
+            for _ in range(count):
                 if not self.skip_text():
                     return False
                 if type == 3:
@@ -199,7 +199,7 @@ cdef class RdbRecords(RdbCursor):
         if type == 18:
             if not self.plain_length(&count):
                 return False
-            for i in range(count):
+            for _ in range(count):
                 if not self.plain_length(&container) or not self.skip_text():
                     return False
             return True
@@ -216,7 +216,7 @@ cdef class RdbRecords(RdbCursor):
         return cursor_fail(&self.cursor, "unknown value type", start)
 
     cdef bint skip_expiring_hash(self, int type) noexcept:
-        cdef uint64_t count, i, ttl
+        cdef uint64_t count, ttl
         cdef bint time_last = type == 22 and self.valkey
         if type == 23 and self.valkey:
             return self.unsupported("hash of an unreleased Valkey", self.cursor.position)
@@ -226,7 +226,7 @@ cdef class RdbRecords(RdbCursor):
             return self.skip_text()
         if not self.plain_length(&count):
             return False
-        for i in range(count):
+        for _ in range(count):
             if not time_last and not self.plain_length(&ttl):
                 return False
             if not self.skip_text() or not self.skip_text():
@@ -236,13 +236,13 @@ cdef class RdbRecords(RdbCursor):
         return True
 
     cdef bint skip_array(self) noexcept:
-        cdef uint64_t count, value, tag, i
+        cdef uint64_t count, value, tag
         cdef size_t start
         if not self.plain_length(&count) or not self.plain_length(&value):
             return False
         if value and not self.plain_length(&value):
             return False
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.plain_length(&value) or not self.plain_length(&tag):
                 return False

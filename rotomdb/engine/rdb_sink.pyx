@@ -7,14 +7,14 @@ thresholds. What the target cannot hold at all is left out and noted.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
+from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_double
 from rotomdb.engine.rdb_encoder cimport put_double, put_length, put_raw_id, put_string
 from rotomdb.engine.rdb_sinks cimport TextSink
 from rotomdb.engine.rdb_walker cimport (
-    KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, KIND_ZSET, NO_FIELD_TIME,
+    KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, NO_FIELD_TIME,
 )
 
 from rotomdb.engine.rdb_walker import entries_read_of

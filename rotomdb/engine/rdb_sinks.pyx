@@ -2,9 +2,9 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport free, qsort
-from libc.string cimport memcpy, strlen
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport qsort
+from libc.string cimport strlen
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
 from rotomdb.engine.id_map cimport StreamId
@@ -12,7 +12,7 @@ from rotomdb.engine.json_text cimport FORM_AUTO, put_json_bytes
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_int64, format_uint64
 from rotomdb.engine.rdb_walker cimport (
-    KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, KIND_ZSET, NO_FIELD_TIME, ValueSink,
+    KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, NO_FIELD_TIME, ValueSink,
 )
 from rotomdb.engine.table cimport table_hash
 

@@ -46,7 +46,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
     """NULL when the listpack is a sound stream node, else what is wrong."""
     cdef uint8_t* at = lp_first(lp)
     cdef uint8_t* flags_at
-    cdef int64_t live, deleted, master_fields, fields, flags, elements, i
+    cdef int64_t live, deleted, master_fields, fields, flags, elements
     cdef int64_t seen_deleted = 0, seen = 0
     if at == NULL:
         return "stream node without elements"
@@ -64,7 +64,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
     if live < 0 or deleted < 0 or master_fields < 0:
         return "stream node with a negative count"
     at = lp_next(lp, at)
-    for i in range(master_fields):
+    for _ in range(master_fields):
         if at == NULL:
             return "stream node with fewer fields than it says"
         at = lp_next(lp, at)
@@ -78,7 +78,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
             return "stream entry with unknown flags"
         seen += 1
         seen_deleted += flags & ENTRY_DELETED
-        for i in range(2):
+        for _ in range(2):
             at = lp_next(lp, at)
             if not is_integer(at):
                 return "stream entry without ID"
@@ -94,7 +94,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
                 return "stream entry with an impossible field count"
             elements = 2 * fields + 4
             fields *= 2
-        for i in range(fields):
+        for _ in range(fields):
             at = lp_next(lp, at)
             if at == NULL:
                 return "stream entry with fewer fields than it says"
@@ -108,7 +108,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
 
 
 cdef bint decode_nodes(RdbCursor reader, Stream* stream) noexcept:
-    cdef uint64_t nodes, i
+    cdef uint64_t nodes
     cdef const char* data
     cdef const char* problem
     cdef size_t size, start
@@ -116,7 +116,7 @@ cdef bint decode_nodes(RdbCursor reader, Stream* stream) noexcept:
     cdef uint8_t* lp
     if not reader.plain_length(&nodes):
         return False
-    for i in range(nodes):
+    for _ in range(nodes):
         start = reader.cursor.position
         if not reader.text(1, &data, &size):
             return False
@@ -146,7 +146,7 @@ cdef bint decode_group(RdbCursor reader, int type, Stream* stream) noexcept:
     cdef Group* group
     cdef Pending* pending
     cdef StreamId id
-    cdef uint64_t entries_read, count, consumers, i
+    cdef uint64_t entries_read, count, consumers
     cdef const uint8_t* raw
     cdef IdCursor cursor
     cdef bint more
@@ -161,7 +161,7 @@ cdef bint decode_group(RdbCursor reader, int type, Stream* stream) noexcept:
         group.entries_read = <int64_t>entries_read
     if not reader.plain_length(&count):
         return False
-    for i in range(count):
+    for _ in range(count):
         start = reader.cursor.position
         raw = cursor_take(&reader.cursor, 24)
         if raw == NULL:
@@ -177,7 +177,7 @@ cdef bint decode_group(RdbCursor reader, int type, Stream* stream) noexcept:
             return False
     if not reader.plain_length(&consumers):
         return False
-    for i in range(consumers):
+    for _ in range(consumers):
         if not decode_consumer(reader, type, group):
             return False
     more = idmap_first(&group.pending, &cursor)
@@ -195,7 +195,7 @@ cdef bint decode_consumer(RdbCursor reader, int type, Group* group) noexcept:
     cdef Consumer* consumer
     cdef Pending* pending
     cdef StreamId id
-    cdef uint64_t count, i
+    cdef uint64_t count
     cdef const uint8_t* raw
     if not reader.text(1, &name, &size):
         return False
@@ -214,7 +214,7 @@ cdef bint decode_consumer(RdbCursor reader, int type, Group* group) noexcept:
         memcpy(&consumer.active_ms, raw, 8)
     if not reader.plain_length(&count):
         return False
-    for i in range(count):
+    for _ in range(count):
         start = reader.cursor.position
         raw = cursor_take(&reader.cursor, 16)
         if raw == NULL:
@@ -232,7 +232,7 @@ cdef bint decode_consumer(RdbCursor reader, int type, Group* group) noexcept:
 
 cdef bint decode_body(RdbCursor reader, int type, Stream* stream) noexcept:
     cdef size_t start
-    cdef uint64_t length, groups, i
+    cdef uint64_t length, groups
     cdef StreamId first
     if not decode_nodes(reader, stream):
         return False
@@ -249,7 +249,7 @@ cdef bint decode_body(RdbCursor reader, int type, Stream* stream) noexcept:
             return False
     if not reader.plain_length(&groups):
         return False
-    for i in range(groups):
+    for _ in range(groups):
         if not decode_group(reader, type, stream):
             return False
     return True
@@ -265,20 +265,20 @@ cdef bint decode_stream(RdbCursor reader, int type, Keyspace db, const char* key
 
 
 cdef bint skip_stream(RdbCursor reader, int type) noexcept:
-    cdef uint64_t nodes, groups, pending, consumers, i, j, k
+    cdef uint64_t nodes, groups, pending, consumers
     if not reader.plain_length(&nodes) or not reader.skip_texts(nodes) or not reader.skip_texts(nodes):
         return False
     if not reader.skip_lengths(3 if type == 15 else 8) or not reader.plain_length(&groups):
         return False
-    for i in range(groups):
+    for _ in range(groups):
         if not reader.skip_text() or not reader.skip_lengths(2 if type == 15 else 3) or not reader.plain_length(&pending):
             return False
-        for j in range(pending):
+        for _ in range(pending):
             if cursor_take(&reader.cursor, 24) == NULL or not reader.skip_lengths(1):
                 return False
         if not reader.plain_length(&consumers):
             return False
-        for j in range(consumers):
+        for _ in range(consumers):
             if not reader.skip_text() or cursor_take(&reader.cursor, 16 if type >= 21 else 8) == NULL:
                 return False
             if not skip_raw_ids(reader):
@@ -289,10 +289,10 @@ cdef bint skip_stream(RdbCursor reader, int type) noexcept:
 
 
 cdef bint skip_raw_ids(RdbCursor reader) noexcept:
-    cdef uint64_t count, i
+    cdef uint64_t count
     if not reader.plain_length(&count):
         return False
-    for i in range(count):
+    for _ in range(count):
         if cursor_take(&reader.cursor, 16) == NULL:
             return False
     return True
@@ -300,13 +300,13 @@ cdef bint skip_raw_ids(RdbCursor reader) noexcept:
 
 cdef bint skip_producers(RdbCursor reader) noexcept:
     """What a stream of Redis 8.6 remembers of its producers, so that none adds a message twice."""
-    cdef uint64_t producers, count, i, j
+    cdef uint64_t producers, count
     if not reader.skip_lengths(2) or not reader.plain_length(&producers):
         return False
-    for i in range(producers):
+    for _ in range(producers):
         if not reader.skip_text() or not reader.plain_length(&count):
             return False
-        for j in range(count):
+        for _ in range(count):
             if not reader.skip_text() or not reader.skip_lengths(2):
                 return False
     return reader.skip_lengths(2)

@@ -279,9 +279,8 @@ cdef class RdbWalker(RdbRecords):
         Raises:
             RdbValueError: damage; `reading_key` and `reading_type` tell where.
         """
-        cdef int64_t done
         cdef size_t begun = self.cursor.position
-        for done in range(limit):
+        for _ in range(limit):
             if self.cursor.position - begun > byte_limit:
                 break
             if not self.find_record():
@@ -437,20 +436,20 @@ cdef class RdbWalker(RdbRecords):
         return self.visit_packed(sink, type)
 
     cdef bint visit_items(self, ValueSink sink, int kind) except -1:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* data
         cdef size_t size
         if not self.plain_length(&count):
             return False
         sink.begin(kind, <int64_t>count)
-        for i in range(count):
+        for _ in range(count):
             if not self.text(1, &data, &size):
                 return False
             sink.item(data, size)
         return True
 
     cdef bint visit_list(self, ValueSink sink, int type) except -1:
-        cdef uint64_t nodes, i, container = NODE_PACKED
+        cdef uint64_t nodes, container = NODE_PACKED
         cdef const char* data
         cdef const char* problem
         cdef size_t size, start
@@ -460,7 +459,7 @@ cdef class RdbWalker(RdbRecords):
         if not self.plain_length(&nodes):
             return False
         sink.begin(KIND_LIST, -1)
-        for i in range(nodes):
+        for _ in range(nodes):
             start = self.cursor.position
             if type == 18 and not self.plain_length(&container):
                 return False
@@ -492,21 +491,21 @@ cdef class RdbWalker(RdbRecords):
         return True
 
     cdef bint visit_pairs(self, ValueSink sink) except -1:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* name
         cdef const char* data
         cdef size_t name_size, size
         if not self.plain_length(&count):
             return False
         sink.begin(KIND_HASH, <int64_t>count)
-        for i in range(count):
+        for _ in range(count):
             if not self.text(0, &name, &name_size) or not self.text(1, &data, &size):
                 return False
             sink.pair(name, name_size, data, size, NO_FIELD_TIME)
         return True
 
     cdef bint visit_scored(self, ValueSink sink, int type) except -1:
-        cdef uint64_t count, i
+        cdef uint64_t count
         cdef const char* data
         cdef const uint8_t* p
         cdef size_t size, start
@@ -514,7 +513,7 @@ cdef class RdbWalker(RdbRecords):
         if not self.plain_length(&count):
             return False
         sink.begin(KIND_ZSET, <int64_t>count)
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
@@ -621,7 +620,7 @@ cdef class RdbWalker(RdbRecords):
     cdef bint visit_timed_pairs(self, ValueSink sink, int type) except -1:
         """Types 22 and 24 (docs/formats.md, 2.8)."""
         cdef size_t start = self.cursor.position, name_size, size
-        cdef uint64_t count, i, ttl = 0
+        cdef uint64_t count, ttl = 0
         cdef int64_t earliest = 0, expire_ms
         cdef const uint8_t* p
         cdef const char* name
@@ -637,7 +636,7 @@ cdef class RdbWalker(RdbRecords):
         if not self.plain_length(&count):
             return False
         sink.begin(KIND_HASH, <int64_t>count)
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not time_last and not self.plain_length(&ttl):
                 return False
@@ -702,7 +701,7 @@ cdef class RdbWalker(RdbRecords):
         return True
 
     cdef bint visit_array(self, ValueSink sink) except -1:
-        cdef uint64_t count, index, tag, ignored, i
+        cdef uint64_t count, index, tag, ignored
         cdef int64_t integer
         cdef double number
         cdef const uint8_t* p
@@ -714,7 +713,7 @@ cdef class RdbWalker(RdbRecords):
         if ignored and not self.plain_length(&ignored):
             return False
         sink.begin(KIND_ARRAY, <int64_t>count)
-        for i in range(count):
+        for _ in range(count):
             start = self.cursor.position
             if not self.plain_length(&index) or not self.plain_length(&tag):
                 return False
@@ -863,13 +862,13 @@ cdef class RdbWalker(RdbRecords):
         cdef const char* name
         cdef const char* data
         cdef uint32_t name_length, length
-        cdef int64_t master_fields, fields, flags, i
+        cdef int64_t master_fields, fields, flags
         cdef StreamId id
         cdef bint live
         at = lp_next(lp, lp_next(lp, at))
         master_fields = lp_integer(at)
         names = at = lp_next(lp, at)
-        for i in range(master_fields + 1):
+        for _ in range(master_fields + 1):
             at = lp_next(lp, at)
         while at != NULL:
             flags = lp_integer(at)
@@ -889,7 +888,7 @@ cdef class RdbWalker(RdbRecords):
                 self.entry_seen = True
             if live:
                 sink.begin_entry(id, fields)
-            for i in range(fields):
+            for _ in range(fields):
                 if not flags & ENTRY_SAME_FIELDS:
                     name_at = at
                     at = lp_next(lp, at)

@@ -11,8 +11,7 @@ from rotomdb.engine.keyspace cimport (
     member_bytes, new_table_of_members, set_encoding,
 )
 from rotomdb.engine.listpack cimport (
-    LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_delete, lp_find, lp_first, lp_new, lp_next, lp_seek,
-    lp_text, lp_to_bytes,
+    lp_append, lp_count, lp_delete, lp_find, lp_first, lp_new, lp_next, lp_seek, lp_text, lp_to_bytes,
 )
 from rotomdb.engine.memory cimport mem_alloc, mem_free
 from rotomdb.engine.number cimport format_int64, parse_int64

@@ -9,8 +9,7 @@ from libc.string cimport memcmp, memcpy
 
 from rotomdb.engine.memory cimport mem_alloc, mem_free
 from rotomdb.engine.table cimport (
-    Table, TableIterator, random_uint64, table_find, table_free, table_hash, table_init, table_insert, table_iterate,
-    table_length, table_next, table_remove,
+    random_uint64, table_find, table_free, table_hash, table_init, table_insert, table_length, table_remove,
 )
 
 

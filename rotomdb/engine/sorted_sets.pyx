@@ -12,15 +12,14 @@ from rotomdb.engine.keyspace cimport (
     ENCODING_LISTPACK, ENCODING_SKIPLIST, TYPE_SORTED_SET, Entry, Keyspace, encoding_of, set_encoding,
 )
 from rotomdb.engine.listpack cimport (
-    LISTPACK_HEADER, LISTPACK_INTEGER_TEXT, lp_append, lp_bytes, lp_count, lp_delete, lp_find, lp_first, lp_get,
-    lp_insert, lp_last, lp_new, lp_next, lp_previous, lp_seek, lp_text, lp_to_bytes,
+    LISTPACK_INTEGER_TEXT, lp_bytes, lp_count, lp_delete, lp_find, lp_first, lp_get, lp_insert, lp_new, lp_next, lp_previous,
+    lp_seek, lp_text, lp_to_bytes,
 )
 from rotomdb.engine.memory cimport mem_free
 from rotomdb.engine.number cimport format_double, parse_double
 from rotomdb.engine.skiplist cimport (
     SkipNode, SortedSet, compare_bytes, level_of, member_of, sorted_set_at, sorted_set_delete, sorted_set_find,
-    sorted_set_free, sorted_set_from_member, sorted_set_from_score, sorted_set_insert, sorted_set_new, sorted_set_rank,
-    sorted_set_rescore,
+    sorted_set_from_member, sorted_set_from_score, sorted_set_insert, sorted_set_new, sorted_set_rank, sorted_set_rescore,
 )
 from rotomdb.engine.table cimport random_uint64, table_length, table_random, table_scan
 
@@ -364,7 +363,7 @@ def range_by_rank(Keyspace db not None, bytes key not None, int64_t start, int64
     cdef Entry* entry = db.find_type(key, TYPE_SORTED_SET)
     cdef Cursor cursor
     cdef list out = []
-    cdef int64_t count, i
+    cdef int64_t count
     if entry == NULL:
         return out
     count = count_of(entry)
@@ -377,7 +376,7 @@ def range_by_rank(Keyspace db not None, bytes key not None, int64_t start, int64
     if stop >= count:
         stop = count - 1
     seek_rank(entry, count - 1 - start if reverse else start, &cursor)
-    for i in range(stop - start + 1):
+    for _ in range(stop - start + 1):
         out.append(member_at(&cursor))
         out.append(score_at(&cursor))
         if reverse:
@@ -550,10 +549,9 @@ def random_items(Keyspace db not None, bytes key not None, int64_t count):
     cdef Entry* entry = db.find_type(key, TYPE_SORTED_SET)
     cdef Cursor cursor
     cdef list out = []
-    cdef int64_t i
     if entry == NULL:
         return out
-    for i in range(count):
+    for _ in range(count):
         if encoding_of(entry) == ENCODING_LISTPACK:
             seek_rank(entry, <int64_t>(random_uint64() % <uint64_t>count_of(entry)), &cursor)
         else:

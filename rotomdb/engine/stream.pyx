@@ -14,8 +14,8 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from rotomdb.engine.buffer cimport Buffer, buffer_release
 from rotomdb.engine.id_map cimport (
-    IdCursor, IdEntry, IdMap, StreamId, cursor_entry, id_compare, idmap_find, idmap_first, idmap_free, idmap_insert,
-    idmap_last, idmap_memory, idmap_next, idmap_previous, idmap_remove, idmap_seek, idmap_seek_last,
+    IdCursor, IdEntry, StreamId, cursor_entry, id_compare, idmap_find, idmap_first, idmap_free, idmap_insert, idmap_last,
+    idmap_memory, idmap_next, idmap_previous, idmap_remove, idmap_seek_last,
 )
 from rotomdb.engine.listpack cimport (
     lp_append_encoded, lp_bytes, lp_encode, lp_encode_integer, lp_equals, lp_first, lp_integer, lp_last, lp_new, lp_next,

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from rotomdb.engine.id_map cimport (
-    IdCursor, IdEntry, StreamId, cursor_entry, id_compare, idmap_find, idmap_first, idmap_last, idmap_next, idmap_seek,
+    IdCursor, StreamId, cursor_entry, id_compare, idmap_first, idmap_last, idmap_next, idmap_seek,
 )
 from rotomdb.engine.keyspace cimport ENCODING_STREAM, TYPE_STREAM, Entry, Keyspace
 from rotomdb.engine.listpack cimport lp_to_bytes

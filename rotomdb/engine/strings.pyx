@@ -1,12 +1,12 @@
 """Strings: integers held as integers, up to 44 bytes beside the key, more in a block of their own."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from rotomdb.engine.keyspace cimport (
-    EMBSTR_MAX, ENCODING_EMBSTR, ENCODING_INT, ENCODING_RAW, TYPE_STRING, Entry, Keyspace, RawString, encoding_of,
-    key_of, raw_bytes, raw_new, set_encoding, type_of,
+    ENCODING_EMBSTR, ENCODING_INT, ENCODING_RAW, TYPE_STRING, Entry, Keyspace, RawString, encoding_of, key_of, raw_bytes,
+    raw_new, set_encoding, type_of,
 )
 from rotomdb.engine.memory cimport mem_realloc
 from rotomdb.engine.number cimport format_int64, parse_int64

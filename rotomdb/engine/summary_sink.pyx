@@ -1,10 +1,10 @@
 """A sink that counts: keys, bytes and elements by value type, databases, times to live, the largest keys."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
-from rotomdb.engine.rdb_walker cimport KIND_LIST, ValueSink
+from rotomdb.engine.rdb_walker cimport ValueSink
 
 from heapq import heappush, heapreplace
 

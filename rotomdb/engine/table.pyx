@@ -52,7 +52,6 @@ cdef uint64_t table_hash(const void* key, size_t length) noexcept nogil:
     cdef uint64_t v3 = sip_key[1] ^ 0x7465646279746573ULL
     cdef uint64_t word
     cdef size_t left = length
-    cdef int i
     while left >= 8:
         memcpy(&word, p, 8)
         v3 ^= word
@@ -73,7 +72,7 @@ cdef uint64_t table_hash(const void* key, size_t length) noexcept nogil:
     v2 += v1; v1 = rotate(v1, 17); v1 ^= v2; v2 = rotate(v2, 32)
     v0 ^= word
     v2 ^= 0xff
-    for i in range(3):
+    for _ in range(3):
         v0 += v1; v1 = rotate(v1, 13); v1 ^= v0; v0 = rotate(v0, 32)
         v2 += v3; v3 = rotate(v3, 16); v3 ^= v2
         v0 += v3; v3 = rotate(v3, 21); v3 ^= v0
@@ -491,11 +490,10 @@ cdef uint64_t table_scan(Table* table, uint64_t cursor, ScanVisitor visit, void*
 
 cdef bint table_rehash_for(Table* table, int64_t microseconds) noexcept nogil:
     cdef int64_t end = rotom_monotonic_ns() + microseconds * 1000
-    cdef int i
     if table.pauses:
         return False
     while table.rehash_index >= 0:
-        for i in range(16):
+        for _ in range(16):
             if table.rehash_index >= 0:
                 move_bucket(table)
         if rotom_monotonic_ns() >= end:

@@ -5,16 +5,15 @@ unfinished. Replies gather in `output` and leave in one write before the reactor
 log has not brought to safety yet: they, and what follows them, wait for the offset of the log that they depend on.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t
 from libc.string cimport memmove
 
 from rotomdb.commands.dispatch cimport Context, Dispatcher
-from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release, buffer_reserve
+from rotomdb.engine.buffer cimport buffer_append, buffer_release, buffer_reserve
 from rotomdb.server.encoder cimport encode_reply
 from rotomdb.server.reactor cimport Handler
-from rotomdb.storage.request cimport PARSE_COMPLETE, PARSE_ERROR, PARSE_MORE, RequestParser
+from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
 from rotomdb.errors import CommandError
 

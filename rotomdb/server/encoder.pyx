@@ -3,9 +3,6 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
-from cpython.object cimport PyObject
-from libc.math cimport isinf, isnan
-from libc.stdint cimport int64_t
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.number cimport format_double

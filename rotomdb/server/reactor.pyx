@@ -118,10 +118,10 @@ cdef class Reactor:
         """One turn, waiting at most `limit_ms` (negative: until the next timer)."""
         cdef int64_t wait_ms = limit_ms
         cdef int64_t now
-        cdef int i, count
+        cdef int count
         cdef rotom_event events[EVENTS]
         if self.gathering:
-            for i in range(GATHERING_ROUNDS):
+            for _ in range(GATHERING_ROUNDS):
                 count = self.checked(rotom_poller_wait(&self.poller, events, EVENTS, 0))
                 if count == 0 or self.stopping:
                     break

@@ -151,7 +151,7 @@ cdef class AofScanner:
                 end = found - self.data + 1 if found != NULL else min(self.position + ANNOTATION_MAX, self.size)
                 text = self.data[self.position:end]
                 if to_timestamp and text.startswith(b"#TS:"):
-                    digits, _, rest = text[4:].partition(b"\r")
+                    digits, _, _ = text[4:].partition(b"\r")
                     if not digits.lstrip(b"+-").isdigit() or len(digits) + 4 == len(text):
                         return SCAN_BAD_TIMESTAMP
                     if int(digits) > to_timestamp:

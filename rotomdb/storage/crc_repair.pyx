@@ -18,11 +18,11 @@ cdef uint8_t[256] BACK                    # the low byte that gave the high byte
 
 
 cdef void fill() noexcept:
-    cdef int i, bit
+    cdef int i
     cdef uint64_t value
     for i in range(256):
         value = <uint64_t>i
-        for bit in range(8):
+        for _ in range(8):
             value = (value >> 1) ^ (0x95ac9329ac4bc9b5U if value & 1 else 0)
         STEP[i] = value
         BACK[value >> 56] = <uint8_t>i

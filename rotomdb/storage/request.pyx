@@ -7,7 +7,6 @@ pieces, is read once.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr
@@ -282,7 +281,7 @@ cdef class LogReader:
             else the empty tuple.
         """
         cdef Py_ssize_t at
-        cdef int64_t count, length = 0, i
+        cdef int64_t count, length = 0
         if self.offset >= self.size:
             return None
         if self.data[self.offset] == c'#':
@@ -295,7 +294,7 @@ cdef class LogReader:
         count = self.header(self.offset, c'*', &at)
         if count == 0 or count > 2147483647:
             raise ValueError("invalid multibulk length")
-        for i in range(count):
+        for _ in range(count):
             length = self.header(at, c'$', &at)
             if self.size - at < length + 2:
                 raise EOFError("unexpected end of file inside a command")

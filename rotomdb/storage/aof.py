@@ -6,6 +6,7 @@ Layouts: multi-part (Redis 7: a directory with base, increments and a manifest) 
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,14 @@ class AppendOnlyFile(LogAppender):
         self.disk.sync_directory(self.options.directory)
         self.log("notice", "Successfully migrated an old-style AOF configuration into the AOF directory.")
 
+    def unnamed_files(self) -> list[Path]:
+        """Base and increments in the log's directory, where no manifest says what they are."""
+        directory = self.options.log_directory
+        if self.options.single_file or self.disk.exists(self.manifest_path):
+            return []
+        data_file = re.compile(re.escape(self.options.file_name) + r"\.\d+\.(base\.(rdb|aof)|incr\.aof)")
+        return [directory / name for name in self.disk.names(directory) if data_file.fullmatch(name)]
+
     def data_files(self) -> list[Path]:
         """The files to load, in order.
 
@@ -133,7 +142,7 @@ class AppendOnlyFile(LogAppender):
         elif not manifest.increments:
             manifest.increments.append(manifest.next_increment(self.options.file_name))
         path = directory / manifest.increments[-1].name
-        if self.disk.exists(path) and not start_over:
+        if manifest.increments == self.manifest.increments:
             self.file = self.disk.append(path)
         else:
             self.log("notice", f"Creating AOF incr file {path.name} on server start")
@@ -148,14 +157,10 @@ class AppendOnlyFile(LogAppender):
 
     def create_increment(self, path: Path) -> DiskFile:
         """A new empty file that a manifest may name once the directory is synced."""
-        file = self.disk.create(path)
-        try:
-            # A file of that name may be left of a crash: what it held must not come back behind a manifest that names it.
-            file.sync()
-        except OSError:
-            file.close()
-            raise
-        return file
+        # One of that name may be left of a crash. Removed, not emptied: what it held cannot come back under the name once
+        # the directory is synced, and if it has another name it is still there.
+        self.disk.remove_if_there(path)
+        return self.disk.create(path)
 
     def keep_superseded(self, paths: list[Path]) -> None:
         """Log files that hold less than the data set: out of the way, and not thrown away."""
@@ -275,7 +280,9 @@ class AppendOnlyFile(LogAppender):
             self.file.close()
         # Removed first: a manifest that could not be confirmed may already know this file under its other name.
         self.disk.remove_if_there(self.waiting_path)
-        self.file = self.disk.create(self.waiting_path)
+        file = self.disk.create(self.waiting_path)
+        self.disk.sync_directory(self.options.log_directory)  # it tells what the files beside it are: lost_manifest.py
+        self.file = file
         self.forget_marks()
         self.blocks.begin_file()
 

@@ -21,6 +21,7 @@ from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.freshness import Source, choose, settle
 from rotomdb.storage.loading import Loader, LoadOptions
+from rotomdb.storage.lost_manifest import settle_unnamed_files
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.propagation import PropagationStream
 from rotomdb.storage.rdb import SnapshotOptions, save_snapshot
@@ -144,6 +145,8 @@ class Persistence:
         """Which data set to load, and the files of the log. Raises StartupError where nobody can tell."""
         if use_aof or self.disk.exists(self.aof.manifest_path):
             self.aof.read_manifest(adopt=use_aof)
+        if use_aof:
+            settle_unnamed_files(self.disk, self.aof, self.snapshot_path, self.fingerprint_of)
         log_files = self.aof.data_files()
         holding = log_files if any(self.disk.size(path) for path in log_files) else []
         found = choose(self.disk, self.aof, self.snapshot_path, holding, use_aof)
@@ -158,10 +161,16 @@ class Persistence:
         self.loader.load_log(log_files, execute, heal=False)
         expected = self.fingerprint()
         self.forget_data()
-        self.loader.load_snapshot(self.snapshot_path)
-        same = self.fingerprint() == expected
-        self.forget_data()
-        return same
+        return self.fingerprint_of(self.snapshot_path) == expected
+
+    def fingerprint_of(self, path: Path) -> bytes:
+        """Of what is in an RDB; an absent one holds nothing. The engine is empty before and afterwards."""
+        try:
+            if self.disk.exists(path):
+                self.loader.load_snapshot(path)
+            return self.fingerprint()
+        finally:
+            self.forget_data()
 
     def forget_data(self) -> None:
         """Empty the engine before it is loaded again: also of libraries, which would be there twice."""
@@ -196,6 +205,7 @@ class Persistence:
         if self.aof.on:
             return
         self.aof.read_manifest()
+        self.aof.keep_superseded(self.aof.unnamed_files())
         self.aof.open_waiting()
         if self.child is None:
             try:

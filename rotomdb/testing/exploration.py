@@ -12,10 +12,11 @@ not be below what was promised:
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,12 +29,19 @@ from rotomdb.testing.mutations import Mutation
 from rotomdb.testing.simulation import Clock, SimulatedServer, attempt, recover, refusal, workload
 
 EVERYSEC_LOSS_MS = 2000
+TURNED_ON = "turned on at run time"  # no directive: the first life begins without a log
 SETTINGS: list[dict[str, str]] = [
     {"appendfsync": policy, "aof-layout": layout, "aof-use-rdb-preamble": preamble}
     for policy in ("always", "everysec", "no")
     for layout in ("multi", "single")
     for preamble in ("yes", "no")
-] + [{"appendonly": "no"}, {"appendfsync": "always", "aof-checksum": "no"}]
+] + [{"appendonly": "no"}, {"appendfsync": "always", "aof-checksum": "no"}, {"appendfsync": "always", TURNED_ON: "yes"}]
+
+STEPS = 25  # of a workload
+LIVES = 2
+OPERATIONS_IN_A_LIFE = 130  # most have fewer
+NAME_OPERATIONS_IN_A_LIFE = 40
+Workload = tuple[dict[str, str], int]  # setting and seed
 
 
 @dataclass(frozen=True)
@@ -84,49 +92,97 @@ def fingerprint(tree: Tree) -> bytes:
     return digest.digest()
 
 
+def immortal(operation: str, path: Path, size: int) -> int:
+    """A process that nobody kills."""
+    return size
+
+
+class ProcessKilled(BaseException):
+    """SIGKILL in the middle of something: nothing in the server may catch it, and no cleaning up has an effect."""
+
+
 class Exploration:
-    """One workload under one setting, crashed at its every step."""
+    """One workload under one setting, crashed at its every step.
+
+    It has several lives on one disk. The process of a life ends in order, or is killed behind the workload or at any
+    operation on the disk; what it had not synced stays in the page cache, and the next life goes on with that.
+    """
 
     def __init__(
         self, setting: dict[str, str], seed: int, result: Result, *, mixtures: int, nested: float, strict: bool = True
     ) -> None:
         self.setting = setting
+        self.directives = {name: value for name, value in setting.items() if name != TURNED_ON}
         self.seed = seed
         self.result = result
         self.mixtures = mixtures
         self.nested = nested
         self.strict = strict  # what a crash leaves has to be healed, not only refused
         self.source = random.Random(seed)
+        self.crash_source = random.Random(seed)  # apart, so that a workload does not depend on how it is crashed
         self.tried: dict[bytes, int] = {}
         self.server: SimulatedServer | None = None
+        self.mutation: Mutation | None = None
         # Of the life before: until the start has ended, its promises are those to keep.
         self.history = [dataset_digest([])]
         self.promised = 0
         self.starting = True
+        self.kept: dict[str, bytes] = {}  # logs that were superseded, by name
         # A log without annotations cannot tell a sector of zeros in a long value from the value: docs/durability.md.
         self.verified = setting.get("aof-layout") != "single" and setting.get("aof-checksum") != "no"
 
-    def run(self, steps: int, lives: int, mutation: Mutation | None = None) -> None:
+    def run(self, steps: int, lives: int, mutation: Mutation | None = None, *, crashing: bool = True) -> None:
         disk = MemoryDisk()
+        self.mutation = mutation
         if mutation is not None:
-            disk.syncing = mutation.sync
-            disk.settled = mutation.operation_ended
+            mutation.apply_to(disk)
         clock = Clock()
         for life in range(lives):
-            self.server = SimulatedServer(disk, self.setting, clock)
-            disk.observer = self.crash_here if life == 0 or self.source.random() < 0.7 else lambda name, path: None
-            self.start(self.server, life)
-            workload(self.server, self.source, steps, {"toggle": self.logging})
-            if self.source.random() < 0.5:
-                attempt(self.server.stop)
+            begins_without = life == 0 and TURNED_ON in self.setting
+            directives = {**self.directives, "appendonly": "no"} if begins_without else self.directives
+            self.server = SimulatedServer(disk, directives, clock)
+            if crashing and (life == 0 or self.crash_source.random() < 0.7):
+                disk.observer = self.crash_here
+            disk.fault = self.killer()
+            try:
+                self.start(self.server, life)
+                if begins_without:
+                    workload(self.server, self.source, steps // 5, {})
+                    attempt(self.server.persistence.enable_log)
+                workload(self.server, self.source, steps, {"toggle": self.logging})
+                if self.source.random() < 0.5:
+                    attempt(self.server.stop)
+            except ProcessKilled:
+                disk.site = None
             self.server.vanish()
-            self.check_killed(disk)
+            disk.fault = immortal
             disk.observer = lambda name, path: None
+            if crashing:
+                self.check_killed(disk)
             if self.result.losses:
                 return
             # The next life begins with what a killed process leaves; nothing of it may be durable yet.
-            self.promised = self.required()
-            self.history = list(self.server.history)
+            if not self.starting:
+                self.promised, self.history = self.required(), self.possible()
+
+    def killer(self) -> Callable[[str, Path, int], int]:
+        """In half of the lives: ends it after some operations on the disk, or after some that concern names."""
+        if self.source.random() < 0.5:
+            return immortal
+        names_only = self.source.random() < 0.5
+        left = self.source.randrange(1, NAME_OPERATIONS_IN_A_LIFE if names_only else OPERATIONS_IN_A_LIFE)
+        dead = False
+
+        def live_or_die(operation: str, path: Path, size: int) -> int:
+            nonlocal left, dead
+            if not names_only or operation not in ("write", "sync", "read", "open"):
+                left -= 1
+            dead = dead or left == 0
+            if dead:
+                raise ProcessKilled
+            return size
+
+        return live_or_die
 
     def start(self, server: SimulatedServer, life: int) -> None:
         self.starting = True
@@ -162,6 +218,12 @@ class Exploration:
             return server.rewrite_holds  # the log rules there, as in Redis: a snapshot cannot say where it stood
         return max(server.snapshot_holds, server.rewrite_holds)
 
+    def possible(self) -> list[bytes]:
+        """The data sets that the server has had; also what the command that runs right now (FLUSHALL, which saves) made."""
+        server = self.server
+        assert server is not None
+        return self.history if self.starting else [*server.history, server.fingerprint()]
+
     def required(self) -> int:
         """Writes that must survive a power loss right now."""
         server = self.server
@@ -185,9 +247,10 @@ class Exploration:
         assert server is not None
         point = f"{operation} {kind_of(path)}".strip()
         required = self.promised if self.starting else self.required()
-        states = list(crash_states(server.disk, self.source, self.mixtures, holes=self.verified))
-        # Also what the command that runs right now (FLUSHALL, which saves) has made of the data.
-        history = self.history if self.starting else [*server.history, server.fingerprint()]
+        if operation == "rename" and path.name.endswith(".superseded"):
+            self.keep(server.disk, path)
+        states = list(crash_states(server.disk, self.crash_source, self.mixtures, holes=self.verified))
+        history = self.possible()
         for tree in states:
             self.try_state(tree, required, history, point)
             if self.result.losses:
@@ -199,11 +262,24 @@ class Exploration:
             return
         self.tried[key] = required
         self.result.states[point] += 1
-        nested = self.source.random() < self.nested
+        contents = set(contents_of(tree)) if self.kept else set()
+        for name, content in self.kept.items():
+            if content not in contents:
+                self.lose(point, f"{name}, which was to be kept, is gone")
+        nested = self.crash_source.random() < self.nested
         disk = MemoryDisk(tree)
         if nested:
+            if self.mutation is not None:
+                self.mutation.fresh().apply_to(disk)
             disk.observer = self.crash_recovery(disk, required, history, point)
         self.check(disk, required, history, point)
+
+    def keep(self, disk: MemoryDisk, path: Path) -> None:
+        """A log that holds less than the data set was put aside: it must not be lost. What it had not synced may be."""
+        inode = disk.inode(path)
+        self.kept.pop(path.name, None)
+        if not inode.pending:
+            self.kept[path.name] = bytes(inode.content)
 
     def crash_recovery(
         self, disk: MemoryDisk, required: int, history: list[bytes], point: str
@@ -211,8 +287,8 @@ class Exploration:
         """Crash the recovery itself, at each of its operations."""
 
         def observe(operation: str, path: Path) -> None:
-            states = list(crash_states(disk, self.source, 2, holes=self.verified))
-            self.source.shuffle(states)
+            states = list(crash_states(disk, self.crash_source, 2, holes=self.verified))
+            self.crash_source.shuffle(states)
             for tree in states[:6]:
                 key = fingerprint(tree)
                 if self.tried.get(key, -1) >= required:
@@ -234,7 +310,7 @@ class Exploration:
                 self.lose(point, "the data directory is gone")
             return
         try:
-            recovered = recover(disk, self.setting, clock)
+            recovered = recover(disk, self.directives, clock)
         except RotomError as error:
             explanation = refusal(error)
             if explanation is None:
@@ -258,12 +334,21 @@ class Exploration:
     def check_killed(self, disk: MemoryDisk) -> None:
         """The process dies and the page cache survives: nothing acknowledged may be missing."""
         assert self.server is not None
-        required = self.required_after_kill()
+        required = self.promised if self.starting else self.required_after_kill()
         self.result.states["process killed"] += 1
-        self.check(MemoryDisk(disk.tree()), required, self.server.history, "process killed")
+        self.check(MemoryDisk(disk.tree()), required, self.possible(), "process killed")
 
     def lose(self, point: str, problem: str) -> None:
         self.result.losses.append(Loss(describe(self.setting), self.seed, point, problem))
+
+
+def contents_of(tree: Tree) -> Iterator[bytes]:
+    """The contents of all files."""
+    for node in tree.values():
+        if isinstance(node, dict):
+            yield from contents_of(node)
+        else:
+            yield node
 
 
 def kind_of(path: Path) -> str:
@@ -282,19 +367,25 @@ def kind_of(path: Path) -> str:
     return "directory" if name == "data" else "kept bytes" if name else ""
 
 
+def workloads(seed: int, settings: list[dict[str, str]] = SETTINGS) -> Iterator[Workload]:
+    """Without an end: each setting in turn, then each with the next seed."""
+    for number in itertools.count(seed):
+        for setting in settings:
+            yield setting, number
+
+
 def explore(
     states: int,
-    seed: int,
-    settings: list[dict[str, str]] | None = None,
+    tried: Iterable[Workload],
     *,
     mutation: Mutation | None = None,
     mixtures: int = 6,
     nested: float = 0.02,
-    steps: int = 25,
-    lives: int = 2,
+    steps: int = STEPS,
+    lives: int = LIVES,
     progress: Callable[[Result], None] | None = None,
 ) -> Result:
-    """Try at least so many distinct crash states over all settings; stops at the first loss.
+    """Try at least so many distinct crash states of the workloads; stops at the first loss.
 
     Args:
         mutation: An fsync to leave out or to put off, to see that its absence is noticed.
@@ -303,14 +394,21 @@ def explore(
         steps, lives: Length of a workload, and how often the server is killed and started in it.
     """
     result = Result()
-    round_number = 0
-    while result.total < states and not result.losses:
-        for setting in settings or SETTINGS:
-            exploration = Exploration(setting, seed + round_number, result, mixtures=mixtures, nested=nested)
-            exploration.run(steps, lives, mutation)
-            if result.losses or result.total >= states:
-                break
-            if progress is not None:
-                progress(result)
-        round_number += 1
+    for setting, seed in tried:
+        Exploration(setting, seed, result, mixtures=mixtures, nested=nested).run(steps, lives, mutation)
+        if result.losses or result.total >= states:
+            break
+        if progress is not None:
+            progress(result)
     return result
+
+
+def fsyncs(tried: Iterable[Workload]) -> dict[str, list[Workload]]:
+    """The call sites of fsyncs, and the workloads that come by them."""
+    found: dict[str, list[Workload]] = {}
+    for setting, seed in tried:
+        every = Mutation()
+        Exploration(setting, seed, Result(), mixtures=0, nested=0).run(STEPS, LIVES, every, crashing=False)
+        for site in every.seen:
+            found.setdefault(site, []).append((setting, seed))
+    return found

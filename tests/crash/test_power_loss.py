@@ -5,11 +5,12 @@ ROTOMDB_CRASH_STATES sets the number of states for a recorded run (100,000 and m
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
 
-from rotomdb.testing.exploration import SETTINGS, describe, explore
+from rotomdb.testing.exploration import SETTINGS, Workload, describe, explore, fsyncs, workloads
 from rotomdb.testing.faults import FAULT_SETTINGS, inject_faults
 from rotomdb.testing.mutations import Kind, Mutation
 
@@ -23,15 +24,20 @@ NOTICED_SOON = [
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=describe)
 def test_a_power_loss_takes_nothing_that_was_promised(setting: dict[str, str]) -> None:
-    result = explore(STATES, 1, [setting])
+    result = explore(STATES, workloads(1, [setting]))
     assert not result.losses, "\n".join(map(str, result.losses))
     assert result.total >= STATES
     assert result.recovered > 0.9 * result.total
 
 
+@pytest.fixture(scope="module")
+def sites() -> dict[str, list[Workload]]:
+    return fsyncs(itertools.islice(workloads(1), 140))
+
+
 @pytest.mark.parametrize("site", NOTICED_SOON)
-def test_the_search_notices_an_fsync_that_is_left_out(site: str) -> None:
-    result = explore(20_000, 1, mutation=Mutation(site, Kind.LEFT_OUT), nested=0.05)
+def test_the_search_notices_an_fsync_that_is_left_out(site: str, sites: dict[str, list[Workload]]) -> None:
+    result = explore(20_000, sites[site], mutation=Mutation(site, Kind.LEFT_OUT), nested=0.05)
     assert result.losses, f"{result.total} states, and nothing noticed"
 
 

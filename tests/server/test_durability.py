@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -184,6 +186,67 @@ def test_an_unreadable_snapshot_is_refused_and_left_as_it_is(rotom: Start) -> No
     with pytest.raises(RuntimeError, match=r"dump.rdb: offset \d+"):
         server.restart()
     assert (server.directory / "dump.rdb").read_bytes() == b"REDIS0010 this is no snapshot"
+
+
+def test_a_log_whose_manifest_is_gone_is_not_begun_anew(rotom: Start) -> None:
+    server = rotom("--save", "")
+    with server.client() as client:
+        client.set("a", 1)
+        client.bgrewriteaof()
+        server.wait_for("aof_rewrite_in_progress", 0)
+        client.set("b", 2)
+    assert server.stop() == 0
+    directory = server.directory / "appendonlydir"
+    (directory / "appendonly.aof.manifest").unlink()
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(
+        RuntimeError, match=r"no appendonly\.aof\.manifest says how they belong together.*rebuild-manifest"
+    ):
+        server.start()
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+    done = subprocess.run([sys.executable, "-m", "rotomdb.tools.aof", "rebuild-manifest", str(directory)], check=False)
+    assert done.returncode == 0
+    server.start()
+    with server.client() as client:
+        assert (client.get("a"), client.get("b")) == (b"1", b"2")
+
+
+def test_a_base_without_a_manifest_is_not_begun_anew_unless_the_snapshot_holds_the_same(rotom: Start) -> None:
+    server = rotom("--appendonly", "no", "--save", "")
+    with server.client() as client:
+        client.set("a", 1)
+        client.save()
+        directory = server.directory / "appendonlydir"
+        directory.mkdir()
+        shutil.copy(server.directory / "dump.rdb", directory / "appendonly.aof.1.base.rdb")
+        client.set("a", 2)
+        client.save()
+    server.kill()
+    server.arguments = ("--save", "")
+    with pytest.raises(RuntimeError, match="rebuild-manifest"):
+        server.start()
+    shutil.copy(server.directory / "dump.rdb", directory / "appendonly.aof.1.base.rdb")
+    server.start()
+    with server.client() as client:
+        assert client.get("a") == b"2"
+
+
+def test_turning_the_log_on_over_files_that_nobody_names_keeps_them(rotom: Start) -> None:
+    server = rotom("--appendonly", "no", "--save", "")
+    directory = server.directory / "appendonlydir"
+    directory.mkdir()
+    (directory / "appendonly.aof.1.incr.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n")
+    with server.client() as client:
+        client.config_set("appendonly", "yes")
+        server.wait_for("aof_enabled", 1)
+        server.wait_for("aof_rewrite_in_progress", 0)
+        client.set("a", 1)
+    server.kill()
+    server.arguments = ("--save", "")
+    server.start()
+    with server.client() as client:
+        assert client.keys() == [b"a"]
+    assert (directory / "appendonly.aof.1.incr.aof.superseded").read_bytes() == b"*1\r\n$4\r\nPING\r\n"
 
 
 # Replies wait for the disk; others do not

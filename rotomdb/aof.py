@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rotomdb.errors import AofError, ManifestError, RdbError, RestoreError
 from rotomdb.rdb import Text, add_to, as_bytes
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.output import writing
+from rotomdb.storage.output import WholeFile
 from rotomdb.storage.point_in_time import find_log, walk
 
 __all__ = ["AofError", "LogCommand", "LogWriter", "ManifestError", "RdbError", "RestoreError", "create", "read"]
@@ -61,22 +60,15 @@ def read(path: str | Path) -> Iterator[LogCommand]:
             yield LogCommand(item.words, item.database, item.time or None, source.paths[number].name, item.at)
 
 
-class LogWriter:
+class LogWriter(WholeFile):
     """A new single-file log. As a context manager it is there whole or, after an exception, not at all."""
 
     def __init__(self, path: str | Path) -> None:
-        self._output = writing(path)
-        self._sink = CommandSink(self._output.__enter__().write)
+        super().__init__(path)
+        self._sink = CommandSink(self._file.write)
 
-    def __enter__(self) -> LogWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._sink.flush()
-        self._output.__exit__(kind, error, trace)
+    def _finish(self) -> None:
+        self._sink.flush()
 
     def command(self, *words: Text) -> None:
         """Append one command as it is; select a database first with SELECT."""

@@ -29,7 +29,7 @@ from rotomdb.engine.rdb_records import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.engine.rdb_sinks import ObjectSink, StreamValue, TextSink
 from rotomdb.engine.rdb_walker import Selection, StreamGroup
 from rotomdb.errors import RdbError, SourceError
-from rotomdb.storage.output import writing
+from rotomdb.storage.output import WholeFile
 from rotomdb.storage.rdb_reader import Aux, End, Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import open_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
@@ -299,23 +299,15 @@ def raw_id(entry_id: Id) -> bytes:
     return struct.pack(">QQ", *entry_id)
 
 
-class Writer:
+class Writer(WholeFile):
     """A new RDB. As a context manager it is there whole or, after an exception, not at all."""
 
     def __init__(self, path: str | Path, target: Target) -> None:
-        self._output = writing(path)
-        out = self._output.__enter__()
-        self._writer = RdbWriter(out.write, target)
+        super().__init__(path)
+        self._writer = RdbWriter(self._file.write, target)
 
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._writer.finish()
-        self._output.__exit__(kind, error, trace)
+    def _finish(self) -> None:
+        self._writer.finish()
 
     @property
     def lost(self) -> dict[str, tuple[int, list[bytes]]]:

@@ -9,7 +9,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 
 class Output:
@@ -55,6 +56,31 @@ def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Outpu
             settle(file, beside, target)
             raise
         settle(file, beside, target)
+
+
+class WholeFile:
+    """Base of the library's writers: as a context manager the file is there whole or, after an exception, not at all."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._output = writing(path)
+        self._file = self._output.__enter__()
+
+    def _finish(self) -> None:
+        """Write what is still held back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except BaseException as failure:
+            self._output.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._output.__exit__(kind, error, trace)
 
 
 def settle(file: IO[bytes], beside: Path, target: Path) -> None:

@@ -23,9 +23,6 @@ from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")
-HELP = (
-    "A FILE is an RDB (also .gz or .zst), a DUMP payload, - for standard input, or redis://[user:password@]host[:port]."
-)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rotomdb.testing.exploration import Result, explore, fsyncs, workloads
+from rotomdb.testing.exploration import Result, explore, explore_mutation, fsyncs, workloads
 from rotomdb.testing.faults import inject_faults
 from rotomdb.testing.fuzz import READERS, fuzz
 from rotomdb.testing.mutations import Kind, Mutation
 
-VARIANTS = {"left out": [(Kind.LEFT_OUT, 1)], "put off": [(Kind.PUT_OFF, renames) for renames in (1, 2, 3)]}
+VARIANTS = {"left out": [(Kind.LEFT_OUT, 1)], "put off": [(Kind.PUT_OFF, renames) for renames in (1, 2, 3, 5)]}
 SURVEYED_WORKLOADS = 1400  # to find those that come by each fsync
 
 
@@ -92,7 +92,10 @@ def faults(seed: int, every: int) -> None:
 
 @main.command()
 @click.option(
-    "--states", default=20_000, show_default=True, help="Crash states to try before an fsync counts as useless."
+    "--states",
+    default=4_000,
+    show_default=True,
+    help="Crash states to try, in each setting, before an fsync counts as useless.",
 )
 @click.option("--seed", default=1, show_default=True)
 def mutations(states: int, seed: int) -> None:
@@ -107,7 +110,7 @@ def mutations(states: int, seed: int) -> None:
     for site, tried in sorted(sites.items()):
         for name, variants in VARIANTS.items():
             for kind, renames in variants:
-                result = explore(states, tried, mutation=Mutation(site, kind, renames), nested=0.1)
+                result = explore_mutation(states, tried, Mutation(site, kind, renames))
                 if result.losses:
                     behind = f" behind {renames} renames" if renames > 1 else ""
                     table.add_row(site, name + behind, f"{result.total} states", result.losses[0].problem)

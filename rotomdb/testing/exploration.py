@@ -403,6 +403,19 @@ def explore(
     return result
 
 
+def explore_mutation(states: int, tried: Iterable[Workload], mutation: Mutation) -> Result:
+    """As `explore`, so many states under each setting: what an fsync is for may show under one alone."""
+    result = Result()
+    by_setting = sorted(tried, key=lambda workload: describe(workload[0]))
+    for _, group in itertools.groupby(by_setting, key=lambda workload: describe(workload[0])):
+        found = explore(states, group, mutation=mutation, nested=0.1)
+        result.states += found.states
+        result.losses += found.losses
+        if found.losses:
+            break
+    return result
+
+
 def fsyncs(tried: Iterable[Workload]) -> dict[str, list[Workload]]:
     """The call sites of fsyncs, and the workloads that come by them."""
     found: dict[str, list[Workload]] = {}

@@ -10,15 +10,17 @@ import os
 
 import pytest
 
-from rotomdb.testing.exploration import SETTINGS, Workload, describe, explore, fsyncs, workloads
+from rotomdb.testing.exploration import SETTINGS, Workload, describe, explore, explore_mutation, fsyncs, workloads
 from rotomdb.testing.faults import FAULT_SETTINGS, inject_faults
 from rotomdb.testing.mutations import Kind, Mutation
 
 STATES = int(os.environ.get("ROTOMDB_CRASH_STATES", "1200"))
 # Sites that a short search notices; `python -m rotomdb.testing mutations` goes through all of them.
 NOTICED_SOON = [
-    "aof.open_increment", "aof.rotate", "disk.make_directory < aof.open", "disk.replace_atomically < manifest.save",
-    "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single", "the fsync thread",
+    "aof.begin_waiting", "aof.keep_superseded", "aof.name_as_log", "aof.open_increment", "aof.rotate",
+    "disk.make_directory", "disk.make_directory < aof.open", "disk.make_directory < aof.open_waiting",
+    "disk.replace_atomically < manifest.save", "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single",
+    "rewrite.write_commands", "sync_thread.run", "the fsync thread",
 ]  # fmt: skip
 
 
@@ -32,12 +34,12 @@ def test_a_power_loss_takes_nothing_that_was_promised(setting: dict[str, str]) -
 
 @pytest.fixture(scope="module")
 def sites() -> dict[str, list[Workload]]:
-    return fsyncs(itertools.islice(workloads(1), 140))
+    return fsyncs(itertools.islice(workloads(1), 300))
 
 
 @pytest.mark.parametrize("site", NOTICED_SOON)
 def test_the_search_notices_an_fsync_that_is_left_out(site: str, sites: dict[str, list[Workload]]) -> None:
-    result = explore(20_000, sites[site], mutation=Mutation(site, Kind.LEFT_OUT), nested=0.05)
+    result = explore_mutation(4_000, sites[site], Mutation(site, Kind.LEFT_OUT))
     assert result.losses, f"{result.total} states, and nothing noticed"
 
 

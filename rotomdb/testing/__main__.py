@@ -107,17 +107,19 @@ def mutations(states: int, seed: int) -> None:
     sites = fsyncs(itertools.islice(workloads(seed), SURVEYED_WORKLOADS))
     table = Table("fsync", "kind", "noticed after", "how")
     missed = 0
-    for site, tried in sorted(sites.items()):
-        for name, variants in VARIANTS.items():
-            for kind, renames in variants:
-                result = explore_mutation(states, tried, Mutation(site, kind, renames))
+    with bar(Console(stderr=True)) as progress:
+        task = progress.add_task("fsyncs", total=len(sites) * len(VARIANTS))
+        for site, name in itertools.product(sorted(sites), VARIANTS):
+            for kind, renames in VARIANTS[name]:
+                result = explore_mutation(states, sites[site], Mutation(site, kind, renames))
                 if result.losses:
                     behind = f" behind {renames} renames" if renames > 1 else ""
                     table.add_row(site, name + behind, f"{result.total} states", result.losses[0].problem)
                     break
             else:
                 missed += 1
-                table.add_row(site, name, "not noticed", f"{result.total} states of {len(tried)} workloads")
+                table.add_row(site, name, "not noticed", f"{result.total} states of {len(sites[site])} workloads")
+            progress.advance(task)
     console.print(table)
     sys.exit(1 if missed else 0)
 

@@ -28,6 +28,6 @@ def unseal(payload: bytes | memoryview) -> DumpPayload | None:
     """Take a payload apart; None where its checksum is wrong."""
     view = memoryview(payload)
     covered = len(view) - CHECKSUM_BYTES
-    if len(view) <= FOOTER_BYTES or int.from_bytes(view[covered:], "little") != crc64(view[:covered]):
+    if len(view) < FOOTER_BYTES or int.from_bytes(view[covered:], "little") != crc64(view[:covered]):
         return None
     return DumpPayload(view[: covered - 2], int.from_bytes(view[covered - 2 : covered], "little"))

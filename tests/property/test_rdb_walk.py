@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from rotomdb.errors import RdbError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.crc_repair import find_burst, find_two, repaired
+from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
@@ -282,6 +284,14 @@ def test_what_only_a_file_can_hold_is_restored_as_a_plain_hash(type: int, value:
     with rotomdb.connect(tmp_path) as database:
         database.execute_command(*commands.next_item() or [])
         assert database.hgetall("h") == {b"field1": b"1", b"field2": b"2"}
+
+
+def test_a_payload_without_a_value_has_a_good_footer_and_bad_data(tmp_path: Path) -> None:
+    with rotomdb.connect(tmp_path) as database:
+        with pytest.raises(redis.ResponseError, match="Bad data format"):
+            database.execute_command("RESTORE", "k", 0, seal(b"", 10))
+        with pytest.raises(redis.ResponseError, match="version or checksum are wrong"):
+            database.execute_command("RESTORE", "k", 0, seal(b"", 10)[1:])
 
 
 def test_a_hash_of_an_unknown_template_is_an_error() -> None:

@@ -278,9 +278,8 @@ class AppendOnlyFile(LogAppender):
             return
         if self.file is not None:
             self.file.close()
-        # Removed first: a manifest that could not be confirmed may already know this file under its other name.
-        self.disk.remove_if_there(self.waiting_path)
-        file = self.disk.create(self.waiting_path)
+        # Another file: a manifest that could not be confirmed may already know the one before under its other name.
+        file = self.create_increment(self.waiting_path)
         self.disk.sync_directory(self.options.log_directory)  # it tells what the files beside it are: lost_manifest.py
         self.file = file
         self.forget_marks()

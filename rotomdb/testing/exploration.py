@@ -11,6 +11,7 @@ not be below what was promised:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import random
@@ -144,7 +145,7 @@ class Exploration:
             if crashing and (life == 0 or self.crash_source.random() < 0.7):
                 disk.observer = self.crash_here
             disk.fault = self.killer()
-            try:
+            with contextlib.suppress(ProcessKilled):
                 self.start(self.server, life)
                 if begins_without:
                     workload(self.server, self.source, steps // 5, {})
@@ -152,8 +153,6 @@ class Exploration:
                 workload(self.server, self.source, steps, {"toggle": self.logging})
                 if self.source.random() < 0.5:
                     attempt(self.server.stop)
-            except ProcessKilled:
-                disk.site = None
             self.server.vanish()
             disk.fault = immortal
             disk.observer = lambda name, path: None

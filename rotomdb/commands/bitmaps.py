@@ -5,7 +5,7 @@ from __future__ import annotations
 from rotomdb.commands.arguments import Options, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
-from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, KeyRange, command
+from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import bitmaps, strings
 from rotomdb.errors import CommandError, WrongTypeError
 
@@ -26,7 +26,14 @@ def parse_offset(text: bytes, width: int = 1, *, scaled: bool = False) -> int:
     return offset
 
 
-@command("SETBIT", since="2.2.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "SETBIT",
+    since="2.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key offset:integer value:integer",
+)
 def setbit(ctx: Context, key: Key, offset: Bytes, value: Bytes) -> int:
     """Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist."""
     at = parse_offset(offset)
@@ -39,7 +46,7 @@ def setbit(ctx: Context, key: Key, offset: Bytes, value: Bytes) -> int:
     return old
 
 
-@command("GETBIT", since="2.2.0", flags=READONLY | FAST, group=GROUP)
+@command("GETBIT", since="2.2.0", flags=READONLY | FAST, group=GROUP, syntax="key offset:integer")
 def getbit(ctx: Context, key: Key, offset: Bytes) -> int:
     """Returns a bit value by offset."""
     return bitmaps.get(ctx.db, key, parse_offset(offset))
@@ -51,7 +58,14 @@ def by_bit(unit: bytes) -> bool:
     return unit.upper() == b"BIT"
 
 
-@command("BITCOUNT", since="2.6.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "BITCOUNT",
+    since="2.6.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key [index=<start:integer end:integer [index_unit=(BYTE | BIT)]>]",
+)
 def bitcount(ctx: Context, key: Key, *bounds: Bytes) -> int:
     """Counts the number of set bits (population counting) in a string."""
     if not bounds:
@@ -62,7 +76,14 @@ def bitcount(ctx: Context, key: Key, *bounds: Bytes) -> int:
     return bitmaps.count(ctx.db, key, start, end, len(bounds) == 3 and by_bit(bounds[2]))
 
 
-@command("BITPOS", since="2.8.7", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "BITPOS",
+    since="2.8.7",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key bit:integer [index=<start:integer [end_index=<end:integer [index_unit=(BYTE | BIT)]>]>]",
+)
 def bitpos(ctx: Context, key: Key, bit: Bytes, *bounds: Bytes) -> int:
     """Finds the first set (1) or clear (0) bit in a string."""
     wanted = parse_int(bit)
@@ -76,7 +97,16 @@ def bitpos(ctx: Context, key: Key, bit: Bytes, *bounds: Bytes) -> int:
     return bitmaps.position(ctx.db, key, bool(wanted), start, end, unit, len(bounds) > 1)
 
 
-@command("BITOP", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4, keys=KeyRange(2, -1), complexity="O(N)")
+@command(
+    "BITOP",
+    since="2.6.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    keys="2 OW update; 3..-1 RO access",
+    syntax="operation destkey:key key...",
+)
 def bitop(ctx: Context, operation: Bytes, destination: Bytes, *keys: Bytes) -> int:
     """Performs bitwise operations on multiple strings, and stores the result."""
     name = operation.upper()
@@ -148,7 +178,17 @@ def bitfield_operations(words: tuple[bytes, ...]) -> list[tuple[bytes, Field, in
     return found
 
 
-@command("BITFIELD", since="3.2.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(1) for each subcommand")
+@command(
+    "BITFIELD",
+    since="3.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(1) for each subcommand",
+    keys="RW access update variable_flags",
+    syntax="key [operation=(GET <encoding offset:integer> | write=<[OVERFLOW (WRAP | SAT | FAIL)] "
+    "write_operation=(SET <encoding offset:integer value:integer> | INCRBY <encoding offset:integer "
+    "increment:integer>)>)...]",
+)
 def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
     """Performs arbitrary bitfield integer operations on strings."""
     replies: list[int | None] = []
@@ -174,7 +214,14 @@ def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
     return replies
 
 
-@command("BITFIELD_RO", since="6.0.0", flags=READONLY | FAST, group=GROUP, complexity="O(1) for each subcommand")
+@command(
+    "BITFIELD_RO",
+    since="6.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    complexity="O(1) for each subcommand",
+    syntax="key [GET... <encoding offset:integer>]",
+)
 def bitfield_ro(ctx: Context, key: Key, *operations: Bytes) -> list[int]:
     """Performs arbitrary read-only bitfield integer operations on strings."""
     parsed = bitfield_operations(operations)

@@ -15,9 +15,7 @@ from rotomdb.commands.registry import (
     NOSCRIPT,
     WRITE,
     Bytes,
-    CountedKeys,
     Key,
-    KeyRange,
     command,
 )
 from rotomdb.commands.reply import NULL_ARRAY
@@ -53,8 +51,10 @@ def blocking_pop(ctx: Context, words: tuple[bytes, ...], from_head: bool) -> obj
 
 
 @command(
-    "BLPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3, keys=KeyRange(1, -2),
+    "BLPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3,
     complexity="O(N)",
+    keys="1..-2 RW access delete",
+    syntax="key... timeout:double",
 )  # fmt: skip
 def blpop(ctx: Context, *words: Bytes) -> object:
     """Removes and returns the first element in a list. Blocks until an element is available otherwise."""
@@ -62,8 +62,10 @@ def blpop(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BRPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3, keys=KeyRange(1, -2),
+    "BRPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3,
     complexity="O(N)",
+    keys="1..-2 RW access delete",
+    syntax="key... timeout:double",
 )  # fmt: skip
 def brpop(ctx: Context, *words: Bytes) -> object:
     """Removes and returns the last element in a list. Blocks until an element is available otherwise."""
@@ -79,7 +81,14 @@ def blocking_move(
     return value
 
 
-@command("BLMOVE", since="6.2.0", flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING, group="list")
+@command(
+    "BLMOVE",
+    since="6.2.0",
+    flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING,
+    group="list",
+    keys="1 RW access delete; 2 RW insert",
+    syntax="source:key destination:key wherefrom=(LEFT | RIGHT) whereto=(LEFT | RIGHT) timeout:double",
+)
 def blmove(ctx: Context, source: Key, destination: Key, wherefrom: Bytes, whereto: Bytes, timeout: Bytes) -> object:
     """Pops an element from a list, pushes it to another list and returns it. Blocks until an element is available."""
     from_head, to_head = end_of_list(wherefrom), end_of_list(whereto)
@@ -89,7 +98,14 @@ def blmove(ctx: Context, source: Key, destination: Key, wherefrom: Bytes, wheret
     return value
 
 
-@command("BRPOPLPUSH", since="2.2.0", flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING, group="list")
+@command(
+    "BRPOPLPUSH",
+    since="2.2.0",
+    flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING,
+    group="list",
+    keys="1 RW access delete; 2 RW insert",
+    syntax="source:key destination:key timeout:double",
+)
 def brpoplpush(ctx: Context, source: Key, destination: Key, timeout: Bytes) -> object:
     """Pops an element from a list, pushes it to another list and returns it. Blocks until an element is available."""
     value = blocking_move(ctx, source, destination, timeout_ms(ctx, timeout), False, True)
@@ -99,7 +115,14 @@ def brpoplpush(ctx: Context, source: Key, destination: Key, timeout: Bytes) -> o
 
 
 @command(
-    "BLMPOP", since="7.0.0", flags=WRITE | BLOCKING, group="list", keys=CountedKeys(2), arity=-5, complexity="O(N+M)"
+    "BLMPOP",
+    since="7.0.0",
+    flags=WRITE | BLOCKING,
+    group="list",
+    arity=-5,
+    complexity="O(N+M)",
+    keys="#2 RW access delete",
+    syntax="timeout:double numkeys:integer key... where=(LEFT | RIGHT) [COUNT count:integer]",
 )
 def blmpop(ctx: Context, timeout: Bytes, numkeys: Bytes, *arguments: Bytes) -> object:
     """Pops the first element from one of multiple lists. Blocks until an element is available otherwise."""
@@ -129,8 +152,9 @@ def blocking_pop_scored(ctx: Context, words: tuple[bytes, ...], from_max: bool) 
 
 
 @command(
-    "BZPOPMIN", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3,
-    keys=KeyRange(1, -2), complexity="O(log(N))",
+    "BZPOPMIN", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3, complexity="O(log(N))",
+    keys="1..-2 RW access delete",
+    syntax="key... timeout:double",
 )  # fmt: skip
 def bzpopmin(ctx: Context, *words: Bytes) -> object:
     """Removes and returns the member with the lowest score. Blocks until a member is available otherwise."""
@@ -138,8 +162,9 @@ def bzpopmin(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BZPOPMAX", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3,
-    keys=KeyRange(1, -2), complexity="O(log(N))",
+    "BZPOPMAX", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3, complexity="O(log(N))",
+    keys="1..-2 RW access delete",
+    syntax="key... timeout:double",
 )  # fmt: skip
 def bzpopmax(ctx: Context, *words: Bytes) -> object:
     """Removes and returns the member with the highest score. Blocks until a member is available otherwise."""
@@ -147,8 +172,10 @@ def bzpopmax(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BZMPOP", since="7.0.0", flags=WRITE | BLOCKING, group="sorted-set", keys=CountedKeys(2), arity=-5,
+    "BZMPOP", since="7.0.0", flags=WRITE | BLOCKING, group="sorted-set", arity=-5,
     complexity="O(K)+O(M*log(N))",
+    keys="#2 RW access delete",
+    syntax="timeout:double numkeys:integer key... where=(MIN | MAX) [COUNT count:integer]",
 )  # fmt: skip
 def bzmpop(ctx: Context, timeout: Bytes, numkeys: Bytes, *arguments: Bytes) -> object:
     """Removes and returns members by score from one of several sorted sets. Blocks until a member is available."""

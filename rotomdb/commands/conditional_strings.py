@@ -10,7 +10,7 @@ from rotomdb.commands.arguments import Options, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error, wrong_arguments
 from rotomdb.commands.expiry import EXPIRE_WORDS, expire_option
-from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, CountedKeys, Key, command
+from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import strings
 from rotomdb.errors import CommandError
 
@@ -49,7 +49,15 @@ def digest(ctx: Context, key: Key) -> bytes | None:
     return None if value is None else digest_of(value)
 
 
-@command("DELEX", since="8.4.0", flags=WRITE | FAST, group=GROUP, complexity="O(1)")
+@command(
+    "DELEX",
+    since="8.4.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(1)",
+    keys="RM delete",
+    syntax="key [condition=(IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest)]",
+)
 def delex(ctx: Context, key: Key, *options: Bytes) -> int:
     """Conditionally removes the specified key based on value or hash digest comparison."""
     words = Options(options)
@@ -80,8 +88,12 @@ def delex(ctx: Context, key: Key, *options: Bytes) -> int:
     flags=WRITE | DENYOOM,
     group=GROUP,
     arity=-4,
-    keys=CountedKeys(1, step=2),
     complexity="O(N)",
+    keys="#1/2 OW update",
+    syntax="numkeys:integer data=<key value>... [condition=(NX | XX)] [expiration=(EX seconds:integer | PX "
+    "milliseconds:integer | EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | "
+    "KEEPTTL)]",
+    tips="request_policy:multi_shard response_policy:all_succeeded",
 )
 def msetex(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> int:
     """Atomically sets multiple string keys with an optional shared expiration."""

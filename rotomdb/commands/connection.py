@@ -11,6 +11,7 @@ from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, NOT_AN_INTEGER, syntax_error
 from rotomdb.commands.registry import (
     ADMIN,
+    ALLOW_BUSY,
     FAST,
     LOADING,
     NO_AUTH,
@@ -29,7 +30,7 @@ EVER = NOSCRIPT | LOADING | STALE
 WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
 
 
-@command("PING", since="1.0.0", flags=FAST, group=GROUP)
+@command("PING", since="1.0.0", flags=FAST, group=GROUP, tips="request_policy:all_shards response_policy:all_succeeded")
 def ping(ctx: Context, message: Bytes | None = None) -> object:
     """Returns the server's liveliness response."""
     if ctx.subscribed and ctx.resp == 2:
@@ -43,7 +44,7 @@ def echo(ctx: Context, message: Bytes) -> bytes:
     return message
 
 
-@command("SELECT", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP)
+@command("SELECT", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP, syntax="index:integer")
 def select(ctx: Context, index: Bytes) -> object:
     """Changes the selected database."""
     if not ctx.select(parse_int(index, NOT_AN_INTEGER)):
@@ -51,14 +52,14 @@ def select(ctx: Context, index: Bytes) -> object:
     return OK
 
 
-@command("QUIT", since="1.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP, arity=-1)
+@command("QUIT", since="1.0.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP, arity=-1, syntax="")
 def quit_(ctx: Context, *ignored: Bytes) -> object:
     """Closes the connection."""
     as_client(ctx).close_after_reply = True
     return OK
 
 
-@command("RESET", since="6.2.0", flags=EVER | FAST | NO_AUTH, group=GROUP)
+@command("RESET", since="6.2.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP)
 def reset(ctx: Context) -> Status:
     """Resets the connection."""
     client = as_client(ctx)
@@ -92,7 +93,9 @@ def authenticate(ctx: Context, user: bytes, password: bytes) -> None:
     as_client(ctx).authenticated = True
 
 
-@command("AUTH", since="1.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP, arity=-2)
+@command(
+    "AUTH", since="1.0.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP, arity=-2, syntax="[username] password"
+)
 def auth(ctx: Context, first: Bytes, second: Bytes | None = None) -> object:
     """Authenticates the connection."""
     if second is None:
@@ -107,7 +110,13 @@ def auth(ctx: Context, first: Bytes, second: Bytes | None = None) -> object:
     return OK
 
 
-@command("HELLO", since="6.0.0", flags=EVER | FAST | NO_AUTH, group=GROUP)
+@command(
+    "HELLO",
+    since="6.0.0",
+    flags=EVER | FAST | NO_AUTH | ALLOW_BUSY,
+    group=GROUP,
+    syntax="[arguments=<protover:integer [AUTH <username password>] [SETNAME clientname]>]",
+)
 def hello(ctx: Context, *options: Bytes) -> MapReply:
     """Handshakes with the server."""
     client = as_client(ctx)
@@ -163,7 +172,7 @@ def client_getname(ctx: Context) -> bytes | None:
     return as_client(ctx).name.encode("latin-1") or None
 
 
-@command("CLIENT|SETNAME", since="2.6.9", flags=EVER, group=GROUP)
+@command("CLIENT|SETNAME", since="2.6.9", flags=EVER, group=GROUP, syntax="connection-name")
 def client_setname(ctx: Context, name: Bytes) -> object:
     """Sets the connection name."""
     check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
@@ -171,7 +180,14 @@ def client_setname(ctx: Context, name: Bytes) -> object:
     return OK
 
 
-@command("CLIENT|SETINFO", since="7.2.0", flags=EVER, group=GROUP)
+@command(
+    "CLIENT|SETINFO",
+    since="7.2.0",
+    flags=EVER,
+    group=GROUP,
+    syntax="attr=(LIB-NAME libname | LIB-VER libver)",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
     """Sets information specific to the client or connection."""
     client, word = as_client(ctx), attribute.upper()
@@ -209,13 +225,21 @@ def describe(ctx: Context, client: Any) -> str:
     )
 
 
-@command("CLIENT|INFO", since="6.2.0", flags=EVER, group=GROUP)
+@command("CLIENT|INFO", since="6.2.0", flags=EVER, group=GROUP, tips="nondeterministic_output")
 def client_info(ctx: Context) -> Verbatim:
     """Returns information about the connection."""
     return Verbatim(describe(ctx, as_client(ctx)).encode())
 
 
-@command("CLIENT|LIST", since="2.4.0", flags=ADMIN | EVER, group=GROUP, complexity="O(N)")
+@command(
+    "CLIENT|LIST",
+    since="2.4.0",
+    flags=ADMIN | EVER,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[TYPE (NORMAL | MASTER | REPLICA | PUBSUB)] [ID id=<client-id:integer...>]",
+    tips="nondeterministic_output",
+)
 def client_list(ctx: Context, *options: Bytes) -> Verbatim:
     """Lists open connections."""
     clients: Iterable[Any] = ctx.server.clients.values()
@@ -270,7 +294,17 @@ def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
     raise syntax_error()
 
 
-@command("CLIENT|KILL", since="2.4.0", flags=ADMIN | EVER, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "CLIENT|KILL",
+    since="2.4.0",
+    flags=ADMIN | EVER,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    syntax="filter=(ip:port | new-format=([ID client-id:integer] | [TYPE normal_master_slave_pubsub=(NORMAL | "
+    "MASTER | SLAVE | REPLICA | PUBSUB)] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME "
+    "yes/no])...)",
+)
 def client_kill(ctx: Context, *options: Bytes) -> object:
     """Terminates open connections."""
     if len(options) == 1:
@@ -310,7 +344,7 @@ def kill(ctx: Context, clients: Iterable[Any]) -> None:
             ctx.server.close_client(client)
 
 
-@command("CLIENT|REPLY", since="3.2.0", flags=EVER, group=GROUP)
+@command("CLIENT|REPLY", since="3.2.0", flags=EVER, group=GROUP, syntax="(ON | OFF | SKIP)")
 def client_reply(ctx: Context, mode: Bytes) -> object:
     """Instructs the server whether to reply to commands."""
     client, word = as_client(ctx), mode.upper()
@@ -332,21 +366,23 @@ def on_off(word: bytes) -> bool:
     return word.upper() == b"ON"
 
 
-@command("CLIENT|NO-EVICT", since="7.0.0", flags=ADMIN | EVER, group=GROUP)
+@command("CLIENT|NO-EVICT", since="7.0.0", flags=ADMIN | EVER, group=GROUP, syntax="enabled=(ON | OFF)")
 def client_no_evict(ctx: Context, mode: Bytes) -> object:
     """Sets the client eviction mode of the connection."""
     as_client(ctx).no_evict = on_off(mode)
     return OK
 
 
-@command("CLIENT|NO-TOUCH", since="7.2.0", flags=EVER, group=GROUP)
+@command("CLIENT|NO-TOUCH", since="7.2.0", flags=EVER, group=GROUP, syntax="enabled=(ON | OFF)")
 def client_no_touch(ctx: Context, mode: Bytes) -> object:
     """Controls whether commands sent by the client affect the LRU/LFU of accessed keys."""
     as_client(ctx).no_touch = on_off(mode)
     return OK
 
 
-@command("CLIENT|UNBLOCK", since="5.0.0", flags=ADMIN | EVER, group=GROUP)
+@command(
+    "CLIENT|UNBLOCK", since="5.0.0", flags=ADMIN | EVER, group=GROUP, syntax="client-id:integer [(TIMEOUT | ERROR)]"
+)
 def client_unblock(ctx: Context, identifier: Bytes, how: Bytes = b"TIMEOUT") -> bool:
     """Unblocks a client blocked by a blocking command from a different connection."""
     if how.upper() not in (b"TIMEOUT", b"ERROR"):
@@ -385,7 +421,7 @@ def client_help(ctx: Context) -> list[Status]:
 # CLIENT PAUSE
 
 
-@command("CLIENT|PAUSE", since="3.0.0", flags=ADMIN | EVER, group=GROUP)
+@command("CLIENT|PAUSE", since="3.0.0", flags=ADMIN | EVER, group=GROUP, syntax="timeout:integer [mode=(WRITE | ALL)]")
 def client_pause(ctx: Context, timeout: Bytes, mode: Bytes = b"ALL") -> object:
     """Suspends commands processing."""
     if mode.upper() not in (b"ALL", b"WRITE"):
@@ -418,19 +454,19 @@ def no_cluster() -> CommandError:
     return CommandError("ERR This instance has cluster support disabled")
 
 
-@command("ASKING", since="3.0.0", flags=FAST, group="cluster")
+@command("ASKING", since="3.0.0", flags=FAST, group="cluster", categories="connection")
 def asking(ctx: Context) -> object:
     """Signals that a cluster client is following an -ASK redirect."""
     raise no_cluster()
 
 
-@command("READONLY", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster")
+@command("READONLY", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster", categories="connection")
 def readonly(ctx: Context) -> object:
     """Enables read-only queries for a connection to a Redis Cluster replica node."""
     raise no_cluster()
 
 
-@command("READWRITE", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster")
+@command("READWRITE", since="3.0.0", flags=LOADING | STALE | FAST, group="cluster", categories="connection")
 def readwrite(ctx: Context) -> object:
     """Enables read-write queries for a connection to a Redis Cluster replica node."""
     raise no_cluster()

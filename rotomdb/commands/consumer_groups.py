@@ -61,7 +61,14 @@ def group_start(stream: StreamHandle | None, text: bytes) -> Id:
     return strict_id(text)
 
 
-@command("XGROUP|CREATE", since="5.0.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "XGROUP|CREATE",
+    since="5.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="RW insert",
+    syntax="key groupname id=(id | new_id=$) [MKSTREAM] [ENTRIESREAD entries_read:integer]",
+)
 def xgroup_create(ctx: Context, key: Key, group: Bytes, start: Bytes, *options: Bytes) -> object:
     """Creates a consumer group."""
     make_stream, entries_read = group_options(ctx, options, creating=True)
@@ -78,7 +85,13 @@ def xgroup_create(ctx: Context, key: Key, group: Bytes, start: Bytes, *options: 
     return OK
 
 
-@command("XGROUP|SETID", since="5.0.0", flags=WRITE, group=GROUP)
+@command(
+    "XGROUP|SETID",
+    since="5.0.0",
+    flags=WRITE,
+    group=GROUP,
+    syntax="key groupname id=(id | new_id=$) [ENTRIESREAD entries_read:integer]",
+)
 def xgroup_setid(ctx: Context, key: Key, group: Bytes, start: Bytes, *options: Bytes) -> object:
     """Sets the last-delivered ID of a consumer group."""
     _, entries_read = group_options(ctx, options, creating=False)
@@ -89,7 +102,15 @@ def xgroup_setid(ctx: Context, key: Key, group: Bytes, start: Bytes, *options: B
     return OK
 
 
-@command("XGROUP|DESTROY", since="5.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+@command(
+    "XGROUP|DESTROY",
+    since="5.0.0",
+    flags=WRITE,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RW delete",
+    syntax="key groupname",
+)
 def xgroup_destroy(ctx: Context, key: Key, group: Bytes) -> int:
     """Destroys a consumer group."""
     stream = streams.peek(ctx.db, key)
@@ -103,7 +124,14 @@ def xgroup_destroy(ctx: Context, key: Key, group: Bytes) -> int:
     return 1
 
 
-@command("XGROUP|CREATECONSUMER", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "XGROUP|CREATECONSUMER",
+    since="6.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="RW insert",
+    syntax="key groupname consumername",
+)
 def xgroup_createconsumer(ctx: Context, key: Key, group: Bytes, consumer: Bytes) -> int:
     """Creates a consumer in a consumer group."""
     _, found = existing_group(ctx, key, group)
@@ -114,7 +142,9 @@ def xgroup_createconsumer(ctx: Context, key: Key, group: Bytes, consumer: Bytes)
     return 1
 
 
-@command("XGROUP|DELCONSUMER", since="5.0.0", flags=WRITE, group=GROUP)
+@command(
+    "XGROUP|DELCONSUMER", since="5.0.0", flags=WRITE, group=GROUP, keys="RW delete", syntax="key groupname consumername"
+)
 def xgroup_delconsumer(ctx: Context, key: Key, group: Bytes, consumer: Bytes) -> int:
     """Deletes a consumer from a consumer group."""
     _, found = existing_group(ctx, key, group)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rotomdb.commands.arguments import Options, parse_float, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
-from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, KeyRange, command
+from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, command
 from rotomdb.commands.reply import NULL_ARRAY
 from rotomdb.commands.sorted_sets import store, zadd
 from rotomdb.engine import geohash, sorted_sets
@@ -51,7 +51,15 @@ def position_reply(ctx: Context, position: tuple[float, float]) -> list[object]:
     return [float(human(part)) if ctx.resp == 3 else human(part) for part in position]
 
 
-@command("GEOADD", since="3.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-5, complexity="O(log(N))")
+@command(
+    "GEOADD",
+    since="3.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-5,
+    complexity="O(log(N))",
+    syntax="key [condition=(NX | XX)] [change=CH] <longitude:double latitude:double member>...",
+)
 def geoadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
     """Adds one or more members to a geospatial index. The key is created if it doesn't exist."""
     at = 0
@@ -72,21 +80,21 @@ def geoadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
     return reply
 
 
-@command("GEOPOS", since="3.2.0", flags=READONLY, group=GROUP, complexity="O(1)")
+@command("GEOPOS", since="3.2.0", flags=READONLY, group=GROUP, complexity="O(1)", syntax="key member...")
 def geopos(ctx: Context, key: Key, *members: Bytes) -> list[object]:
     """Returns the longitude and latitude of members from a geospatial index."""
     scores = sorted_sets.scores(ctx.db, key, members)
     return [NULL_ARRAY if score is None else position_reply(ctx, geohash.decode(score)) for score in scores]
 
 
-@command("GEOHASH", since="3.2.0", flags=READONLY, group=GROUP, complexity="O(1)")
+@command("GEOHASH", since="3.2.0", flags=READONLY, group=GROUP, complexity="O(1)", syntax="key member...")
 def geohash_(ctx: Context, key: Key, *members: Bytes) -> list[bytes | None]:
     """Returns members from a geospatial index as geohash strings."""
     scores = sorted_sets.scores(ctx.db, key, members)
     return [None if score is None else geohash.text_of(*geohash.decode(score)) for score in scores]
 
 
-@command("GEODIST", since="3.2.0", flags=READONLY, group=GROUP)
+@command("GEODIST", since="3.2.0", flags=READONLY, group=GROUP, syntax="key member1 member2 [unit=(M | KM | FT | MI)]")
 def geodist(ctx: Context, key: Key, member1: Bytes, member2: Bytes, *unit: Bytes) -> bytes | None:
     """Returns the distance between two members of a geospatial index."""
     if len(unit) > 1:
@@ -231,7 +239,17 @@ def parse_search(ctx: Context, key: bytes, words: tuple[bytes, ...], *, stored: 
     return search
 
 
-@command("GEOSEARCH", since="6.2.0", flags=READONLY, group=GROUP, arity=-7, complexity="O(N+log(M))")
+@command(
+    "GEOSEARCH",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-7,
+    complexity="O(N+log(M))",
+    syntax="key from=(FROMMEMBER member | FROMLONLAT <longitude:double latitude:double>) by=(circle=<BYRADIUS "
+    "radius:double unit=(M | KM | FT | MI)> | box=<BYBOX width:double height:double unit=(M | KM | FT | "
+    "MI)>) [order=(ASC | DESC)] [count=<COUNT count:integer [ANY]>] [WITHCOORD] [WITHDIST] [WITHHASH]",
+)
 def geosearch(ctx: Context, key: Key, *words: Bytes) -> object:
     """Queries a geospatial index for members inside an area of a box or a circle."""
     sorted_sets.length(ctx.db, key)
@@ -240,7 +258,18 @@ def geosearch(ctx: Context, key: Key, *words: Bytes) -> object:
     return answer(ctx, key, search)
 
 
-@command("GEOSEARCHSTORE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-8, complexity="O(N+log(M))")
+@command(
+    "GEOSEARCHSTORE",
+    since="6.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-8,
+    complexity="O(N+log(M))",
+    keys="1 OW update; 2 RO access",
+    syntax="destination:key source:key from=(FROMMEMBER member | FROMLONLAT <longitude:double latitude:double>) "
+    "by=(circle=<BYRADIUS radius:double unit=(M | KM | FT | MI)> | box=<BYBOX width:double height:double "
+    "unit=(M | KM | FT | MI)>) [order=(ASC | DESC)] [count=<COUNT count:integer [ANY]>] [STOREDIST]",
+)
 def geosearchstore(ctx: Context, destination: Key, source: Key, *words: Bytes) -> object:
     """Queries a geospatial index for members inside an area of a box or a circle, and stores the result."""
     sorted_sets.length(ctx.db, source)
@@ -289,27 +318,57 @@ def radius_around_member(ctx: Context, key: bytes, words: tuple[bytes, ...], *, 
     flags=WRITE | DENYOOM,
     group=GROUP,
     arity=-6,
-    keys=KeyRange(1, 1),
     complexity="O(N+log(M))",
+    keys="1 RO access; STORE@6 OW update; STOREDIST@6 OW update",
+    syntax="key longitude:double latitude:double radius:double unit=(M | KM | FT | MI) [WITHCOORD] [WITHDIST] "
+    "[WITHHASH] [count=<COUNT count:integer [ANY]>] [order=(ASC | DESC)] [STORE key] [STOREDIST key]",
 )
 def georadius(ctx: Context, key: Key, *words: Bytes) -> object:
     """Queries a geospatial index for members within a distance from a coordinate, optionally stores the result."""
     return radius_around_position(ctx, key, words, may_store=True)
 
 
-@command("GEORADIUS_RO", since="3.2.10", flags=READONLY, group=GROUP, arity=-6, complexity="O(N+log(M))")
+@command(
+    "GEORADIUS_RO",
+    since="3.2.10",
+    flags=READONLY,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N+log(M))",
+    syntax="key longitude:double latitude:double radius:double unit=(M | KM | FT | MI) [WITHCOORD] [WITHDIST] "
+    "[WITHHASH] [count=<COUNT count:integer [ANY]>] [order=(ASC | DESC)]",
+)
 def georadius_ro(ctx: Context, key: Key, *words: Bytes) -> object:
     """Returns members from a geospatial index that are within a distance from a coordinate."""
     return radius_around_position(ctx, key, words, may_store=False)
 
 
-@command("GEORADIUSBYMEMBER", since="3.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-5, complexity="O(N+log(M))")
+@command(
+    "GEORADIUSBYMEMBER",
+    since="3.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N+log(M))",
+    keys="1 RO access; STORE@5 OW update; STOREDIST@5 OW update",
+    syntax="key member radius:double unit=(M | KM | FT | MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count=<COUNT "
+    "count:integer [ANY]>] [order=(ASC | DESC)] [STORE key] [STOREDIST key]",
+)
 def georadiusbymember(ctx: Context, key: Key, *words: Bytes) -> object:
     """Queries a geospatial index for members within a distance from a member, optionally stores the result."""
     return radius_around_member(ctx, key, words, may_store=True)
 
 
-@command("GEORADIUSBYMEMBER_RO", since="3.2.10", flags=READONLY, group=GROUP, arity=-5, complexity="O(N+log(M))")
+@command(
+    "GEORADIUSBYMEMBER_RO",
+    since="3.2.10",
+    flags=READONLY,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N+log(M))",
+    syntax="key member radius:double unit=(M | KM | FT | MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count=<COUNT "
+    "count:integer [ANY]>] [order=(ASC | DESC)]",
+)
 def georadiusbymember_ro(ctx: Context, key: Key, *words: Bytes) -> object:
     """Returns members from a geospatial index that are within a distance from a member."""
     return radius_around_member(ctx, key, words, may_store=False)

@@ -98,25 +98,58 @@ def expire_fields(ctx: Context, key: bytes, words: Sequence[bytes], unit_ms: int
     return outcome
 
 
-@command("HEXPIRE", since="7.4.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-6, complexity="O(N)")
+@command(
+    "HEXPIRE",
+    since="7.4.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    syntax="key seconds:integer [condition=(NX | XX | GT | LT)] FIELDS fields=<numfields:integer field...>",
+)
 def hexpire(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Set expiry for hash field using relative time to expire (seconds)."""
     return expire_fields(ctx, key, words, 1000, True)
 
 
-@command("HPEXPIRE", since="7.4.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-6, complexity="O(N)")
+@command(
+    "HPEXPIRE",
+    since="7.4.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    syntax="key milliseconds:integer [condition=(NX | XX | GT | LT)] FIELDS fields=<numfields:integer field...>",
+)
 def hpexpire(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Set expiry for hash field using relative time to expire (milliseconds)."""
     return expire_fields(ctx, key, words, 1, True)
 
 
-@command("HEXPIREAT", since="7.4.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-6, complexity="O(N)")
+@command(
+    "HEXPIREAT",
+    since="7.4.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    syntax="key unix-time-seconds:unix-time [condition=(NX | XX | GT | LT)] FIELDS fields=<numfields:integer field...>",
+)
 def hexpireat(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Set expiry for hash field using an absolute Unix timestamp (seconds)."""
     return expire_fields(ctx, key, words, 1000, False)
 
 
-@command("HPEXPIREAT", since="7.4.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-6, complexity="O(N)")
+@command(
+    "HPEXPIREAT",
+    since="7.4.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    syntax="key unix-time-milliseconds:unix-time [condition=(NX | XX | GT | LT)] FIELDS "
+    "fields=<numfields:integer field...>",
+)
 def hpexpireat(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Set expiry for hash field using an absolute Unix timestamp (milliseconds)."""
     return expire_fields(ctx, key, words, 1, False)
@@ -130,31 +163,72 @@ def times(ctx: Context, key: bytes, words: Sequence[bytes]) -> list[int]:
     return hashes.expire_times(ctx.db, key, field_block(words))
 
 
-@command("HTTL", since="7.4.0", flags=READONLY | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HTTL",
+    since="7.4.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def httl(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Returns the TTL in seconds of a hash field."""
     return [when if when < 0 else (when - ctx.now_ms + 999) // 1000 for when in times(ctx, key, words)]
 
 
-@command("HPTTL", since="7.4.0", flags=READONLY | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HPTTL",
+    since="7.4.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def hpttl(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Returns the TTL in milliseconds of a hash field."""
     return [when if when < 0 else when - ctx.now_ms for when in times(ctx, key, words)]
 
 
-@command("HEXPIRETIME", since="7.4.0", flags=READONLY | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HEXPIRETIME",
+    since="7.4.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def hexpiretime(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Returns the expiration time of a hash field as a Unix timestamp, in seconds."""
     return [when if when < 0 else (when + 999) // 1000 for when in times(ctx, key, words)]
 
 
-@command("HPEXPIRETIME", since="7.4.0", flags=READONLY | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HPEXPIRETIME",
+    since="7.4.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def hpexpiretime(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Returns the expiration time of a hash field as a Unix timestamp, in msec."""
     return times(ctx, key, words)
 
 
-@command("HPERSIST", since="7.4.0", flags=WRITE | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HPERSIST",
+    since="7.4.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    keys="RW update",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def hpersist(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     """Removes the expiration time for each specified field."""
     hashes.expire_times(ctx.db, key, ())  # the type is checked before the arguments
@@ -217,7 +291,17 @@ def options_and_fields(
     return given, expire_ms, fields
 
 
-@command("HGETEX", since="8.0.0", flags=WRITE | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HGETEX",
+    since="8.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    keys="RW access update",
+    syntax="key [expiration=(EX seconds:integer | PX milliseconds:integer | EXAT unix-time-seconds:unix-time | "
+    "PXAT unix-time-milliseconds:unix-time | PERSIST)] FIELDS fields=<numfields:integer field...>",
+)
 def hgetex(ctx: Context, key: Key, *words: Bytes) -> list[bytes | None]:
     """Get the value of one or more fields of a given hash key, and optionally set their expiration."""
     hashes.expire_times(ctx.db, key, ())  # the type is checked before the arguments
@@ -242,7 +326,18 @@ def set_times(ctx: Context, key: bytes, fields: Sequence[bytes], expire_ms: int)
     ctx.propagate(b"HPEXPIREAT", key, expire_ms, b"FIELDS", len(fields), *fields)
 
 
-@command("HSETEX", since="8.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-6, complexity="O(N)")
+@command(
+    "HSETEX",
+    since="8.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    keys="RW update",
+    syntax="key [condition=(FNX | FXX)] [expiration=(EX seconds:integer | PX milliseconds:integer | EXAT "
+    "unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | KEEPTTL)] FIELDS "
+    "fields=<numfields:integer data=<field value>...>",
+)
 def hsetex(ctx: Context, key: Key, *words: Bytes) -> int:
     """Set the value of one or more fields of a given hash key, and optionally set their expiration."""
     hashes.expire_times(ctx.db, key, ())  # the type is checked before the arguments
@@ -267,7 +362,16 @@ def hsetex(ctx: Context, key: Key, *words: Bytes) -> int:
     return 1
 
 
-@command("HGETDEL", since="8.0.0", flags=WRITE | FAST, group=GROUP, arity=-5, complexity="O(N)")
+@command(
+    "HGETDEL",
+    since="8.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-5,
+    complexity="O(N)",
+    keys="RW access delete",
+    syntax="key FIELDS fields=<numfields:integer field...>",
+)
 def hgetdel(ctx: Context, key: Key, *words: Bytes) -> list[bytes | None]:
     """Returns the value of a field and deletes it from the hash."""
     hashes.expire_times(ctx.db, key, ())  # the type is checked before the arguments

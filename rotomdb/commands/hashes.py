@@ -16,7 +16,15 @@ GROUP = "hash"
 COUNT_LIMIT = (1 << 63) // 2
 
 
-@command("HSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
+@command(
+    "HSET",
+    since="2.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    syntax="key <field value>...",
+)
 def hset(ctx: Context, key: Key, *pairs: Bytes) -> int:
     """Creates or modifies the value of a field in a hash."""
     if len(pairs) % 2:
@@ -26,7 +34,15 @@ def hset(ctx: Context, key: Key, *pairs: Bytes) -> int:
     return added
 
 
-@command("HMSET", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(N)")
+@command(
+    "HMSET",
+    since="2.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    syntax="key <field value>...",
+)
 def hmset(ctx: Context, key: Key, *pairs: Bytes) -> object:
     """Sets the values of multiple fields."""
     if len(pairs) % 2:
@@ -36,7 +52,7 @@ def hmset(ctx: Context, key: Key, *pairs: Bytes) -> object:
     return OK
 
 
-@command("HSETNX", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("HSETNX", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW insert")
 def hsetnx(ctx: Context, key: Key, field: Bytes, value: Bytes) -> int:
     """Sets the value of a field in a hash only when the field doesn't exist."""
     added = hashes.set(ctx.db, key, (field, value), True)
@@ -51,13 +67,22 @@ def hget(ctx: Context, key: Key, field: Bytes) -> bytes | None:
     return hashes.get(ctx.db, key, field)
 
 
-@command("HMGET", since="2.0.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command("HMGET", since="2.0.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)", syntax="key field...")
 def hmget(ctx: Context, key: Key, *fields: Bytes) -> list[bytes | None]:
     """Returns the values of all fields in a hash."""
     return hashes.get_many(ctx.db, key, fields)
 
 
-@command("HDEL", since="2.0.0", flags=WRITE | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "HDEL",
+    since="2.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="RW delete",
+    syntax="key field...",
+)
 def hdel(ctx: Context, key: Key, *fields: Bytes) -> int:
     """Deletes one or more fields and their values from a hash. Deletes the hash if no fields remain."""
     removed = hashes.delete(ctx.db, key, fields)
@@ -66,43 +91,50 @@ def hdel(ctx: Context, key: Key, *fields: Bytes) -> int:
     return removed
 
 
-@command("HLEN", since="2.0.0", flags=READONLY | FAST, group=GROUP)
+@command("HLEN", since="2.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def hlen(ctx: Context, key: Key) -> int:
     """Returns the number of fields in a hash."""
     return hashes.length(ctx.db, key)
 
 
-@command("HEXISTS", since="2.0.0", flags=READONLY | FAST, group=GROUP)
+@command("HEXISTS", since="2.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def hexists(ctx: Context, key: Key, field: Bytes) -> bool:
     """Determines whether a field exists in a hash."""
     return hashes.get(ctx.db, key, field) is not None
 
 
-@command("HSTRLEN", since="3.2.0", flags=READONLY | FAST, group=GROUP)
+@command("HSTRLEN", since="3.2.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def hstrlen(ctx: Context, key: Key, field: Bytes) -> int:
     """Returns the length of the value of a field."""
     return len(hashes.get(ctx.db, key, field) or b"")
 
 
-@command("HKEYS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command("HKEYS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
 def hkeys(ctx: Context, key: Key) -> list[bytes]:
     """Returns all fields in a hash."""
     return hashes.fields(ctx.db, key)
 
 
-@command("HVALS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command("HVALS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
 def hvals(ctx: Context, key: Key) -> list[bytes]:
     """Returns all values in a hash."""
     return hashes.values(ctx.db, key)
 
 
-@command("HGETALL", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command("HGETALL", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
 def hgetall(ctx: Context, key: Key) -> MapReply:
     """Returns all fields and values in a hash."""
     return MapReply(hashes.items(ctx.db, key))
 
 
-@command("HINCRBY", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "HINCRBY",
+    since="2.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key field increment:integer",
+)
 def hincrby(ctx: Context, key: Key, field: Bytes, amount: Int) -> int:
     """Increments the integer value of a field in a hash by a number. Uses 0 as initial value."""
     held = hashes.peek(ctx.db, key, field)
@@ -115,7 +147,14 @@ def hincrby(ctx: Context, key: Key, field: Bytes, amount: Int) -> int:
     return total
 
 
-@command("HINCRBYFLOAT", since="2.6.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "HINCRBYFLOAT",
+    since="2.6.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key field increment:double",
+)
 def hincrbyfloat(ctx: Context, key: Key, field: Bytes, amount: Bytes) -> bytes:
     """Increments the floating point value of a field by a number. Uses 0 as initial value."""
     if not number.is_long_double(amount):
@@ -137,7 +176,15 @@ def hincrbyfloat(ctx: Context, key: Key, field: Bytes, amount: Bytes) -> bytes:
     return total
 
 
-@command("HRANDFIELD", since="6.2.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "HRANDFIELD",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key [options=<count:integer [WITHVALUES]>]",
+    tips="nondeterministic_output",
+)
 def hrandfield(ctx: Context, key: Key, *options: Bytes) -> object:
     """Returns one or more random fields from a hash."""
     if not options:
@@ -163,7 +210,14 @@ def hrandfield(ctx: Context, key: Key, *options: Bytes) -> object:
     return [part for pair in chosen for part in pair]
 
 
-@command("HSCAN", since="2.8.0", flags=READONLY, group=GROUP)
+@command(
+    "HSCAN",
+    since="2.8.0",
+    flags=READONLY,
+    group=GROUP,
+    syntax="key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+    tips="nondeterministic_output",
+)
 def hscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over fields and values of a hash."""
     parsed = scan_options(cursor, options, frozenset([b"NOVALUES"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import ADMIN, DENYOOM, FAST, READONLY, WRITE, Bytes, Key, KeyRange, command
+from rotomdb.commands.registry import ADMIN, DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.commands.reply import OK
 from rotomdb.engine import hyperloglog, strings
 from rotomdb.errors import CommandError
@@ -29,7 +29,7 @@ def sparse_limit(ctx: Context) -> int:
     return SPARSE_MAX_BYTES if ctx.server is None else int(ctx.server.config["hll-sparse-max-bytes"])
 
 
-@command("PFADD", since="2.8.9", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("PFADD", since="2.8.9", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW insert", syntax="key [element...]")
 def pfadd(ctx: Context, key: Key, *elements: Bytes) -> bool:
     """Adds elements to a HyperLogLog key. Creates the key if it doesn't exist."""
     held = sketch_at(ctx, key)
@@ -41,7 +41,7 @@ def pfadd(ctx: Context, key: Key, *elements: Bytes) -> bool:
     return True
 
 
-@command("PFCOUNT", since="2.8.9", flags=READONLY, group=GROUP, arity=-2)
+@command("PFCOUNT", since="2.8.9", flags=READONLY, group=GROUP, arity=-2, keys="RW access", syntax="key...")
 def pfcount(ctx: Context, *keys: Key) -> int:
     """Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s)."""
     sketches = [data for key in keys if (data := sketch_at(ctx, key)) is not None]
@@ -60,7 +60,16 @@ def pfcount(ctx: Context, *keys: Key) -> int:
     return cardinality
 
 
-@command("PFMERGE", since="2.8.9", flags=WRITE | DENYOOM, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "PFMERGE",
+    since="2.8.9",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    keys="1 RW access insert; 2..-1 RO access",
+    syntax="destkey:key sourcekey:key...",
+)
 def pfmerge(ctx: Context, destination: Key, *sources: Key) -> object:
     """Merges one or more HyperLogLog values into a single key."""
     sketches = [data for key in (destination, *sources) if (data := sketch_at(ctx, key)) is not None]
@@ -73,7 +82,15 @@ def pfmerge(ctx: Context, destination: Key, *sources: Key) -> object:
     return OK
 
 
-@command("PFDEBUG", since="2.8.9", flags=WRITE | DENYOOM | ADMIN, group=GROUP, keys=KeyRange(2, 2), complexity="N/A")
+@command(
+    "PFDEBUG",
+    since="2.8.9",
+    flags=WRITE | DENYOOM | ADMIN,
+    group=GROUP,
+    complexity="N/A",
+    keys="2 RW access",
+    syntax="subcommand key",
+)
 def pfdebug(ctx: Context, subcommand: Bytes, key: Bytes) -> object:
     """Internal commands for debugging HyperLogLog values."""
     name = subcommand.upper()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Command, Context
+from rotomdb.commands.key_specs import KeySpec, find_keys
 from rotomdb.commands.registry import (
     LOADING,
     STALE,
     Bytes,
     CommandSpec,
-    CountedKeys,
     Flag,
-    KeyRange,
-    KeysAfter,
     command,
 )
 from rotomdb.commands.reply import NULL_ARRAY, MapReply, SetReply, Status
+from rotomdb.commands.syntax import Argument
 from rotomdb.engine import glob
 from rotomdb.errors import CommandError
 
@@ -25,80 +24,101 @@ SHOWN_FLAGS = {
     Flag.WRITE: "write", Flag.READONLY: "readonly", Flag.DENYOOM: "denyoom", Flag.ADMIN: "admin",
     Flag.NOSCRIPT: "noscript", Flag.BLOCKING: "blocking", Flag.LOADING: "loading", Flag.STALE: "stale",
     Flag.FAST: "fast", Flag.PUBSUB: "pubsub", Flag.NO_AUTH: "no_auth", Flag.NO_MULTI: "no_multi",
+    Flag.SKIP_MONITOR: "skip_monitor", Flag.SKIP_SLOWLOG: "skip_slowlog", Flag.ASKING: "asking",
+    Flag.NO_ASYNC_LOADING: "no_async_loading", Flag.ALLOW_BUSY: "allow_busy",
 }  # fmt: skip
 
 
 def categories(spec: CommandSpec) -> list[str]:
-    """ACL categories, with their `@`."""
+    """ACL categories, with their `@`: those of the flags, and the declared ones or the group's."""
     names = []
     if spec.flags & Flag.WRITE:
         names.append("write")
-    if spec.flags & Flag.READONLY and spec.keys is not None:
+    if spec.flags & Flag.READONLY:
         names.append("read")
-    group = GROUP_CATEGORIES.get(spec.group, spec.group)
-    if group:
-        names.append(group)
     if spec.flags & Flag.ADMIN:
         names += ["admin", "dangerous"]
+    if spec.flags & Flag.PUBSUB:
+        names.append("pubsub")
     names.append("fast" if spec.flags & Flag.FAST else "slow")
-    return [f"@{name}" for name in names]
+    if spec.flags & Flag.BLOCKING:
+        names.append("blocking")
+    declared = spec.categories
+    if declared is None:
+        group = GROUP_CATEGORIES.get(spec.group, spec.group)
+        declared = (group,) if group else ()
+    return [f"@{name}" for name in dict.fromkeys((*names, *declared))]
 
 
-def key_positions(spec: CommandSpec) -> tuple[int, int, int]:
-    if isinstance(spec.keys, KeyRange):
-        return spec.keys.first, spec.keys.last, spec.keys.step
-    if isinstance(spec.keys, CountedKeys) and spec.keys.store:
-        return spec.keys.store, spec.keys.store, 1
-    return 0, 0, 0
+def first_last_step(specs: tuple[KeySpec, ...]) -> tuple[int, int, int]:
+    """The key positions as clients before 7.0 know them, as far as such a range can say it."""
+    ranges = [spec for spec in specs if spec.known and not spec.word and not spec.counted]
+    if len(specs) == 1 and ranges:
+        return ranges[0].first, ranges[0].last, ranges[0].step
+    first = last = 0
+    for spec in ranges:
+        if spec.step == 1 and (first == 0 or spec.first == last + 1):
+            first, last = first or spec.first, spec.last
+    return first, last, 1 if first else 0
+
+
+def movable_keys(specs: tuple[KeySpec, ...]) -> bool:
+    """Whether there are keys that `first_last_step` cannot tell."""
+    return any(not spec.known or spec.word or spec.counted for spec in specs)
+
+
+def describe_keys(spec: KeySpec) -> MapReply:
+    """A key specification as COMMAND INFO shows it."""
+    if not spec.known:
+        begin: list[object] = [b"unknown", MapReply([])]
+        find: list[object] = [b"unknown", MapReply([])]
+    elif spec.word:
+        begin = [b"keyword", MapReply([b"keyword", spec.word.encode(), b"startfrom", spec.start])]
+    else:
+        begin = [b"index", MapReply([b"index", spec.first])]
+    if spec.counted:
+        find = [b"keynum", MapReply([b"keynumidx", 0, b"firstkey", 1, b"keystep", spec.step])]
+    elif spec.known:
+        last = spec.last if spec.last < 0 or spec.word else spec.last - spec.first
+        find = [b"range", MapReply([b"lastkey", last, b"keystep", spec.step, b"limit", spec.limit])]
+    return MapReply([
+        b"flags", SetReply([Status(word.encode()) for word in spec.access]),
+        b"begin_search", MapReply([b"type", begin[0], b"spec", begin[1]]),
+        b"find_keys", MapReply([b"type", find[0], b"spec", find[1]]),
+    ])  # fmt: skip
 
 
 def describe(entry: Command) -> list[object]:
     """A row of COMMAND INFO."""
     spec: CommandSpec = entry.spec
-    first, last, step = key_positions(spec)
+    first, last, step = first_last_step(spec.keys)
     flags = [Status(name.encode()) for flag, name in SHOWN_FLAGS.items() if spec.flags & flag]
-    if isinstance(spec.keys, CountedKeys):
+    if movable_keys(spec.keys):
         flags.append(Status(b"movablekeys"))
-    access = b"RW" if spec.flags & Flag.WRITE else b"RO"
-    specifications: list[object] = []
-    if first:
-        specifications.append(MapReply([
-            b"flags", SetReply([Status(access)]),
-            b"begin_search", MapReply([b"type", b"index", b"spec", MapReply([b"index", first])]),
-            b"find_keys", MapReply([b"type", b"range", b"spec", MapReply([
-                b"lastkey", last - first if last > 0 else last, b"keystep", step, b"limit", 0,
-            ])]),
-        ]))  # fmt: skip
-    if isinstance(spec.keys, KeysAfter):
-        specifications.append(MapReply([
-            b"flags", SetReply([Status(access)]),
-            b"begin_search", MapReply([b"type", b"keyword", b"spec", MapReply([
-                b"keyword", spec.keys.keyword, b"startfrom", 1,
-            ])]),
-            b"find_keys", MapReply([b"type", b"range", b"spec", MapReply([b"lastkey", -1, b"keystep", 1, b"limit", 2])]),
-        ]))  # fmt: skip
-    if isinstance(spec.keys, CountedKeys):
-        specifications.append(MapReply([
-            b"flags", SetReply([Status(access)]),
-            b"begin_search", MapReply([b"type", b"index", b"spec", MapReply([b"index", spec.keys.count])]),
-            b"find_keys", MapReply([b"type", b"keynum", b"spec", MapReply([
-                b"keynumidx", 0, b"firstkey", 1, b"keystep", spec.keys.step,
-            ])]),
-        ]))  # fmt: skip
     subcommands = [describe(sub) for sub in (entry.subcommands or {}).values()]
     return [
         spec.name.encode(), spec.arity, SetReply(flags), first, last, step,
-        SetReply([Status(name.encode()) for name in categories(spec)]), [], specifications, subcommands,
+        SetReply([Status(name.encode()) for name in categories(spec)]), [tip.encode() for tip in spec.tips],
+        [describe_keys(keys) for keys in spec.keys], subcommands,
     ]  # fmt: skip
 
 
-@command("COMMAND", since="2.8.13", flags=EVER, group=GROUP, complexity="O(N)", arity=-1)
+@command(
+    "COMMAND",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(N)",
+    arity=-1,
+    tips="nondeterministic_output_order",
+    categories="connection",
+)
 def command_(ctx: Context) -> list[object]:
     """Returns detailed information about all commands."""
     return [describe(entry) for entry in ctx.dispatcher.commands.values()]
 
 
-@command("COMMAND|COUNT", since="2.8.13", flags=EVER, group=GROUP)
+@command("COMMAND|COUNT", since="2.8.13", flags=EVER, group=GROUP, categories="connection")
 def command_count(ctx: Context) -> int:
     """Returns a count of commands."""
     return len(ctx.dispatcher.commands)
@@ -113,7 +133,16 @@ def lookup(ctx: Context, name: bytes) -> Command | None:
     return (found.subcommands or {}).get(tail)
 
 
-@command("COMMAND|INFO", since="2.8.13", flags=EVER, group=GROUP, complexity="O(N)")
+@command(
+    "COMMAND|INFO",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[command-name...]",
+    tips="nondeterministic_output_order",
+    categories="connection",
+)
 def command_info(ctx: Context, *names: Bytes) -> list[object]:
     """Returns information about one, multiple or all commands."""
     if not names:
@@ -122,7 +151,16 @@ def command_info(ctx: Context, *names: Bytes) -> list[object]:
     return [NULL_ARRAY if entry is None else describe(entry) for entry in found]
 
 
-@command("COMMAND|LIST", since="7.0.0", flags=EVER, group=GROUP, complexity="O(N)")
+@command(
+    "COMMAND|LIST",
+    since="7.0.0",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[FILTERBY filterby=(MODULE module-name | ACLCAT category | PATTERN pattern:pattern)]",
+    tips="nondeterministic_output_order",
+    categories="connection",
+)
 def command_list(ctx: Context, *options: Bytes) -> list[bytes]:
     """Returns a list of command names."""
     entries: list[Command] = []
@@ -142,22 +180,31 @@ def command_list(ctx: Context, *options: Bytes) -> list[bytes]:
     raise CommandError("ERR syntax error")
 
 
+def describe_argument(argument: Argument) -> MapReply:
+    """A node of the argument tree in COMMAND DOCS."""
+    reply = MapReply([b"name", argument.name.encode(), b"type", argument.kind.encode()])
+    if not argument.arguments:
+        reply += (b"display_text", argument.name.encode())
+    if argument.key_index is not None:
+        reply += (b"key_spec_index", argument.key_index)
+    if argument.token is not None:
+        reply += (b"token", argument.token.encode())
+    flags = [name for name in ("optional", "multiple", "multiple_token") if getattr(argument, name)]
+    if flags:
+        reply += (b"flags", SetReply([Status(name.encode()) for name in flags]))
+    if argument.arguments:
+        reply += (b"arguments", [describe_argument(inner) for inner in argument.arguments])
+    return reply
+
+
 def document(entry: Command) -> MapReply:
     spec: CommandSpec = entry.spec
-    kinds = {"K": b"key", "B": b"string", "I": b"integer", "F": b"double"}
-    arguments: list[object] = []
-    letters = spec.converters + spec.rest
-    for name, letter in zip(spec.parameters, letters, strict=False):
-        argument: list[object] = [b"name", name.encode(), b"type", kinds[letter], b"display_text", name.encode()]
-        if letter == "K":
-            argument += [b"key_spec_index", 0]
-        arguments.append(MapReply(argument))
     reply = MapReply([
         b"summary", spec.summary.encode(), b"since", spec.since.encode(), b"group", spec.group.encode(),
         b"complexity", spec.complexity.encode(),
     ])  # fmt: skip
-    if arguments:
-        reply += (b"arguments", arguments)
+    if spec.syntax:
+        reply += (b"arguments", [describe_argument(argument) for argument in spec.syntax])
     if entry.subcommands:
         documented: list[object] = []
         for sub in entry.subcommands.values():
@@ -166,7 +213,16 @@ def document(entry: Command) -> MapReply:
     return reply
 
 
-@command("COMMAND|DOCS", since="7.0.0", flags=EVER, group=GROUP, complexity="O(N)")
+@command(
+    "COMMAND|DOCS",
+    since="7.0.0",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[command-name...]",
+    tips="nondeterministic_output_order",
+    categories="connection",
+)
 def command_docs(ctx: Context, *names: Bytes) -> MapReply:
     """Returns documentary information about one, multiple or all commands."""
     entries = (
@@ -180,89 +236,57 @@ def command_docs(ctx: Context, *names: Bytes) -> MapReply:
     return reply
 
 
-def keys_of(spec: CommandSpec, arguments: list[bytes]) -> list[bytes]:
-    """The keys in a request. Raises CommandError when they cannot be told."""
-    found = spec.keys_of(arguments)
-    if found is None:
-        raise CommandError("ERR Invalid arguments specified for command")
-    return found
-
-
-@command("COMMAND|GETKEYS", since="2.8.13", flags=EVER, group=GROUP, arity=-3, complexity="O(N)")
-def command_getkeys(ctx: Context, *words: Bytes) -> list[bytes]:
-    """Extracts the key names from an arbitrary command."""
+def keys_in(ctx: Context, words: tuple[bytes, ...]) -> list[tuple[bytes, tuple[str, ...]]]:
+    """The keys in a request and what the command does to each. Raises CommandError when they cannot be told."""
     entry = ctx.dispatcher.find(words[0])
     if entry is None:
         raise CommandError("ERR Invalid command specified")
-    arguments = list(words)
     if entry.subcommands and len(words) > 1:
         entry = entry.subcommands.get(words[1].lower(), entry)
-        if entry.spec.function is None:
-            raise CommandError("ERR Invalid command specified")
-    if entry.spec.keys is None:
+    if entry.spec.function is None:
+        raise CommandError("ERR Invalid command specified")
+    if not any("not_key" not in spec.access for spec in entry.spec.keys):
         raise CommandError("ERR The command has no key arguments")
     arity = entry.spec.arity
-    if len(arguments) != arity if arity >= 0 else len(arguments) < -arity:
+    if len(words) != arity if arity >= 0 else len(words) < -arity:
         raise CommandError("ERR Invalid number of arguments specified for command")
-    return keys_of(entry.spec, arguments)
+    found = find_keys(entry.spec.name, entry.spec.keys, words)
+    if not found:
+        raise CommandError("ERR Invalid arguments specified for command")
+    return [(words[position], access) for position, access in found]
 
 
-@command("COMMAND|GETKEYSANDFLAGS", since="7.0.0", flags=EVER, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "COMMAND|GETKEYS",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    syntax="command [arg...]",
+    categories="connection",
+)
+def command_getkeys(ctx: Context, *words: Bytes) -> list[bytes]:
+    """Extracts the key names from an arbitrary command."""
+    return [key for key, _ in keys_in(ctx, words)]
+
+
+@command(
+    "COMMAND|GETKEYSANDFLAGS",
+    since="7.0.0",
+    flags=EVER,
+    group=GROUP,
+    arity=-4,
+    syntax="command [arg...]",
+    complexity="O(N)",
+    categories="connection",
+)
 def command_getkeysandflags(ctx: Context, *words: Bytes) -> list[list[object]]:
     """Extracts the key names and access flags for an arbitrary command."""
-    keys = command_getkeys(ctx, *words)
-    entry = ctx.dispatcher.find(words[0])
-    assert entry is not None
-    return [
-        [key, SetReply([Status(flag) for flag in key_flags(entry.spec, position)])] for position, key in enumerate(keys)
-    ]
+    return [[key, SetReply([Status(word.encode()) for word in access])] for key, access in keys_in(ctx, words)]
 
 
-# Commands whose keys are not simply read or updated: flags per key position, the last for all further ones.
-CREATES, DELETES = (b"OW", b"insert"), (b"RW", b"delete")
-OVERWRITES, REMOVES, INSERTS = (b"OW", b"update"), (b"RM", b"delete"), (b"RW", b"insert")
-READS, PEEKS, POPS = (b"RO", b"access"), (b"RO",), (b"RW", b"access", b"delete")
-READ_AND_UPDATED = (b"RW", b"access", b"update")
-KEY_FLAGS = {
-    **dict.fromkeys(("set", "setex", "psetex", "mset", "restore", "restore-asking", "msetex"), (OVERWRITES,)),
-    **dict.fromkeys(("setnx", "msetnx"), (CREATES,)),
-    **dict.fromkeys(("del", "unlink"), (REMOVES,)),
-    **dict.fromkeys(
-        ("ltrim", "lrem", "srem", "hdel", "zrem", "zremrangebyrank", "zremrangebyscore", "zremrangebylex", "xdel", "xtrim",
-         "xautoclaim"), (DELETES,)
-    ),
-    **dict.fromkeys(("sort", "georadius", "georadiusbymember"), (READS,)),
-    "pfcount": ((b"RW", b"access"),),
-    "sinterstore": ((b"RW", b"update"), READS),
-    "renamenx": (POPS, CREATES),
-    **dict.fromkeys(("lpush", "rpush", "lpushx", "rpushx", "linsert", "sadd", "append", "pfadd", "hsetnx"), (INSERTS,)),
-    **dict.fromkeys(("lpop", "rpop", "spop", "zpopmin", "zpopmax", "getdel", "lmpop", "zmpop", "blpop", "brpop", "blmpop", "bzpopmin",
-         "bzpopmax", "bzmpop", "migrate"), (POPS,)),
-    **dict.fromkeys(("exists", "type", "strlen", "llen", "scard", "zcard", "hlen", "xlen", "touch", "sismember", "hexists", "hstrlen",
-         "watch"), (PEEKS,)),
-    **dict.fromkeys(
-        ("incr", "decr", "incrby", "decrby", "incrbyfloat", "hincrby", "hincrbyfloat", "zincrby", "getset", "getex", "setbit",
-         "bitfield", "move"), (READ_AND_UPDATED,)
-    ),
-    "rename": (POPS, OVERWRITES),
-    "copy": (READS, OVERWRITES),
-    **dict.fromkeys(("lmove", "rpoplpush", "blmove", "brpoplpush", "smove"), (POPS, INSERTS)),
-    **dict.fromkeys(
-        ("sunionstore", "sdiffstore", "zinterstore", "zunionstore", "zdiffstore", "zrangestore", "bitop",
-         "geosearchstore"), (OVERWRITES, READS)
-    ),
-}  # fmt: skip
-
-
-def key_flags(spec: CommandSpec, position: int) -> tuple[bytes, ...]:
-    """What the command does to its key at that position, as COMMAND GETKEYSANDFLAGS names it."""
-    special = KEY_FLAGS.get(spec.name)
-    if special is not None:
-        return special[min(position, len(special) - 1)]
-    return (b"RW", b"update") if spec.flags & Flag.WRITE else READS
-
-
-@command("COMMAND|HELP", since="5.0.0", flags=EVER, group=GROUP)
+@command("COMMAND|HELP", since="5.0.0", flags=EVER, group=GROUP, categories="connection")
 def command_help(ctx: Context) -> list[Status]:
     """Returns helpful text about the different subcommands."""
     return [Status(line) for line in (

@@ -21,6 +21,7 @@ from rotomdb.commands.registry import (
     TOUCHES_ARBITRARY_KEYS,
     WRITE,
     Bytes,
+    Flag,
     Key,
     command,
     container,
@@ -37,7 +38,17 @@ DUMP_VERSION_ACCEPTED = 12
 TYPES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
 
 
-@command("DEL", since="1.0.0", flags=WRITE, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "DEL",
+    since="1.0.0",
+    flags=WRITE,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    keys="RM delete",
+    syntax="key...",
+    tips="request_policy:multi_shard response_policy:agg_sum",
+)
 def delete(ctx: Context, *keys: Key) -> int:
     """Deletes one or more keys."""
     removed = 0
@@ -48,31 +59,63 @@ def delete(ctx: Context, *keys: Key) -> int:
     return removed
 
 
-@command("UNLINK", since="4.0.0", flags=WRITE | FAST, group=GROUP, arity=-2, complexity="O(1) for each key")
+@command(
+    "UNLINK",
+    since="4.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-2,
+    complexity="O(1) for each key",
+    keys="RM delete",
+    syntax="key...",
+    tips="request_policy:multi_shard response_policy:agg_sum",
+)
 def unlink(ctx: Context, *keys: Key) -> int:
     """Deletes one or more keys."""
     return delete(ctx, *keys)  # type: ignore[no-any-return]
 
 
-@command("EXISTS", since="1.0.0", flags=READONLY | FAST, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "EXISTS",
+    since="1.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    keys="RO",
+    syntax="key...",
+    tips="request_policy:multi_shard response_policy:agg_sum",
+)
 def exists(ctx: Context, *keys: Key) -> int:
     """Determines whether one or more keys exist."""
     return sum(ctx.db.count_lookup(key) for key in keys)
 
 
-@command("TOUCH", since="3.2.1", flags=READONLY | FAST, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "TOUCH",
+    since="3.2.1",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    keys="RO",
+    syntax="key...",
+    tips="request_policy:multi_shard response_policy:agg_sum",
+)
 def touch(ctx: Context, *keys: Key) -> int:
     """Returns the number of existing keys out of those specified after updating the time they were last accessed."""
     return sum(ctx.db.count_lookup(key) for key in keys)
 
 
-@command("TYPE", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command("TYPE", since="1.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def type_(ctx: Context, key: Key) -> Status:
     """Determines the type of value stored at a key."""
     return Status(ctx.db.type_name(key) or b"none")
 
 
-@command("RENAME", since="1.0.0", flags=WRITE, group=GROUP)
+@command(
+    "RENAME", since="1.0.0", flags=WRITE, group=GROUP, keys="1 RW access delete; 2 OW update", syntax="key newkey:key"
+)
 def rename(ctx: Context, key: Key, newkey: Key) -> object:
     """Renames a key and overwrites the destination."""
     if not ctx.db.exists(key):
@@ -90,7 +133,14 @@ def rename_existing(ctx: Context, key: bytes, newkey: bytes) -> None:
     ctx.changed(newkey, "rename_to", 0)
 
 
-@command("RENAMENX", since="1.0.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "RENAMENX",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    keys="1 RW access delete; 2 OW insert",
+    syntax="key newkey:key",
+)
 def renamenx(ctx: Context, key: Key, newkey: Key) -> int:
     """Renames a key only when the target key name doesn't exist."""
     if not ctx.db.exists(key):
@@ -101,7 +151,7 @@ def renamenx(ctx: Context, key: Key, newkey: Key) -> int:
     return 1
 
 
-@command("MOVE", since="1.0.0", flags=WRITE | FAST, group=GROUP)
+@command("MOVE", since="1.0.0", flags=WRITE | FAST, group=GROUP, keys="RW access update", syntax="key db:integer")
 def move(ctx: Context, key: Key, db: Bytes) -> int:
     """Moves a key to another database."""
     databases = ctx.engine.databases
@@ -119,7 +169,15 @@ def move(ctx: Context, key: Key, db: Bytes) -> int:
     return 1
 
 
-@command("COPY", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")
+@command(
+    "COPY",
+    since="6.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(N)",
+    keys="1 RO access; 2 OW update",
+    syntax="source:key destination:key [DB destination-db:integer] [REPLACE]",
+)
 def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
     """Copies the value of a key to a new key."""
     target, replace = ctx.db, False
@@ -162,13 +220,29 @@ def written_elsewhere(ctx: Context, target: Keyspace, key: bytes, event: str) ->
         ctx.dispatcher.happened(target, key, event)
 
 
-@command("KEYS", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "KEYS",
+    since="1.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="pattern:pattern",
+    tips="request_policy:all_shards nondeterministic_output_order",
+    categories="keyspace dangerous",
+)
 def keys_(ctx: Context, pattern: Bytes) -> list[bytes]:
     """Returns all key names that match a pattern."""
     return ctx.db.match(pattern)
 
 
-@command("SCAN", since="2.8.0", flags=READONLY | TOUCHES_ARBITRARY_KEYS, group=GROUP)
+@command(
+    "SCAN",
+    since="2.8.0",
+    flags=READONLY | TOUCHES_ARBITRARY_KEYS,
+    group=GROUP,
+    syntax="cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type]",
+    tips="nondeterministic_output request_policy:special",
+)
 def scan(ctx: Context, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over the key names in the database."""
     parsed = scan_options(cursor, options, frozenset([b"TYPE"]))
@@ -180,7 +254,13 @@ def scan(ctx: Context, cursor: Bytes, *options: Bytes) -> list[object]:
     return [b"%d" % following, found]
 
 
-@command("RANDOMKEY", since="1.0.0", flags=READONLY | TOUCHES_ARBITRARY_KEYS, group=GROUP)
+@command(
+    "RANDOMKEY",
+    since="1.0.0",
+    flags=READONLY | TOUCHES_ARBITRARY_KEYS,
+    group=GROUP,
+    tips="request_policy:all_shards nondeterministic_output",
+)
 def randomkey(ctx: Context) -> bytes | None:
     """Returns a random key name from the database."""
     return ctx.db.random_key()
@@ -231,25 +311,49 @@ def expire(ctx: Context, key: bytes, amount: bytes, unit_ms: int, relative: bool
     return 1
 
 
-@command("EXPIRE", since="1.0.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "EXPIRE",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    syntax="key seconds:integer [condition=(NX | XX | GT | LT)]",
+)
 def expire_seconds(ctx: Context, key: Key, seconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key in seconds."""
     return expire(ctx, key, seconds, 1000, True, options)
 
 
-@command("PEXPIRE", since="2.6.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "PEXPIRE",
+    since="2.6.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    syntax="key milliseconds:integer [condition=(NX | XX | GT | LT)]",
+)
 def expire_milliseconds(ctx: Context, key: Key, milliseconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key in milliseconds."""
     return expire(ctx, key, milliseconds, 1, True, options)
 
 
-@command("EXPIREAT", since="1.2.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "EXPIREAT",
+    since="1.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    syntax="key unix-time-seconds:unix-time [condition=(NX | XX | GT | LT)]",
+)
 def expire_at_seconds(ctx: Context, key: Key, unix_time_seconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key to a Unix timestamp."""
     return expire(ctx, key, unix_time_seconds, 1000, False, options)
 
 
-@command("PEXPIREAT", since="2.6.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "PEXPIREAT",
+    since="2.6.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    syntax="key unix-time-milliseconds:unix-time [condition=(NX | XX | GT | LT)]",
+)
 def expire_at_milliseconds(ctx: Context, key: Key, unix_time_milliseconds: Bytes, *options: Bytes) -> int:
     """Sets the expiration time of a key to a Unix milliseconds timestamp."""
     return expire(ctx, key, unix_time_milliseconds, 1, False, options)
@@ -262,14 +366,14 @@ def expire_time(ctx: Context, key: bytes) -> int:
     return -2 if when is None else when
 
 
-@command("TTL", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command("TTL", since="1.0.0", flags=READONLY | FAST, group=GROUP, tips="nondeterministic_output")
 def ttl(ctx: Context, key: Key) -> int:
     """Returns the expiration time in seconds of a key."""
     when = expire_time(ctx, key)
     return when if when < 0 else (max(when - ctx.now_ms, 0) + 500) // 1000
 
 
-@command("PTTL", since="2.6.0", flags=READONLY | FAST, group=GROUP)
+@command("PTTL", since="2.6.0", flags=READONLY | FAST, group=GROUP, tips="nondeterministic_output")
 def pttl(ctx: Context, key: Key) -> int:
     """Returns the expiration time in milliseconds of a key."""
     when = expire_time(ctx, key)
@@ -315,19 +419,19 @@ def encoding_of(ctx: Context, key: bytes) -> bytes:
     return name
 
 
-@command("OBJECT|ENCODING", since="2.2.3", flags=READONLY, group=GROUP)
+@command("OBJECT|ENCODING", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
 def object_encoding(ctx: Context, key: Key) -> bytes | None:
     """Returns the internal encoding of a Redis object."""
     return encoding_of(ctx, key) if ctx.db.exists(key) else None
 
 
-@command("OBJECT|REFCOUNT", since="2.2.3", flags=READONLY, group=GROUP)
+@command("OBJECT|REFCOUNT", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
 def object_refcount(ctx: Context, key: Key) -> int | None:
     """Returns the reference count of a value of a key."""
     return 1 if ctx.db.exists(key) else None
 
 
-@command("OBJECT|IDLETIME", since="2.2.3", flags=READONLY, group=GROUP)
+@command("OBJECT|IDLETIME", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
 def object_idletime(ctx: Context, key: Key) -> int | None:
     """Returns the time since the last access to a Redis object."""
     if ctx.engine.lfu and ctx.db.holds(key):
@@ -338,7 +442,7 @@ def object_idletime(ctx: Context, key: Key) -> int | None:
     return ctx.db.idle_seconds(key)
 
 
-@command("OBJECT|FREQ", since="4.0.0", flags=READONLY, group=GROUP)
+@command("OBJECT|FREQ", since="4.0.0", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
 def object_freq(ctx: Context, key: Key) -> int | None:
     """Returns the logarithmic access frequency counter of a Redis object."""
     if ctx.db.holds(key) and not ctx.engine.lfu:
@@ -368,7 +472,7 @@ def object_help(ctx: Context) -> list[Status]:
 # DUMP and RESTORE
 
 
-@command("DUMP", since="2.6.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command("DUMP", since="2.6.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output")
 def dump(ctx: Context, key: Key) -> bytes | None:
     """Returns a serialized representation of the value stored at a key."""
     timed = ctx.db.type_name(key) == b"hash" and hashes.has_times(ctx.db, key)
@@ -387,7 +491,16 @@ def payload_body(payload: bytes) -> bytes:
     return bytes(unsealed.body)
 
 
-@command("RESTORE", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")
+@command(
+    "RESTORE",
+    since="2.6.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(N)",
+    keys="OW update",
+    syntax="key ttl:integer serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds:integer] [FREQ frequency:integer]",
+    categories="keyspace dangerous",
+)
 def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *options: Bytes) -> object:
     """Creates a key from the serialized representation of a value."""
     replace = absolute = False
@@ -445,7 +558,16 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
     return OK
 
 
-@command("RESTORE-ASKING", since="3.0.0", flags=WRITE | DENYOOM, group="server", complexity="O(N)")
+@command(
+    "RESTORE-ASKING",
+    since="3.0.0",
+    flags=WRITE | DENYOOM | Flag.ASKING,
+    group="server",
+    complexity="O(N)",
+    keys="OW update",
+    syntax="key ttl:integer serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds:integer] [FREQ frequency:integer]",
+    categories="keyspace dangerous",
+)
 def restore_asking(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *options: Bytes) -> object:
     """An internal command for migrating keys in a cluster."""
     return restore(ctx, key, ttl, serialized_value, *options)

@@ -17,7 +17,13 @@ GRAPH_STEPS = "_o#"
 container("LATENCY", since="2.8.13", group=GROUP, summary="A container for latency diagnostics commands")
 
 
-@command("LATENCY|LATEST", since="2.8.13", flags=EVER, group=GROUP)
+@command(
+    "LATENCY|LATEST",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
+)
 def latency_latest(ctx: Context) -> list[list[object]]:
     """Returns the latest latency samples for all events."""
     return [
@@ -27,7 +33,13 @@ def latency_latest(ctx: Context) -> list[list[object]]:
     ]
 
 
-@command("LATENCY|HISTORY", since="2.8.13", flags=EVER, group=GROUP)
+@command(
+    "LATENCY|HISTORY",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
+)
 def latency_history(ctx: Context, event: Bytes) -> list[list[int]]:
     """Returns timestamp-latency samples for an event."""
     return [[when, milliseconds] for when, milliseconds in samples_of(ctx, event)]
@@ -37,13 +49,26 @@ def samples_of(ctx: Context, event: bytes) -> list[tuple[int, int]]:
     return list(ctx.server.latency.events.get(event.decode("latin-1"), ()))
 
 
-@command("LATENCY|RESET", since="2.8.13", flags=EVER, group=GROUP)
+@command(
+    "LATENCY|RESET",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    syntax="[event...]",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def latency_reset(ctx: Context, *events: Bytes) -> int:
     """Resets the latency data for one or more events."""
     return int(ctx.server.latency.reset([event.decode("latin-1") for event in events]))
 
 
-@command("LATENCY|GRAPH", since="2.8.13", flags=EVER, group=GROUP)
+@command(
+    "LATENCY|GRAPH",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
+)
 def latency_graph(ctx: Context, event: Bytes) -> Verbatim:
     """Returns a latency graph for an event."""
     samples = samples_of(ctx, event)
@@ -79,7 +104,13 @@ def age_text(seconds: int) -> str:
     return f"{seconds}s"
 
 
-@command("LATENCY|DOCTOR", since="2.8.13", flags=EVER, group=GROUP)
+@command(
+    "LATENCY|DOCTOR",
+    since="2.8.13",
+    flags=EVER,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
+)
 def latency_doctor(ctx: Context) -> Verbatim:
     """Returns a human-readable latency analysis report."""
     if ctx.server.config["latency-monitor-threshold"] == 0:
@@ -104,7 +135,15 @@ def latency_doctor(ctx: Context) -> Verbatim:
     return Verbatim("\n".join([head, "", *lines, ""]).encode())
 
 
-@command("LATENCY|HISTOGRAM", since="7.0.0", flags=EVER, group=GROUP, complexity="O(N)")
+@command(
+    "LATENCY|HISTOGRAM",
+    since="7.0.0",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[command...]",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
+)
 def latency_histogram(ctx: Context, *names: Bytes) -> MapReply:
     """Returns the cumulative distribution of latencies of a subset or all commands."""
     reply = MapReply()

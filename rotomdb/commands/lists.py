@@ -11,7 +11,6 @@ from rotomdb.commands.registry import (
     READONLY,
     WRITE,
     Bytes,
-    CountedKeys,
     Int,
     Key,
     command,
@@ -24,7 +23,15 @@ GROUP = "list"
 COUNT_MAX = (1 << 63) - 1
 
 
-@command("LPUSH", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
+@command(
+    "LPUSH",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-3,
+    keys="RW insert",
+    syntax="key element...",
+)
 def lpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Prepends one or more elements to a list. Creates the key if it doesn't exist."""
     length = lists.push(ctx.db, key, elements, True)
@@ -32,7 +39,15 @@ def lpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     return length
 
 
-@command("RPUSH", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
+@command(
+    "RPUSH",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-3,
+    keys="RW insert",
+    syntax="key element...",
+)
 def rpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Appends one or more elements to a list. Creates the key if it doesn't exist."""
     length = lists.push(ctx.db, key, elements, False)
@@ -40,13 +55,29 @@ def rpush(ctx: Context, key: Key, *elements: Bytes) -> int:
     return length
 
 
-@command("LPUSHX", since="2.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
+@command(
+    "LPUSHX",
+    since="2.2.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-3,
+    keys="RW insert",
+    syntax="key element...",
+)
 def lpushx(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Prepends one or more elements to a list only when the list exists."""
     return push_existing(ctx, key, elements, True)
 
 
-@command("RPUSHX", since="2.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3)
+@command(
+    "RPUSHX",
+    since="2.2.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-3,
+    keys="RW insert",
+    syntax="key element...",
+)
 def rpushx(ctx: Context, key: Key, *elements: Bytes) -> int:
     """Appends an element to a list only when the list exists."""
     return push_existing(ctx, key, elements, False)
@@ -75,25 +106,41 @@ def pop(ctx: Context, key: bytes, count: bytes | None, from_head: bool) -> objec
     return values
 
 
-@command("LPOP", since="1.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(N)")
+@command(
+    "LPOP",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RW access delete",
+    syntax="key [count:integer]",
+)
 def lpop(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Returns the first elements in a list after removing it. Deletes the list if the last element was popped."""
     return pop(ctx, key, count, True)
 
 
-@command("RPOP", since="1.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(N)")
+@command(
+    "RPOP",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RW access delete",
+    syntax="key [count:integer]",
+)
 def rpop(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Returns and removes the last elements of a list. Deletes the list if the last element was popped."""
     return pop(ctx, key, count, False)
 
 
-@command("LLEN", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command("LLEN", since="1.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def llen(ctx: Context, key: Key) -> int:
     """Returns the length of a list."""
     return lists.length(ctx.db, key)
 
 
-@command("LINDEX", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command("LINDEX", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)", syntax="key index:integer")
 def lindex(ctx: Context, key: Key, index: Bytes) -> bytes | None:
     """Returns an element from a list by its index."""
     if lists.length(ctx.db, key) == 0:
@@ -107,7 +154,9 @@ def lrange(ctx: Context, key: Key, start: Int, stop: Int) -> list[bytes]:
     return lists.get_range(ctx.db, key, start, stop)
 
 
-@command("LSET", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")
+@command(
+    "LSET", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)", syntax="key index:integer element"
+)
 def lset(ctx: Context, key: Key, index: Bytes, element: Bytes) -> object:
     """Sets the value of an element in a list by its index."""
     if lists.length(ctx.db, key) == 0:
@@ -118,7 +167,15 @@ def lset(ctx: Context, key: Key, index: Bytes, element: Bytes) -> object:
     return OK
 
 
-@command("LINSERT", since="2.2.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N)")
+@command(
+    "LINSERT",
+    since="2.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RW insert",
+    syntax="key where=(BEFORE | AFTER) pivot element",
+)
 def linsert(ctx: Context, key: Key, where: Bytes, pivot: Bytes, element: Bytes) -> int:
     """Inserts an element before or after another element in a list."""
     side = where.upper()
@@ -130,7 +187,7 @@ def linsert(ctx: Context, key: Key, where: Bytes, pivot: Bytes, element: Bytes) 
     return length
 
 
-@command("LREM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N+M)")
+@command("LREM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N+M)", keys="RW delete")
 def lrem(ctx: Context, key: Key, count: Int, element: Bytes) -> int:
     """Removes elements from a list. Deletes the list if the last element was removed."""
     number = lists.remove(ctx.db, key, count, element)
@@ -139,7 +196,7 @@ def lrem(ctx: Context, key: Key, count: Int, element: Bytes) -> int:
     return number
 
 
-@command("LTRIM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+@command("LTRIM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)", keys="RW delete")
 def ltrim(ctx: Context, key: Key, start: Int, stop: Int) -> object:
     """Removes elements from both ends a list. Deletes the list if all elements were trimmed."""
     number = lists.trim(ctx.db, key, start, stop)
@@ -162,7 +219,14 @@ def move(ctx: Context, source: bytes, destination: bytes, from_head: bool, to_he
     return value
 
 
-@command("RPOPLPUSH", since="1.2.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "RPOPLPUSH",
+    since="1.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="1 RW access delete; 2 RW insert",
+    syntax="source:key destination:key",
+)
 def rpoplpush(ctx: Context, source: Key, destination: Key) -> bytes | None:
     """Returns the last element of a list after removing and pushing it to another list."""
     return move(ctx, source, destination, False, True)
@@ -176,14 +240,28 @@ def end_of_list(word: bytes) -> bool:
     return side == b"LEFT"
 
 
-@command("LMOVE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "LMOVE",
+    since="6.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="1 RW access delete; 2 RW insert",
+    syntax="source:key destination:key wherefrom=(LEFT | RIGHT) whereto=(LEFT | RIGHT)",
+)
 def lmove(ctx: Context, source: Key, destination: Key, wherefrom: Bytes, whereto: Bytes) -> bytes | None:
     """Returns an element after popping it from one list and pushing it to another."""
     from_head, to_head = end_of_list(wherefrom), end_of_list(whereto)
     return move(ctx, source, destination, from_head, to_head)
 
 
-@command("LPOS", since="6.0.6", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "LPOS",
+    since="6.0.6",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len:integer]",
+)
 def lpos(ctx: Context, key: Key, element: Bytes, *options: Bytes) -> object:
     """Returns the index of matching elements in a list."""
     rank, count, max_length = 1, None, 0
@@ -217,7 +295,16 @@ def lpos(ctx: Context, key: Key, element: Bytes, *options: Bytes) -> object:
     return found[0] if found else None
 
 
-@command("LMPOP", since="7.0.0", flags=WRITE, group=GROUP, keys=CountedKeys(1), arity=-4, complexity="O(N+M)")
+@command(
+    "LMPOP",
+    since="7.0.0",
+    flags=WRITE,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N+M)",
+    keys="#1 RW access delete",
+    syntax="numkeys:integer key... where=(LEFT | RIGHT) [COUNT count:integer]",
+)
 def lmpop(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> object:
     """Returns multiple elements from a list after removing them. Deletes the list if the last element was popped."""
     keys, words = counted_keys(numkeys, arguments)

@@ -14,7 +14,15 @@ GROUP = "server"
 container("MEMORY", since="4.0.0", group=GROUP, summary="A container for memory diagnostics commands")
 
 
-@command("MEMORY|USAGE", since="4.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "MEMORY|USAGE",
+    since="4.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RO",
+    syntax="key [SAMPLES count:integer]",
+)
 def memory_usage(ctx: Context, key: Key, *options: Bytes) -> int | None:
     """Estimates the memory usage of a key."""
     samples = 5
@@ -28,14 +36,26 @@ def memory_usage(ctx: Context, key: Key, *options: Bytes) -> int | None:
     return ctx.db.memory_usage(key, samples) if ctx.db.exists(key) else None
 
 
-@command("MEMORY|STATS", since="4.0.0", flags=NO_FLAGS, group=GROUP)
+@command(
+    "MEMORY|STATS",
+    since="4.0.0",
+    flags=NO_FLAGS,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
+)
 def memory_stats(ctx: Context) -> MapReply:
     """Returns details about memory usage."""
     report = ctx.server.memory_report()
     return MapReply([part for name, value in report.items() for part in (name.encode(), value)])
 
 
-@command("MEMORY|DOCTOR", since="4.0.0", flags=NO_FLAGS, group=GROUP)
+@command(
+    "MEMORY|DOCTOR",
+    since="4.0.0",
+    flags=NO_FLAGS,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
+)
 def memory_doctor(ctx: Context) -> Verbatim:
     """Outputs a memory problems report."""
     report = ctx.server.memory_report()
@@ -65,7 +85,12 @@ def memory_doctor(ctx: Context) -> Verbatim:
 
 
 @command(
-    "MEMORY|PURGE", since="4.0.0", flags=NO_FLAGS, group=GROUP, complexity="Depends on how much memory is allocated"
+    "MEMORY|PURGE",
+    since="4.0.0",
+    flags=NO_FLAGS,
+    group=GROUP,
+    complexity="Depends on how much memory is allocated",
+    tips="request_policy:all_shards response_policy:all_succeeded",
 )
 def memory_purge(ctx: Context) -> object:
     """Asks the allocator to release memory."""
@@ -73,7 +98,13 @@ def memory_purge(ctx: Context) -> object:
     return OK
 
 
-@command("MEMORY|MALLOC-STATS", since="4.0.0", flags=NO_FLAGS, group=GROUP)
+@command(
+    "MEMORY|MALLOC-STATS",
+    since="4.0.0",
+    flags=NO_FLAGS,
+    group=GROUP,
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
+)
 def memory_malloc_stats(ctx: Context) -> Verbatim:
     """Returns the allocator statistics."""
     return Verbatim(b"Stats not supported for the current allocator\n")

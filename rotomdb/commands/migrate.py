@@ -10,7 +10,7 @@ from rotomdb.commands.arguments import Options, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
 from rotomdb.commands.keys import dump
-from rotomdb.commands.registry import WRITE, Bytes, KeyRange, command
+from rotomdb.commands.registry import WRITE, Bytes, command
 from rotomdb.commands.reply import OK, Status
 from rotomdb.errors import CommandError
 from rotomdb.storage.live_server import LiveServer
@@ -52,7 +52,19 @@ def parse(key: bytes, words: Options) -> Migration:
     return parsed
 
 
-@command("MIGRATE", since="2.6.0", flags=WRITE, group=GROUP, arity=-6, keys=KeyRange(3, 3), complexity="O(N)")
+@command(
+    "MIGRATE",
+    since="2.6.0",
+    flags=WRITE,
+    group=GROUP,
+    arity=-6,
+    complexity="O(N)",
+    keys="3 RW access delete; KEYS@-2..-1 RW access delete incomplete",
+    syntax="host port:integer key_or_empty_string=(key | empty_string='') destination-db:integer timeout:integer "
+    "[COPY] [REPLACE] [authentication=([AUTH password] | [AUTH2 <username password>])] [KEYS key...]",
+    tips="nondeterministic_output",
+    categories="keyspace dangerous",
+)
 def migrate(ctx: Context, host: Bytes, port: Bytes, key: Bytes, db: Bytes, timeout: Bytes, *options: Bytes) -> object:
     """Atomically transfers a key from one Redis instance to another."""
     milliseconds = parse_int(timeout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, KeyRange, command, container
+from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, command, container
 from rotomdb.commands.reply import NO_REPLY, PushReply, Status
 
 GROUP = "pubsub"
@@ -31,37 +31,56 @@ def unsubscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) 
     return NO_REPLY
 
 
-@command("SUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)")
+@command("SUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)", syntax="channel...")
 def subscribe_(ctx: Context, *channels: Bytes) -> object:
     """Listens for messages published to channels."""
     return subscribe(ctx, CHANNEL, b"subscribe", channels)
 
 
-@command("PSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "PSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)", syntax="<pattern:pattern>..."
+)
 def psubscribe(ctx: Context, *patterns: Bytes) -> object:
     """Listens for messages published to channels that match one or more patterns."""
     return subscribe(ctx, PATTERN, b"psubscribe", patterns)
 
 
-@command("SSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, arity=-2, keys=KeyRange(1, -1), complexity="O(N)")
+@command(
+    "SSUBSCRIBE",
+    since="7.0.0",
+    flags=FLAGS,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    keys="1..-1 not_key",
+    syntax="shardchannel...",
+)
 def ssubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     """Listens for messages published to shard channels."""
     return subscribe(ctx, SHARD, b"ssubscribe", shardchannels)
 
 
-@command("UNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("UNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)", syntax="[channel...]")
 def unsubscribe_(ctx: Context, *channels: Bytes) -> object:
     """Stops listening to messages posted to channels."""
     return unsubscribe(ctx, CHANNEL, b"unsubscribe", channels)
 
 
-@command("PUNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("PUNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)", syntax="[pattern:pattern...]")
 def punsubscribe(ctx: Context, *patterns: Bytes) -> object:
     """Stops listening to messages published to channels that match one or more patterns."""
     return unsubscribe(ctx, PATTERN, b"punsubscribe", patterns)
 
 
-@command("SUNSUBSCRIBE", since="7.0.0", flags=FLAGS, group=GROUP, keys=KeyRange(1, -1), complexity="O(N)")
+@command(
+    "SUNSUBSCRIBE",
+    since="7.0.0",
+    flags=FLAGS,
+    group=GROUP,
+    complexity="O(N)",
+    keys="1..-1 not_key",
+    syntax="[shardchannel...]",
+)
 def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     """Stops listening to messages posted to shard channels."""
     return unsubscribe(ctx, SHARD, b"sunsubscribe", shardchannels)
@@ -78,8 +97,8 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     since="7.0.0",
     flags=PUBSUB | LOADING | STALE | FAST,
     group=GROUP,
-    keys=KeyRange(1, 1),
     complexity="O(N)",
+    keys="1 not_key",
 )
 def spublish(ctx: Context, shardchannel: Bytes, message: Bytes) -> int:
     """Posts a message to a shard channel."""
@@ -90,13 +109,15 @@ container("PUBSUB", since="2.8.0", group=GROUP, summary="A container for Pub/Sub
 ASKING = PUBSUB | LOADING | STALE
 
 
-@command("PUBSUB|CHANNELS", since="2.8.0", flags=ASKING, group=GROUP, complexity="O(N)")
+@command("PUBSUB|CHANNELS", since="2.8.0", flags=ASKING, group=GROUP, complexity="O(N)", syntax="[pattern:pattern]")
 def pubsub_channels(ctx: Context, pattern: Bytes | None = None) -> list[bytes]:
     """Returns the active channels."""
     return list(ctx.server.pubsub.active(CHANNEL, pattern))
 
 
-@command("PUBSUB|SHARDCHANNELS", since="7.0.0", flags=ASKING, group=GROUP, complexity="O(N)")
+@command(
+    "PUBSUB|SHARDCHANNELS", since="7.0.0", flags=ASKING, group=GROUP, complexity="O(N)", syntax="[pattern:pattern]"
+)
 def pubsub_shardchannels(ctx: Context, pattern: Bytes | None = None) -> list[bytes]:
     """Returns the active shard channels."""
     return list(ctx.server.pubsub.active(SHARD, pattern))
@@ -109,13 +130,13 @@ def counts(ctx: Context, kind: str, names: tuple[bytes, ...]) -> list[object]:
     return flat
 
 
-@command("PUBSUB|NUMSUB", since="2.8.0", flags=ASKING, group=GROUP, complexity="O(N)")
+@command("PUBSUB|NUMSUB", since="2.8.0", flags=ASKING, group=GROUP, complexity="O(N)", syntax="[channel...]")
 def pubsub_numsub(ctx: Context, *channels: Bytes) -> list[object]:
     """Returns a count of subscribers to channels."""
     return counts(ctx, CHANNEL, channels)
 
 
-@command("PUBSUB|SHARDNUMSUB", since="7.0.0", flags=ASKING, group=GROUP, complexity="O(N)")
+@command("PUBSUB|SHARDNUMSUB", since="7.0.0", flags=ASKING, group=GROUP, complexity="O(N)", syntax="[shardchannel...]")
 def pubsub_shardnumsub(ctx: Context, *shardchannels: Bytes) -> list[object]:
     """Returns the count of subscribers of shard channels."""
     return counts(ctx, SHARD, shardchannels)
@@ -127,7 +148,7 @@ def pubsub_numpat(ctx: Context) -> int:
     return len(ctx.server.pubsub.listeners[PATTERN])
 
 
-@command("PUBSUB|HELP", since="6.2.0", flags=LOADING | STALE, group=GROUP)
+@command("PUBSUB|HELP", since="6.2.0", flags=LOADING | STALE, group=GROUP, categories="")
 def pubsub_help(ctx: Context) -> list[Status]:
     """Returns helpful text about the different subcommands."""
     return [Status(line) for line in (

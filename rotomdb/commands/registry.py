@@ -5,6 +5,8 @@ Arity, key positions, argument parsing, COMMAND INFO and COMMAND DOCS all come f
     @command("GETRANGE", since="2.4.0", flags=READONLY)
     def getrange(ctx: Context, key: Key, start: Int, end: Int) -> bytes:
         \"\"\"Return the substring of the string stored at `key`, both ends inclusive.\"\"\"
+
+What a signature cannot say stands beside it: what happens to the keys (`key_specs`), options (`syntax`), tips, categories.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+
+from rotomdb.commands.key_specs import PLACE, KeySpec, find_keys, parse_key_specs
+from rotomdb.commands.syntax import Argument, parse_syntax
 
 
 class Kind(enum.Enum):
@@ -52,6 +57,8 @@ class Flag(enum.IntFlag):
     PUBSUB = 16384
     SKIP_MONITOR = 32768
     NO_ASYNC_LOADING = 65536
+    ALLOW_BUSY = 131072
+    ASKING = 262144
 
 
 NO_FLAGS = Flag(0)
@@ -59,35 +66,7 @@ WRITE, READONLY, DENYOOM, ADMIN = Flag.WRITE, Flag.READONLY, Flag.DENYOOM, Flag.
 NOSCRIPT, LOADING, STALE, FAST = Flag.NOSCRIPT, Flag.LOADING, Flag.STALE, Flag.FAST
 NO_AUTH, NO_MULTI, MOVABLEKEYS = Flag.NO_AUTH, Flag.NO_MULTI, Flag.MOVABLEKEYS
 TOUCHES_ARBITRARY_KEYS, SKIP_SLOWLOG, BLOCKING = Flag.TOUCHES_ARBITRARY_KEYS, Flag.SKIP_SLOWLOG, Flag.BLOCKING
-PUBSUB = Flag.PUBSUB
-
-
-@dataclass(frozen=True)
-class KeyRange:
-    """Key positions in the request, the command name being 0: from `first` to `last` (negative: from the end)."""
-
-    first: int
-    last: int
-    step: int = 1
-
-
-@dataclass(frozen=True)
-class CountedKeys:
-    """Keys whose number stands in the argument at `count`, followed by that many keys."""
-
-    count: int
-    store: int = 0  # position of a destination key; 0: none
-    step: int = 1  # arguments from one key to the next
-
-
-@dataclass(frozen=True)
-class KeysAfter:
-    """Keys behind a word of their own, followed by as many other arguments (XREAD's IDs)."""
-
-    keyword: bytes
-
-
-KeyPositions = KeyRange | CountedKeys | KeysAfter
+PUBSUB, ALLOW_BUSY, NO_ASYNC_LOADING = Flag.PUBSUB, Flag.ALLOW_BUSY, Flag.NO_ASYNC_LOADING
 
 
 @dataclass(frozen=True)
@@ -102,33 +81,18 @@ class CommandSpec:
     group: str
     complexity: str
     summary: str
-    keys: KeyPositions | None
+    keys: tuple[KeySpec, ...]
     converters: str  # a Kind letter per positional parameter
     rest: str  # the letter of the variable part, or ""
     max_arguments: int  # including the name; -1: no limit
-    parameters: tuple[str, ...] = field(default=())
+    syntax: tuple[Argument, ...] = field(default=())
+    tips: tuple[str, ...] = field(default=())
+    categories: tuple[str, ...] | None = field(default=None)  # None: those that the group stands for
 
     def keys_of(self, arguments: Sequence[bytes]) -> list[bytes] | None:
         """The keys in a request, the command's name included in it; None when they cannot be told."""
-        if self.keys is None:
-            return []
-        if isinstance(self.keys, KeyRange):
-            last = self.keys.last if self.keys.last >= 0 else len(arguments) + self.keys.last
-            return list(arguments[self.keys.first : last + 1 : self.keys.step])
-        if isinstance(self.keys, KeysAfter):
-            for at, word in enumerate(arguments):
-                if at and word.upper() == self.keys.keyword:
-                    each = (len(arguments) - at - 1) // 2
-                    return list(arguments[at + 1 : at + 1 + each]) or None
-            return None
-        try:
-            count = int(arguments[self.keys.count])
-        except ValueError:
-            return None
-        found = list(arguments[self.keys.count + 1 :: self.keys.step][: max(count, 0)])
-        if count < 1 or len(found) != count:
-            return None
-        return ([arguments[self.keys.store]] if self.keys.store else []) + found
+        found = find_keys(self.name, self.keys, arguments)
+        return None if found is None else [arguments[position] for position, _ in found]
 
     @property
     def display_name(self) -> str:
@@ -146,7 +110,10 @@ def command(
     group: str | None = None,
     complexity: str = "O(1)",
     arity: int | None = None,
-    keys: KeyPositions | None = None,
+    keys: str = "",
+    syntax: str | None = None,
+    tips: str = "",
+    categories: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a command.
 
@@ -154,13 +121,19 @@ def command(
         name: As clients send it; `"CLIENT|ID"` for a subcommand.
         group: Group of COMMAND DOCS; by default the module's last name.
         arity: Only where the signature cannot say it; negative: at least so many words, the name included.
-        keys: Only where the annotations cannot say it.
+        keys: Key specifications in the notation of `key_specs`. Without a place, the annotations say where the keys
+            are; without any, keys are `RW update` in a command that writes and `RO access` in others.
+        syntax: The arguments in the notation of the module `syntax`, where names and types of the parameters do not
+            say it; empty: none that a client need know of.
+        tips: Tips of COMMAND INFO for clients and proxies, in its words.
+        categories: ACL categories in place of the group's.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         spec = declare(
-            name, function, since=since, flags=flags, group=group, complexity=complexity, arity=arity, keys=keys
-        )
+            name, function, since=since, flags=flags, group=group, complexity=complexity, arity=arity, keys=keys,
+            syntax=syntax, tips=tips, categories=categories,
+        )  # fmt: skip
         if spec.name in REGISTRY:
             raise ValueError(f"command {name} is registered twice")
         REGISTRY[spec.name] = spec
@@ -173,7 +146,7 @@ def container(name: str, *, since: str, group: str, summary: str, flags: Flag = 
     """Register a name that only has subcommands."""
     REGISTRY[name.lower()] = CommandSpec(
         name=name.lower(), function=None, arity=-2, flags=flags, since=since, group=group,
-        complexity="Depends on subcommand.", summary=summary, keys=None, converters="", rest="", max_arguments=-1,
+        complexity="Depends on subcommand.", summary=summary, keys=(), converters="", rest="", max_arguments=-1, categories=(),
     )  # fmt: skip
 
 
@@ -186,12 +159,16 @@ def declare(
     group: str | None = None,
     complexity: str = "O(1)",
     arity: int | None = None,
-    keys: KeyPositions | None = None,
+    keys: str = "",
+    syntax: str | None = None,
+    tips: str = "",
+    categories: str | None = None,
 ) -> CommandSpec:
     """Derive the specification from the function's signature and docstring."""
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]  # without ctx
     converters, rest, optional = "", "", False
+    described: list[Argument] = []
     words = name.count("|") + 1
     first_key, last_key = 0, 0
     for position, parameter in enumerate(parameters, start=words):
@@ -205,8 +182,7 @@ def declare(
         if kind is Kind.KEY:
             first_key = first_key or position
             last_key = -1 if variable else position
-    if keys is None and first_key:
-        keys = KeyRange(first_key, last_key)
+        described.append(described_parameter(parameter, kind))
     required = sum(
         1 for p in parameters if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
     )
@@ -224,11 +200,39 @@ def declare(
         group=group or function.__module__.rpartition(".")[2].replace("_", "-"),
         complexity=complexity,
         summary=doc.split("\n\n")[0].replace("\n", " ").rstrip("."),
-        keys=keys,
+        keys=declared_keys(keys, f"{first_key}..{last_key}" if first_key else "", flags),
         converters=converters,
         rest=rest,
         max_arguments=-1 if rest else len(converters) + words,
-        parameters=tuple(p.name.strip("_") for p in parameters),
+        syntax=tuple(described) if syntax is None else parse_syntax(syntax),
+        tips=tuple(tips.split()),
+        categories=None if categories is None else tuple(categories.split()),
+    )
+
+
+def declared_keys(text: str, place: str, flags: Flag) -> tuple[KeySpec, ...]:
+    """The key specifications of a declaration; `place` is where the annotations say that the keys are."""
+    if not text:
+        text = "RW update" if flags & Flag.WRITE else "RO access"
+        if not place:
+            return ()
+    first = text.split()[0]
+    stands = first == "?" or PLACE.fullmatch(first) is not None
+    return parse_key_specs(text if stands else f"{place} {text}")
+
+
+KINDS_SHOWN = {Kind.BYTES: "string", Kind.KEY: "key", Kind.INT: "integer", Kind.FLOAT: "double"}
+
+
+def described_parameter(parameter: inspect.Parameter, kind: Kind) -> Argument:
+    """What COMMAND DOCS tells of a parameter."""
+    variable = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+    return Argument(
+        parameter.name.strip("_").replace("_", "-"),
+        KINDS_SHOWN[kind],
+        key_index=0 if kind is Kind.KEY else None,
+        optional=variable or parameter.default is not inspect.Parameter.empty,
+        multiple=variable,
     )
 
 

@@ -10,8 +10,10 @@ from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, syntax_error
 from rotomdb.commands.registry import (
     ADMIN,
+    ALLOW_BUSY,
     FAST,
     LOADING,
+    NO_ASYNC_LOADING,
     NO_MULTI,
     NOSCRIPT,
     READONLY,
@@ -29,13 +31,20 @@ from rotomdb.errors import CommandError, ConfigError, SaveError
 GROUP = "server"
 
 
-@command("DBSIZE", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command(
+    "DBSIZE",
+    since="1.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    tips="request_policy:all_shards response_policy:agg_sum",
+    categories="keyspace",
+)
 def dbsize(ctx: Context) -> int:
     """Returns the number of keys in the database."""
     return len(ctx.db)
 
 
-@command("TIME", since="2.6.0", flags=LOADING | STALE | FAST, group=GROUP)
+@command("TIME", since="2.6.0", flags=LOADING | STALE | FAST, group=GROUP, tips="nondeterministic_output")
 def time_(ctx: Context) -> list[bytes]:
     """Returns the server time."""
     now = time.time_ns() // 1000
@@ -54,7 +63,16 @@ def flush_lazily(ctx: Context, words: tuple[bytes, ...]) -> bool:
     return ctx.server is not None and bool(ctx.server.config["lazyfree-lazy-user-flush"])
 
 
-@command("FLUSHDB", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+@command(
+    "FLUSHDB",
+    since="1.0.0",
+    flags=WRITE,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[async=(ASYNC | SYNC)]",
+    tips="request_policy:all_shards response_policy:all_succeeded",
+    categories="keyspace dangerous",
+)
 def flushdb(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from the current database."""
     lazily = flush_lazily(ctx, mode)
@@ -65,7 +83,16 @@ def flushdb(ctx: Context, *mode: Bytes) -> object:
     return OK
 
 
-@command("FLUSHALL", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)")
+@command(
+    "FLUSHALL",
+    since="1.0.0",
+    flags=WRITE,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[async=(ASYNC | SYNC)]",
+    tips="request_policy:all_shards response_policy:all_succeeded",
+    categories="keyspace dangerous",
+)
 def flushall(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from all databases."""
     lazily = flush_lazily(ctx, mode)
@@ -86,7 +113,15 @@ def flushall(ctx: Context, *mode: Bytes) -> object:
     return OK
 
 
-@command("SWAPDB", since="4.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(N)")
+@command(
+    "SWAPDB",
+    since="4.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="index1:integer index2:integer",
+    categories="keyspace dangerous",
+)
 def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
     """Swaps two Redis databases."""
     first = parse_int(index1, "ERR invalid first DB index")
@@ -107,7 +142,7 @@ def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
 # Persistence
 
 
-@command("SAVE", since="1.0.0", flags=ADMIN | NOSCRIPT | NO_MULTI, group=GROUP, complexity="O(N)")
+@command("SAVE", since="1.0.0", flags=ADMIN | NOSCRIPT | NO_MULTI | NO_ASYNC_LOADING, group=GROUP, complexity="O(N)")
 def save(ctx: Context) -> object:
     """Synchronously saves the database(s) to disk."""
     child = ctx.server.persistence.child
@@ -120,7 +155,7 @@ def save(ctx: Context) -> object:
     return OK
 
 
-@command("BGSAVE", since="1.0.0", flags=ADMIN | NOSCRIPT, group=GROUP)
+@command("BGSAVE", since="1.0.0", flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING, group=GROUP, syntax="[SCHEDULE]")
 def bgsave(ctx: Context, *options: Bytes) -> Status:
     """Asynchronously saves the database(s) to disk."""
     if options and (len(options) > 1 or options[0].upper() != b"SCHEDULE"):
@@ -144,7 +179,7 @@ def bgsave(ctx: Context, *options: Bytes) -> Status:
     return Status(b"Background saving started")
 
 
-@command("BGREWRITEAOF", since="1.0.0", flags=ADMIN | NOSCRIPT, group=GROUP)
+@command("BGREWRITEAOF", since="1.0.0", flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING, group=GROUP)
 def bgrewriteaof(ctx: Context) -> Status:
     """Asynchronously rewrites the append-only file to disk."""
     persistence = ctx.server.persistence
@@ -164,13 +199,27 @@ def bgrewriteaof(ctx: Context) -> Status:
     return Status(b"Background append only file rewriting started")
 
 
-@command("LASTSAVE", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP)
+@command(
+    "LASTSAVE",
+    since="1.0.0",
+    flags=LOADING | STALE | FAST,
+    group=GROUP,
+    tips="nondeterministic_output",
+    categories="admin dangerous",
+)
 def lastsave(ctx: Context) -> int:
     """Returns the Unix timestamp of the last successful save to disk."""
     return int(ctx.server.persistence.status.last_save)
 
 
-@command("SHUTDOWN", since="1.0.0", flags=ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI, group=GROUP, complexity="O(N)")
+@command(
+    "SHUTDOWN",
+    since="1.0.0",
+    flags=ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[(NOSAVE | SAVE)] [NOW] [FORCE] [ABORT]",
+)
 def shutdown(ctx: Context, *options: Bytes) -> object:
     """Synchronously saves the database(s) to disk and shuts down the Redis server."""
     wants_save: bool | None = None
@@ -201,19 +250,27 @@ def shutdown(ctx: Context, *options: Bytes) -> object:
 # Information
 
 
-@command("INFO", since="1.0.0", flags=LOADING | STALE, group=GROUP)
+@command(
+    "INFO",
+    since="1.0.0",
+    flags=LOADING | STALE,
+    group=GROUP,
+    syntax="[section...]",
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
+    categories="dangerous",
+)
 def info(ctx: Context, *sections: Bytes) -> Verbatim:
     """Returns information and statistics about the server."""
     return Verbatim(ctx.server.info(sections).encode())
 
 
-@command("LOLWUT", since="5.0.0", flags=READONLY | FAST, group=GROUP, arity=-1)
+@command("LOLWUT", since="5.0.0", flags=READONLY | FAST, group=GROUP, arity=-1, syntax="[VERSION version:integer]")
 def lolwut(ctx: Context, *options: Bytes) -> Verbatim:
     """Displays computer art and the server version."""
     return Verbatim(b"  ,--.\n | () |  rotomdb\n  `--'\n")
 
 
-@command("ROLE", since="2.8.12", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+@command("ROLE", since="2.8.12", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP, categories="admin dangerous")
 def role(ctx: Context) -> list[object]:
     """Returns the replication role."""
     return [b"master", ctx.dispatcher.stream.offset, []]
@@ -225,7 +282,9 @@ container("CONFIG", since="2.0.0", group=GROUP, summary="A container for server 
 CONFIG_FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
 
 
-@command("CONFIG|GET", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "CONFIG|GET", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP, arity=-3, complexity="O(N)", syntax="<parameter>..."
+)
 def config_get(ctx: Context, *patterns: Bytes) -> MapReply:
     """Returns the effective values of configuration parameters."""
     config = ctx.server.config
@@ -236,7 +295,16 @@ def config_get(ctx: Context, *patterns: Bytes) -> MapReply:
     return reply
 
 
-@command("CONFIG|SET", since="2.0.0", flags=CONFIG_FLAGS, group=GROUP, arity=-4, complexity="O(N)")
+@command(
+    "CONFIG|SET",
+    since="2.0.0",
+    flags=CONFIG_FLAGS,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    syntax="<parameter value>...",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def config_set(ctx: Context, *pairs: Bytes) -> object:
     """Sets configuration parameters in-flight."""
     if len(pairs) % 2:
@@ -295,7 +363,14 @@ def config_help(ctx: Context) -> list[Status]:
 container("SLOWLOG", since="2.2.12", group=GROUP, summary="A container for slow log commands")
 
 
-@command("SLOWLOG|GET", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP, complexity="O(N)")
+@command(
+    "SLOWLOG|GET",
+    since="2.2.12",
+    flags=ADMIN | LOADING | STALE,
+    group=GROUP,
+    complexity="O(N)",
+    tips="request_policy:all_nodes nondeterministic_output",
+)
 def slowlog_get(ctx: Context, count: Int = 10) -> list[object]:
     """Returns the slow log's entries."""
     if count < -1:
@@ -307,13 +382,26 @@ def slowlog_get(ctx: Context, count: Int = 10) -> list[object]:
     ]
 
 
-@command("SLOWLOG|LEN", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP)
+@command(
+    "SLOWLOG|LEN",
+    since="2.2.12",
+    flags=ADMIN | LOADING | STALE,
+    group=GROUP,
+    tips="request_policy:all_nodes response_policy:agg_sum nondeterministic_output",
+)
 def slowlog_len(ctx: Context) -> int:
     """Returns the number of entries in the slow log."""
     return len(ctx.server.slow_calls)
 
 
-@command("SLOWLOG|RESET", since="2.2.12", flags=ADMIN | LOADING | STALE, group=GROUP, complexity="O(N)")
+@command(
+    "SLOWLOG|RESET",
+    since="2.2.12",
+    flags=ADMIN | LOADING | STALE,
+    group=GROUP,
+    complexity="O(N)",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+)
 def slowlog_reset(ctx: Context) -> object:
     """Clears all entries from the slow log."""
     ctx.server.slow_calls.clear()

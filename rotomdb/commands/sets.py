@@ -14,7 +14,6 @@ from rotomdb.commands.registry import (
     READONLY,
     WRITE,
     Bytes,
-    CountedKeys,
     Key,
     command,
 )
@@ -26,7 +25,16 @@ GROUP = "set"
 SREM_BATCH = 1024
 
 
-@command("SADD", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "SADD",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="RW insert",
+    syntax="key member...",
+)
 def sadd(ctx: Context, key: Key, *members: Bytes) -> int:
     """Adds one or more members to a set. Creates the key if it doesn't exist."""
     added = sets.add(ctx.db, key, members)
@@ -35,7 +43,16 @@ def sadd(ctx: Context, key: Key, *members: Bytes) -> int:
     return added
 
 
-@command("SREM", since="1.0.0", flags=WRITE | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "SREM",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="RW delete",
+    syntax="key member...",
+)
 def srem(ctx: Context, key: Key, *members: Bytes) -> int:
     """Removes one or more members from a set. Deletes the set if the last member was removed."""
     removed = sets.remove(ctx.db, key, members)
@@ -44,31 +61,44 @@ def srem(ctx: Context, key: Key, *members: Bytes) -> int:
     return removed
 
 
-@command("SISMEMBER", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command("SISMEMBER", since="1.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def sismember(ctx: Context, key: Key, member: Bytes) -> bool:
     """Determines whether a member belongs to a set."""
     return sets.contains(ctx.db, key, member)
 
 
-@command("SMISMEMBER", since="6.2.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "SMISMEMBER", since="6.2.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)", syntax="key member..."
+)
 def smismember(ctx: Context, key: Key, *members: Bytes) -> list[bool]:
     """Determines whether multiple members belong to a set."""
     return sets.contains_many(ctx.db, key, members)
 
 
-@command("SCARD", since="1.0.0", flags=READONLY | FAST, group=GROUP)
+@command("SCARD", since="1.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def scard(ctx: Context, key: Key) -> int:
     """Returns the number of members in a set."""
     return sets.length(ctx.db, key)
 
 
-@command("SMEMBERS", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "SMEMBERS", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order"
+)
 def smembers(ctx: Context, key: Key) -> SetReply:
     """Returns all members of a set."""
     return SetReply(sets.members(ctx.db, key))
 
 
-@command("SPOP", since="1.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(N)")
+@command(
+    "SPOP",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(N)",
+    keys="RW access delete",
+    syntax="key [count:integer]",
+    tips="nondeterministic_output",
+)
 def spop(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Returns one or more random members from a set after removing them. Deletes the set with its last member."""
     if count is None:
@@ -95,7 +125,15 @@ def spop(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     return SetReply(chosen)
 
 
-@command("SRANDMEMBER", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "SRANDMEMBER",
+    since="1.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key [count:integer]",
+    tips="nondeterministic_output",
+)
 def srandmember(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Get one or multiple random members from a set."""
     if count is None:
@@ -110,7 +148,14 @@ def srandmember(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     return members if wanted >= len(members) else random.sample(members, wanted)
 
 
-@command("SMOVE", since="1.0.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "SMOVE",
+    since="1.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    keys="1 RW access delete; 2 RW insert",
+    syntax="source:key destination:key member",
+)
 def smove(ctx: Context, source: Key, destination: Key, member: Bytes) -> int:
     """Moves a member from one set to another."""
     if not ctx.db.exists(source):
@@ -167,19 +212,46 @@ def store(ctx: Context, destination: bytes, members: list[bytes], event: str) ->
     return len(members)
 
 
-@command("SINTER", since="1.0.0", flags=READONLY, group=GROUP, arity=-2, complexity="O(N*M)")
+@command(
+    "SINTER",
+    since="1.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N*M)",
+    syntax="key...",
+    tips="nondeterministic_output_order",
+)
 def sinter(ctx: Context, *keys: Key) -> SetReply:
     """Returns the intersect of multiple sets."""
     return SetReply(intersection(ctx, keys))
 
 
-@command("SINTERSTORE", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-3, complexity="O(N*M)")
+@command(
+    "SINTERSTORE",
+    since="1.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N*M)",
+    keys="1 RW update; 2..-1 RO access",
+    syntax="destination:key key...",
+)
 def sinterstore(ctx: Context, destination: Key, *keys: Key) -> int:
     """Stores the intersect of multiple sets in a key."""
     return store(ctx, destination, intersection(ctx, keys), "sinterstore")
 
 
-@command("SINTERCARD", since="7.0.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N*M)")
+@command(
+    "SINTERCARD",
+    since="7.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N*M)",
+    keys="#1 RO access",
+    syntax="numkeys:integer key... [LIMIT limit:integer]",
+)
 def sintercard(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> int:
     """Returns the number of members of the intersect of multiple sets."""
     count = parse_int(numkeys, "ERR numkeys should be greater than 0")
@@ -204,31 +276,74 @@ def cardinality_limit(options: Options) -> int:
     return limit
 
 
-@command("SUNION", since="1.0.0", flags=READONLY, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "SUNION",
+    since="1.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    syntax="key...",
+    tips="nondeterministic_output_order",
+)
 def sunion(ctx: Context, *keys: Key) -> SetReply:
     """Returns the union of multiple sets."""
     return SetReply(union(ctx, keys))
 
 
-@command("SUNIONSTORE", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "SUNIONSTORE",
+    since="1.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="1 OW update; 2..-1 RO access",
+    syntax="destination:key key...",
+)
 def sunionstore(ctx: Context, destination: Key, *keys: Key) -> int:
     """Stores the union of multiple sets in a key."""
     return store(ctx, destination, union(ctx, keys), "sunionstore")
 
 
-@command("SDIFF", since="1.0.0", flags=READONLY, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "SDIFF",
+    since="1.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    syntax="key...",
+    tips="nondeterministic_output_order",
+)
 def sdiff(ctx: Context, *keys: Key) -> SetReply:
     """Returns the difference of multiple sets."""
     return SetReply(difference(ctx, keys))
 
 
-@command("SDIFFSTORE", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "SDIFFSTORE",
+    since="1.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="1 OW update; 2..-1 RO access",
+    syntax="destination:key key...",
+)
 def sdiffstore(ctx: Context, destination: Key, *keys: Key) -> int:
     """Stores the difference of multiple sets in a key."""
     return store(ctx, destination, difference(ctx, keys), "sdiffstore")
 
 
-@command("SSCAN", since="2.8.0", flags=READONLY, group=GROUP)
+@command(
+    "SSCAN",
+    since="2.8.0",
+    flags=READONLY,
+    group=GROUP,
+    syntax="key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+    tips="nondeterministic_output",
+)
 def sscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over members of a set."""
     parsed = scan_options(cursor, options, frozenset())

@@ -17,7 +17,6 @@ from rotomdb.commands.registry import (
     READONLY,
     WRITE,
     Bytes,
-    CountedKeys,
     Float,
     Int,
     Key,
@@ -48,7 +47,15 @@ def with_scores_reply(ctx: Context, flat: Sequence[object], with_scores: bool) -
 # Adding
 
 
-@command("ZADD", since="1.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-4, complexity="O(log(N))")
+@command(
+    "ZADD",
+    since="1.2.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-4,
+    complexity="O(log(N))",
+    syntax="key [condition=(NX | XX)] [comparison=(GT | LT)] [change=CH] [increment=INCR] <score:double member>...",
+)
 def zadd(ctx: Context, key: Key, *arguments: Bytes) -> object:
     """Adds one or more members to a sorted set, or updates their scores. Creates the key if it doesn't exist."""
     if arguments[0][:1].isalpha():
@@ -89,7 +96,15 @@ def zadd_with_options(ctx: Context, key: bytes, arguments: tuple[bytes, ...]) ->
     return added + changed if count_changed else added
 
 
-@command("ZINCRBY", since="1.2.0", flags=WRITE | DENYOOM | FAST, group=GROUP, complexity="O(log(N))")
+@command(
+    "ZINCRBY",
+    since="1.2.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    complexity="O(log(N))",
+    keys="RW access update",
+    syntax="key increment:integer member",
+)
 def zincrby(ctx: Context, key: Key, increment: Float, member: Bytes) -> float | None:
     """Increments the score of a member in a sorted set."""
     _, _, score = sorted_sets.add(ctx.db, key, (increment, member), ADD_INCREMENT)
@@ -100,7 +115,7 @@ def zincrby(ctx: Context, key: Key, increment: Float, member: Bytes) -> float | 
 # Asking
 
 
-@command("ZCARD", since="1.2.0", flags=READONLY | FAST, group=GROUP)
+@command("ZCARD", since="1.2.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def zcard(ctx: Context, key: Key) -> int:
     """Returns the number of members in a sorted set."""
     return sorted_sets.length(ctx.db, key)
@@ -112,7 +127,9 @@ def zscore(ctx: Context, key: Key, member: Bytes) -> float | None:
     return sorted_sets.score(ctx.db, key, member)
 
 
-@command("ZMSCORE", since="6.2.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)")
+@command(
+    "ZMSCORE", since="6.2.0", flags=READONLY | FAST, group=GROUP, arity=-3, complexity="O(N)", syntax="key member..."
+)
 def zmscore(ctx: Context, key: Key, *members: Bytes) -> list[float | None]:
     """Returns the score of one or more members in a sorted set."""
     return sorted_sets.scores(ctx.db, key, members)
@@ -127,13 +144,27 @@ def rank(ctx: Context, key: bytes, member: bytes, with_score: bytes | None, reve
     return list(found) if with_score is not None else found[0]
 
 
-@command("ZRANK", since="2.0.0", flags=READONLY | FAST, group=GROUP, complexity="O(log(N))")
+@command(
+    "ZRANK",
+    since="2.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    complexity="O(log(N))",
+    syntax="key member [withscore=WITHSCORE]",
+)
 def zrank(ctx: Context, key: Key, member: Bytes, withscore: Bytes | None = None) -> object:
     """Returns the index of a member in a sorted set ordered by ascending scores."""
     return rank(ctx, key, member, withscore, False)
 
 
-@command("ZREVRANK", since="2.0.0", flags=READONLY | FAST, group=GROUP, complexity="O(log(N))")
+@command(
+    "ZREVRANK",
+    since="2.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    complexity="O(log(N))",
+    syntax="key member [withscore=WITHSCORE]",
+)
 def zrevrank(ctx: Context, key: Key, member: Bytes, withscore: Bytes | None = None) -> object:
     """Returns the index of a member in a sorted set ordered by descending scores."""
     return rank(ctx, key, member, withscore, True)
@@ -221,13 +252,27 @@ def range_reply(ctx: Context, key: bytes, first: bytes, second: bytes, options: 
     return with_scores_reply(ctx, select_range(ctx, key, first, second, options), options.with_scores)
 
 
-@command("ZRANGE", since="1.2.0", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZRANGE",
+    since="1.2.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key start stop [sortby=(BYSCORE | BYLEX)] [REV] [LIMIT <offset:integer count:integer>] [WITHSCORES]",
+)
 def zrange(ctx: Context, key: Key, start: Bytes, stop: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a range of indexes, scores or names."""
     return range_reply(ctx, key, start, stop, parse_range(options, ZRANGE_WORDS, RangeOptions()))
 
 
-@command("ZREVRANGE", since="1.2.0", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZREVRANGE",
+    since="1.2.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key start:integer stop:integer [WITHSCORES]",
+)
 def zrevrange(ctx: Context, key: Key, start: Bytes, stop: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a range of indexes in reverse order."""
     parsed = parse_range(options, frozenset([b"WITHSCORES"]), RangeOptions(reverse=True))
@@ -237,47 +282,90 @@ def zrevrange(ctx: Context, key: Key, start: Bytes, stop: Bytes, *options: Bytes
 BY_SCORE_WORDS = frozenset([b"LIMIT", b"WITHSCORES"])
 
 
-@command("ZRANGEBYSCORE", since="1.0.5", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZRANGEBYSCORE",
+    since="1.0.5",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key min:double max:double [WITHSCORES] [LIMIT <offset:integer count:integer>]",
+)
 def zrangebyscore(ctx: Context, key: Key, low: Bytes, high: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a range of scores."""
     return range_reply(ctx, key, low, high, parse_range(options, BY_SCORE_WORDS, RangeOptions(by=b"SCORE")))
 
 
-@command("ZREVRANGEBYSCORE", since="2.2.0", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZREVRANGEBYSCORE",
+    since="2.2.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key max:double min:double [WITHSCORES] [LIMIT <offset:integer count:integer>]",
+)
 def zrevrangebyscore(ctx: Context, key: Key, high: Bytes, low: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a range of scores in reverse order."""
     parsed = parse_range(options, BY_SCORE_WORDS, RangeOptions(by=b"SCORE", reverse=True))
     return range_reply(ctx, key, high, low, parsed)
 
 
-@command("ZRANGEBYLEX", since="2.8.9", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZRANGEBYLEX",
+    since="2.8.9",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key min max [LIMIT <offset:integer count:integer>]",
+)
 def zrangebylex(ctx: Context, key: Key, low: Bytes, high: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a lexicographical range."""
     return range_reply(ctx, key, low, high, parse_range(options, frozenset([b"LIMIT"]), RangeOptions(by=b"LEX")))
 
 
-@command("ZREVRANGEBYLEX", since="2.8.9", flags=READONLY, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZREVRANGEBYLEX",
+    since="2.8.9",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    syntax="key max min [LIMIT <offset:integer count:integer>]",
+)
 def zrevrangebylex(ctx: Context, key: Key, high: Bytes, low: Bytes, *options: Bytes) -> list[object]:
     """Returns members in a sorted set within a lexicographical range in reverse order."""
     parsed = parse_range(options, frozenset([b"LIMIT"]), RangeOptions(by=b"LEX", reverse=True))
     return range_reply(ctx, key, high, low, parsed)
 
 
-@command("ZRANGESTORE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZRANGESTORE",
+    since="6.2.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    keys="1 OW update; 2 RO access",
+    syntax="dst:key src:key min max [sortby=(BYSCORE | BYLEX)] [REV] [LIMIT <offset:integer count:integer>]",
+)
 def zrangestore(ctx: Context, dst: Key, src: Key, low: Bytes, high: Bytes, *options: Bytes) -> int:
     """Stores a range of members from sorted set in a key."""
     parsed = parse_range(options, ZRANGE_WORDS - {b"WITHSCORES"}, RangeOptions())
     return store(ctx, dst, select_range(ctx, src, low, high, parsed), "zrangestore")
 
 
-@command("ZCOUNT", since="2.0.0", flags=READONLY | FAST, group=GROUP, complexity="O(log(N))")
+@command(
+    "ZCOUNT",
+    since="2.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    complexity="O(log(N))",
+    syntax="key min:double max:double",
+)
 def zcount(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
     """Returns the count of members in a sorted set that have scores within a range."""
     bounds = score_bounds(low, high)
     return sorted_sets.count_by_score(ctx.db, key, *bounds)
 
 
-@command("ZLEXCOUNT", since="2.8.9", flags=READONLY | FAST, group=GROUP, complexity="O(log(N))")
+@command("ZLEXCOUNT", since="2.8.9", flags=READONLY | FAST, group=GROUP, complexity="O(log(N))", syntax="key min max")
 def zlexcount(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
     """Returns the number of members in a sorted set within a lexicographical range."""
     bounds = lex_bounds(low, high)
@@ -294,26 +382,51 @@ def remove(ctx: Context, key: bytes, members: Sequence[bytes], event: str) -> in
     return removed
 
 
-@command("ZREM", since="1.2.0", flags=WRITE | FAST, group=GROUP, arity=-3, complexity="O(M*log(N))")
+@command(
+    "ZREM",
+    since="1.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-3,
+    complexity="O(M*log(N))",
+    keys="RW delete",
+    syntax="key member...",
+)
 def zrem(ctx: Context, key: Key, *members: Bytes) -> int:
     """Removes one or more members from a sorted set. Deletes the sorted set if all members were removed."""
     return remove(ctx, key, members, "zrem")
 
 
-@command("ZREMRANGEBYRANK", since="2.0.0", flags=WRITE, group=GROUP, complexity="O(log(N)+M)")
+@command("ZREMRANGEBYRANK", since="2.0.0", flags=WRITE, group=GROUP, complexity="O(log(N)+M)", keys="RW delete")
 def zremrangebyrank(ctx: Context, key: Key, start: Int, stop: Int) -> int:
     """Removes members in a sorted set within a range of indexes."""
     return remove(ctx, key, sorted_sets.range_by_rank(ctx.db, key, start, stop)[::2], "zremrangebyrank")
 
 
-@command("ZREMRANGEBYSCORE", since="1.2.0", flags=WRITE, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZREMRANGEBYSCORE",
+    since="1.2.0",
+    flags=WRITE,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    keys="RW delete",
+    syntax="key min:double max:double",
+)
 def zremrangebyscore(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
     """Removes members in a sorted set within a range of scores."""
     bounds = score_bounds(low, high)
     return remove(ctx, key, sorted_sets.range_by_score(ctx.db, key, *bounds)[::2], "zremrangebyscore")
 
 
-@command("ZREMRANGEBYLEX", since="2.8.9", flags=WRITE, group=GROUP, complexity="O(log(N)+M)")
+@command(
+    "ZREMRANGEBYLEX",
+    since="2.8.9",
+    flags=WRITE,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    keys="RW delete",
+    syntax="key min max",
+)
 def zremrangebylex(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
     """Removes members in a sorted set within a lexicographical range."""
     bounds = lex_bounds(low, high)
@@ -332,19 +445,44 @@ def pop(ctx: Context, key: bytes, count: bytes | None, from_max: bool) -> object
     return flat
 
 
-@command("ZPOPMIN", since="5.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(log(N)*M)")
+@command(
+    "ZPOPMIN",
+    since="5.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(log(N)*M)",
+    keys="RW access delete",
+    syntax="key [count:integer]",
+)
 def zpopmin(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Returns the lowest-scoring members from a sorted set after removing them."""
     return pop(ctx, key, count, False)
 
 
-@command("ZPOPMAX", since="5.0.0", flags=WRITE | FAST, group=GROUP, complexity="O(log(N)*M)")
+@command(
+    "ZPOPMAX",
+    since="5.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    complexity="O(log(N)*M)",
+    keys="RW access delete",
+    syntax="key [count:integer]",
+)
 def zpopmax(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     """Returns the highest-scoring members from a sorted set after removing them."""
     return pop(ctx, key, count, True)
 
 
-@command("ZMPOP", since="7.0.0", flags=WRITE, group=GROUP, keys=CountedKeys(1), arity=-4, complexity="O(K)+O(M*log(N))")
+@command(
+    "ZMPOP",
+    since="7.0.0",
+    flags=WRITE,
+    group=GROUP,
+    arity=-4,
+    complexity="O(K)+O(M*log(N))",
+    keys="#1 RW access delete",
+    syntax="numkeys:integer key... where=(MIN | MAX) [COUNT count:integer]",
+)
 def zmpop(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> object:
     """Returns the highest- or lowest-scoring members from one or more sorted sets after removing them."""
     keys, words = counted_keys(numkeys, arguments)
@@ -364,7 +502,15 @@ def zmpop(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> object:
 # Random and scan
 
 
-@command("ZRANDMEMBER", since="6.2.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "ZRANDMEMBER",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key [options=<count:integer [WITHSCORES]>]",
+    tips="nondeterministic_output",
+)
 def zrandmember(ctx: Context, key: Key, *options: Bytes) -> object:
     """Returns one or more random members from a sorted set."""
     if not options:
@@ -385,7 +531,14 @@ def zrandmember(ctx: Context, key: Key, *options: Bytes) -> object:
     return with_scores_reply(ctx, [part for pair in pairs for part in pair], with_scores)
 
 
-@command("ZSCAN", since="2.8.0", flags=READONLY, group=GROUP)
+@command(
+    "ZSCAN",
+    since="2.8.0",
+    flags=READONLY,
+    group=GROUP,
+    syntax="key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+    tips="nondeterministic_output",
+)
 def zscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over members and scores of a sorted set."""
     parsed = scan_options(cursor, options, frozenset())
@@ -514,7 +667,14 @@ def difference(combination: Combination) -> Flat:
 
 
 @command(
-    "ZUNION", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N)+O(M*log(M))"
+    "ZUNION",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)+O(M*log(M))",
+    keys="#1 RO access",
+    syntax="numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | MAX)] [WITHSCORES]",
 )
 def zunion(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the union of multiple sorted sets."""
@@ -523,7 +683,14 @@ def zunion(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
 
 
 @command(
-    "ZINTER", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N*K)+O(M*log(M))"
+    "ZINTER",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N*K)+O(M*log(M))",
+    keys="#1 RO access",
+    syntax="numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | MAX)] [WITHSCORES]",
 )
 def zinter(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the intersect of multiple sorted sets."""
@@ -532,7 +699,14 @@ def zinter(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
 
 
 @command(
-    "ZDIFF", since="6.2.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(L + (N-K)log(N))"
+    "ZDIFF",
+    since="6.2.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    complexity="O(L + (N-K)log(N))",
+    keys="#1 RO access",
+    syntax="numkeys:integer key... [WITHSCORES]",
 )
 def zdiff(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
     """Returns the difference between multiple sorted sets."""
@@ -541,8 +715,11 @@ def zdiff(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
 
 
 @command(
-    "ZUNIONSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, keys=CountedKeys(2, store=1), arity=-4,
+    "ZUNIONSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
     complexity="O(N)+O(M log(M))",
+    keys="1 OW update; #2 RO access",
+    syntax="destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | "
+        "MAX)]",
 )  # fmt: skip
 def zunionstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: Bytes) -> int:
     """Stores the union of multiple sorted sets in a key."""
@@ -552,8 +729,11 @@ def zunionstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: By
 
 
 @command(
-    "ZINTERSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, keys=CountedKeys(2, store=1), arity=-4,
+    "ZINTERSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
     complexity="O(N*K)+O(M*log(M))",
+    keys="1 OW update; #2 RO access",
+    syntax="destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | "
+        "MAX)]",
 )  # fmt: skip
 def zinterstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: Bytes) -> int:
     """Stores the intersect of multiple sorted sets in a key."""
@@ -562,8 +742,10 @@ def zinterstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: By
 
 
 @command(
-    "ZDIFFSTORE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, keys=CountedKeys(2, store=1), arity=-4,
+    "ZDIFFSTORE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
     complexity="O(L + (N-K)log(N))",
+    keys="1 OW update; #2 RO access",
+    syntax="destination:key numkeys:integer key...",
 )  # fmt: skip
 def zdiffstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: Bytes) -> int:
     """Stores the difference of multiple sorted sets in a key."""
@@ -571,7 +753,16 @@ def zdiffstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: Byt
     return store(ctx, destination, difference(combination), "zdiffstore")
 
 
-@command("ZINTERCARD", since="7.0.0", flags=READONLY, group=GROUP, keys=CountedKeys(1), arity=-3, complexity="O(N*K)")
+@command(
+    "ZINTERCARD",
+    since="7.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N*K)",
+    keys="#1 RO access",
+    syntax="numkeys:integer key... [LIMIT limit:integer]",
+)
 def zintercard(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> int:
     """Returns the number of members of the intersect of multiple sorted sets."""
     count = parse_int(numkeys, NOT_AN_INTEGER)

@@ -130,7 +130,17 @@ def output(ctx: Context, elements: list[bytes], options: SortOptions) -> list[by
     return [look_up(ctx, pattern, element) for element in elements for pattern in options.get]
 
 
-@command("SORT", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP, complexity="O(N+M*log(M))")
+@command(
+    "SORT",
+    since="1.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    complexity="O(N+M*log(M))",
+    keys="1 RO access; ? RO access; ? OW update",
+    syntax="key [BY pattern:pattern@1] [LIMIT <offset:integer count:integer>] [GET... pattern:pattern@1] "
+    "[order=(ASC | DESC)] [sorting=ALPHA] [STORE destination:key@2]",
+    categories="list set sortedset dangerous",
+)
 def sort(ctx: Context, key: Key, *words: Bytes) -> object:
     """Sorts the elements in a list, a set, or a sorted set, optionally storing the result."""
     options = parse_options(words, may_store=True)
@@ -146,7 +156,17 @@ def sort(ctx: Context, key: Key, *words: Bytes) -> object:
     return len(result)
 
 
-@command("SORT_RO", since="7.0.0", flags=READONLY, group=GROUP, complexity="O(N+M*log(M))")
+@command(
+    "SORT_RO",
+    since="7.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N+M*log(M))",
+    keys="1 RO access; ? RO access",
+    syntax="key [BY pattern:pattern@1] [LIMIT <offset:integer count:integer>] [GET... pattern:pattern@1] "
+    "[order=(ASC | DESC)] [sorting=ALPHA]",
+    categories="list set sortedset dangerous",
+)
 def sort_ro(ctx: Context, key: Key, *words: Bytes) -> list[bytes | None]:
     """Returns the sorted elements of a list, a set, or a sorted set."""
     options = parse_options(words, may_store=False)

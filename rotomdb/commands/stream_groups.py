@@ -15,7 +15,6 @@ from rotomdb.commands.registry import (
     WRITE,
     Bytes,
     Key,
-    KeysAfter,
     command,
 )
 from rotomdb.commands.reply import NULL_ARRAY, MapReply
@@ -118,8 +117,10 @@ def reading_reply(ctx: Context, found: list[tuple[bytes, object]]) -> object:
 
 
 @command(
-    "XREAD", since="5.0.0", flags=READONLY | BLOCKING, group=GROUP, arity=-4, keys=KeysAfter(b"STREAMS"),
+    "XREAD", since="5.0.0", flags=READONLY | BLOCKING, group=GROUP, arity=-4,
     complexity="O(N)",
+    keys="STREAMS@1..-1%2 RO access",
+    syntax="[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS streams=<key... id...>",
 )  # fmt: skip
 def xread(ctx: Context, *words: Bytes) -> object:
     """Returns messages from multiple streams with IDs greater than the ones requested. Blocks until a message is available otherwise."""
@@ -181,8 +182,11 @@ def group_position(text: bytes) -> Id | None:
 
 
 @command(
-    "XREADGROUP", since="5.0.0", flags=WRITE | BLOCKING, group=GROUP, arity=-7, keys=KeysAfter(b"STREAMS"),
+    "XREADGROUP", since="5.0.0", flags=WRITE | BLOCKING, group=GROUP, arity=-7,
     complexity="O(M)",
+    keys="STREAMS@4..-1%2 RO access",
+    syntax="GROUP <group consumer> [COUNT count:integer] [BLOCK milliseconds:integer] [NOACK] STREAMS "
+        "streams=<key... id...>",
 )  # fmt: skip
 def xreadgroup(ctx: Context, *words: Bytes) -> object:
     """Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise."""
@@ -267,7 +271,7 @@ def propagate_position(ctx: Context, key: bytes, group: GroupHandle) -> None:
 # Pending entries
 
 
-@command("XACK", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-4)
+@command("XACK", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-4, syntax="key group id...")
 def xack(ctx: Context, key: Key, group: Bytes, *ids: Bytes) -> int:
     """Returns the number of messages that were successfully acknowledged by the consumer group member of a stream."""
     stream = streams.find(ctx.db, key)
@@ -279,7 +283,15 @@ def xack(ctx: Context, key: Key, group: Bytes, *ids: Bytes) -> int:
     return acknowledged
 
 
-@command("XACKDEL", since="8.2.0", flags=WRITE | FAST, group=GROUP, arity=-6)
+@command(
+    "XACKDEL",
+    since="8.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-6,
+    keys="RW delete",
+    syntax="key group [condition=(KEEPREF | DELREF | ACKED)] IDS ids=<numids:integer id...>",
+)
 def xackdel(ctx: Context, key: Key, group: Bytes, *options: Bytes) -> list[int]:
     """Acknowledges and deletes one or multiple messages for a stream consumer group."""
     stream = streams.peek(ctx.db, key)
@@ -301,7 +313,15 @@ def xackdel(ctx: Context, key: Key, group: Bytes, *options: Bytes) -> list[int]:
     return outcome
 
 
-@command("XPENDING", since="5.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "XPENDING",
+    since="5.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key group [filters=<[IDLE min-idle-time:integer] start end count:integer [consumer]>]",
+    tips="nondeterministic_output",
+)
 def xpending(ctx: Context, key: Key, group: Bytes, *options: Bytes) -> list[object]:
     """Returns the information and entries from a stream consumer group's pending entries list."""
     if options and not 3 <= len(options) <= 6:
@@ -388,7 +408,17 @@ def parse_claim(ctx: Context, words: Sequence[bytes]) -> Claim:
     return claim
 
 
-@command("XCLAIM", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-6, complexity="O(log N)")
+@command(
+    "XCLAIM",
+    since="5.0.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-6,
+    complexity="O(log N)",
+    syntax="key group consumer min-idle-time id... [IDLE ms:integer] [TIME unix-time-milliseconds:unix-time] "
+    "[RETRYCOUNT count:integer] [FORCE] [JUSTID] [LASTID id]",
+    tips="nondeterministic_output",
+)
 def xclaim(ctx: Context, key: Key, group: Bytes, consumer: Bytes, min_idle_time: Bytes, *words: Bytes) -> list[object]:
     """Changes, or acquires, ownership of a message in a consumer group, as if the message was delivered a consumer group member."""
     stream = streams.find(ctx.db, key)
@@ -453,7 +483,15 @@ def forget_pending(
     propagate_claim(ctx, key, group.name, owner, streams.format_id(entry_id), delivered_ms, deliveries, last)
 
 
-@command("XAUTOCLAIM", since="6.2.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "XAUTOCLAIM",
+    since="6.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    keys="RW delete",
+    syntax="key group consumer min-idle-time start [COUNT count:integer] [JUSTID]",
+    tips="nondeterministic_output",
+)
 def xautoclaim(
     ctx: Context, key: Key, group: Bytes, consumer: Bytes, min_idle_time: Bytes, start: Bytes, *options: Bytes
 ) -> list[object]:

@@ -52,7 +52,14 @@ def summary(stream: StreamHandle) -> MapReply:
     ])  # fmt: skip
 
 
-@command("XINFO|STREAM", since="5.0.0", flags=READONLY, group=GROUP, arity=-3)
+@command(
+    "XINFO|STREAM",
+    since="5.0.0",
+    flags=READONLY,
+    group=GROUP,
+    arity=-3,
+    syntax="key [FULL full=<[COUNT count:integer]>]",
+)
 def xinfo_stream(ctx: Context, key: Key, *options: Bytes) -> MapReply:
     """Returns information about a stream."""
     stream = existing(ctx, key)
@@ -113,7 +120,14 @@ def xinfo_groups(ctx: Context, key: Key) -> list[MapReply]:
     ]  # fmt: skip
 
 
-@command("XINFO|CONSUMERS", since="5.0.0", flags=READONLY, group=GROUP)
+@command(
+    "XINFO|CONSUMERS",
+    since="5.0.0",
+    flags=READONLY,
+    group=GROUP,
+    syntax="key groupname",
+    tips="nondeterministic_output",
+)
 def xinfo_consumers(ctx: Context, key: Key, group: Bytes) -> list[MapReply]:
     """Returns a list of the consumers in a consumer group."""
     found = existing(ctx, key).group(group)

@@ -209,7 +209,16 @@ def next_id(ctx: Context, last: Id, ms: int | None, seq: int | None) -> Id:
     return ms, seq
 
 
-@command("XADD", since="5.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, arity=-5)
+@command(
+    "XADD",
+    since="5.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    arity=-5,
+    syntax="key [NOMKSTREAM] [trim=<strategy=(MAXLEN | MINID) [operator=(equal='=' | approximately=~)] threshold "
+    "[LIMIT count:integer]>] id_or_auto=(auto_id=* | id) <field value>...",
+    tips="nondeterministic_output",
+)
 def xadd(ctx: Context, key: Key, *words: Bytes) -> bytes | None:
     """Appends a new message to a stream. Creates the key if it doesn't exist."""
     if words[0] == b"*":
@@ -254,7 +263,18 @@ def append_next(ctx: Context, key: bytes, words: tuple[bytes, ...]) -> bytes:
     return text
 
 
-@command("XTRIM", since="5.0.0", flags=WRITE, group=GROUP, arity=-4, complexity="O(N)")
+@command(
+    "XTRIM",
+    since="5.0.0",
+    flags=WRITE,
+    group=GROUP,
+    arity=-4,
+    complexity="O(N)",
+    keys="RW delete",
+    syntax="key trim=<strategy=(MAXLEN | MINID) [operator=(equal='=' | approximately=~)] threshold [LIMIT "
+    "count:integer]>",
+    tips="nondeterministic_output",
+)
 def xtrim(ctx: Context, key: Key, *words: Bytes) -> int:
     """Deletes messages from the beginning of a stream."""
     trim = parse_options(ctx, words, False).trim
@@ -273,7 +293,7 @@ def xtrim(ctx: Context, key: Key, *words: Bytes) -> int:
 # Reading
 
 
-@command("XLEN", since="5.0.0", flags=READONLY | FAST, group=GROUP)
+@command("XLEN", since="5.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def xlen(ctx: Context, key: Key) -> int:
     """Returns the number of messages in a stream."""
     stream = streams.find(ctx.db, key)
@@ -293,13 +313,27 @@ def entries_between(ctx: Context, key: bytes, start: Id, end: Id, options: tuple
     return stream.range(start, end, count, reverse) if count else NULL_ARRAY
 
 
-@command("XRANGE", since="5.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "XRANGE",
+    since="5.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key start end [COUNT count:integer]",
+)
 def xrange(ctx: Context, key: Key, start: Bytes, end: Bytes, *options: Bytes) -> object:
     """Returns the messages from a stream within a range of IDs."""
     return entries_between(ctx, key, range_start_id(start), range_end_id(end), options, False)
 
 
-@command("XREVRANGE", since="5.0.0", flags=READONLY, group=GROUP, complexity="O(N)")
+@command(
+    "XREVRANGE",
+    since="5.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="key end start [COUNT count:integer]",
+)
 def xrevrange(ctx: Context, key: Key, end: Bytes, start: Bytes, *options: Bytes) -> object:
     """Returns the messages from a stream within a range of IDs in reverse order."""
     return entries_between(ctx, key, range_start_id(start), range_end_id(end), options, True)
@@ -317,7 +351,7 @@ def delete_entry(stream: StreamHandle, entry_id: Id, references: bytes) -> int:
     return DELETED if stream.delete(entry_id) else ABSENT
 
 
-@command("XDEL", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-3)
+@command("XDEL", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-3, keys="RW delete", syntax="key id...")
 def xdel(ctx: Context, key: Key, *ids: Bytes) -> int:
     """Returns the number of messages after removing them from a stream."""
     stream = streams.peek(ctx.db, key)
@@ -350,7 +384,15 @@ def id_block(words: Options) -> tuple[bytes, list[Id]]:
     return references, ids
 
 
-@command("XDELEX", since="8.2.0", flags=WRITE | FAST, group=GROUP, arity=-5)
+@command(
+    "XDELEX",
+    since="8.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    arity=-5,
+    keys="RW delete",
+    syntax="key [condition=(KEEPREF | DELREF | ACKED)] IDS ids=<numids:integer id...>",
+)
 def xdelex(ctx: Context, key: Key, *options: Bytes) -> list[int]:
     """Deletes one or multiple entries from the stream, and controls what happens to references to them."""
     stream = streams.peek(ctx.db, key)
@@ -364,7 +406,13 @@ def xdelex(ctx: Context, key: Key, *options: Bytes) -> list[int]:
     return outcome
 
 
-@command("XSETID", since="5.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "XSETID",
+    since="5.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    syntax="key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]",
+)
 def xsetid(ctx: Context, key: Key, last_id: Bytes, *options: Bytes) -> object:
     """An internal command for replicating stream values."""
     chosen, entries_added, max_deleted = strict_id(last_id), -1, streams.MIN_ID

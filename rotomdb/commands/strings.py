@@ -20,7 +20,6 @@ from rotomdb.commands.registry import (
     Bytes,
     Int,
     Key,
-    KeyRange,
     command,
 )
 from rotomdb.commands.reply import OK, MapReply
@@ -37,7 +36,15 @@ def get(ctx: Context, key: Key) -> bytes | None:
     return strings.get(ctx.db, key)
 
 
-@command("SET", since="1.0.0", flags=WRITE | DENYOOM, group=GROUP)
+@command(
+    "SET",
+    since="1.0.0",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    keys="RW access update variable_flags",
+    syntax="key value [condition=(NX | XX)] [GET] [expiration=(EX seconds:integer | PX milliseconds:integer | "
+    "EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | KEEPTTL)]",
+)
 def set_(ctx: Context, key: Key, value: Bytes, *options: Bytes) -> object:
     """Sets the string value of a key, ignoring its type. The key is created if it doesn't exist."""
     if options:
@@ -88,7 +95,7 @@ def set_with_options(ctx: Context, key: bytes, value: bytes, words: tuple[bytes,
     return old if want_old else OK
 
 
-@command("SETNX", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("SETNX", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="OW insert")
 def setnx(ctx: Context, key: Key, value: Bytes) -> int:
     """Set the string value of a key only when the key doesn't exist."""
     if ctx.db.exists(key):
@@ -108,19 +115,19 @@ def set_with_expire(ctx: Context, key: bytes, amount: int, unit_ms: int, value: 
     return OK
 
 
-@command("SETEX", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP)
+@command("SETEX", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, keys="OW update")
 def setex(ctx: Context, key: Key, seconds: Int, value: Bytes) -> object:
     """Sets the string value and expiration time of a key. Creates the key if it doesn't exist."""
     return set_with_expire(ctx, key, seconds, 1000, value)
 
 
-@command("PSETEX", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP)
+@command("PSETEX", since="2.6.0", flags=WRITE | DENYOOM, group=GROUP, keys="OW update")
 def psetex(ctx: Context, key: Key, milliseconds: Int, value: Bytes) -> object:
     """Sets both string value and expiration time in milliseconds of a key."""
     return set_with_expire(ctx, key, milliseconds, 1, value)
 
 
-@command("GETSET", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("GETSET", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW access update")
 def getset(ctx: Context, key: Key, value: Bytes) -> bytes | None:
     """Returns the previous string value of a key after setting it to a new value."""
     old = strings.get(ctx.db, key)
@@ -130,7 +137,7 @@ def getset(ctx: Context, key: Key, value: Bytes) -> bytes | None:
     return old
 
 
-@command("GETDEL", since="6.2.0", flags=WRITE | FAST, group=GROUP)
+@command("GETDEL", since="6.2.0", flags=WRITE | FAST, group=GROUP, keys="RW access delete")
 def getdel(ctx: Context, key: Key) -> bytes | None:
     """Returns the string value of a key after deleting the key."""
     value = strings.get(ctx.db, key)
@@ -141,7 +148,15 @@ def getdel(ctx: Context, key: Key) -> bytes | None:
     return value
 
 
-@command("GETEX", since="6.2.0", flags=WRITE | FAST, group=GROUP)
+@command(
+    "GETEX",
+    since="6.2.0",
+    flags=WRITE | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key [expiration=(EX seconds:integer | PX milliseconds:integer | EXAT unix-time-seconds:unix-time | "
+    "PXAT unix-time-milliseconds:unix-time | PERSIST)]",
+)
 def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
     """Returns the string value of a key after setting its expiration time."""
     persist, unit, amount = False, b"", b""
@@ -173,14 +188,31 @@ def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
     return value
 
 
-@command("MGET", since="1.0.0", flags=READONLY | FAST, group=GROUP, arity=-2, complexity="O(N)")
+@command(
+    "MGET",
+    since="1.0.0",
+    flags=READONLY | FAST,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    syntax="key...",
+    tips="request_policy:multi_shard",
+)
 def mget(ctx: Context, *keys: Key) -> list[bytes | None]:
     """Atomically returns the string values of one or more keys."""
     return strings.get_many(ctx.db, keys)
 
 
 @command(
-    "MSET", since="1.0.1", flags=WRITE | DENYOOM, group=GROUP, arity=-3, keys=KeyRange(1, -1, 2), complexity="O(N)"
+    "MSET",
+    since="1.0.1",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="1..-1/2 OW update",
+    syntax="<key value>...",
+    tips="request_policy:multi_shard response_policy:all_succeeded",
 )
 def mset(ctx: Context, *pairs: Bytes) -> object:
     """Atomically creates or modifies the string values of one or more keys."""
@@ -197,7 +229,15 @@ def store_pairs(ctx: Context, pairs: tuple[bytes, ...]) -> None:
 
 
 @command(
-    "MSETNX", since="1.0.1", flags=WRITE | DENYOOM, group=GROUP, arity=-3, keys=KeyRange(1, -1, 2), complexity="O(N)"
+    "MSETNX",
+    since="1.0.1",
+    flags=WRITE | DENYOOM,
+    group=GROUP,
+    arity=-3,
+    complexity="O(N)",
+    keys="1..-1/2 OW insert",
+    syntax="<key value>...",
+    tips="request_policy:multi_shard response_policy:agg_min",
 )
 def msetnx(ctx: Context, *pairs: Bytes) -> int:
     """Atomically modifies the string values of one or more keys only when all keys don't exist."""
@@ -209,13 +249,13 @@ def msetnx(ctx: Context, *pairs: Bytes) -> int:
     return 1
 
 
-@command("STRLEN", since="2.2.0", flags=READONLY | FAST, group=GROUP)
+@command("STRLEN", since="2.2.0", flags=READONLY | FAST, group=GROUP, keys="RO")
 def strlen(ctx: Context, key: Key) -> int:
     """Returns the length of a string value."""
     return strings.length(ctx.db, key)
 
 
-@command("APPEND", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("APPEND", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW insert")
 def append(ctx: Context, key: Key, value: Bytes) -> int:
     """Appends a string to the value of a key. Creates the key if it doesn't exist."""
     if strings.length(ctx.db, key) + len(value) > MAX_STRING_BYTES:
@@ -252,7 +292,7 @@ def setrange(ctx: Context, key: Key, offset: Int, value: Bytes) -> int:
     return length
 
 
-@command("INCR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("INCR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW access update")
 def incr(ctx: Context, key: Key) -> int:
     """Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
     value = strings.increment(ctx.db, key, 1)
@@ -260,7 +300,7 @@ def incr(ctx: Context, key: Key) -> int:
     return value
 
 
-@command("DECR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command("DECR", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW access update")
 def decr(ctx: Context, key: Key) -> int:
     """Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist."""
     value = strings.increment(ctx.db, key, -1)
@@ -268,7 +308,14 @@ def decr(ctx: Context, key: Key) -> int:
     return value
 
 
-@command("INCRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "INCRBY",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key increment:integer",
+)
 def incrby(ctx: Context, key: Key, amount: Int) -> int:
     """Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist."""
     value = strings.increment(ctx.db, key, amount)
@@ -276,7 +323,14 @@ def incrby(ctx: Context, key: Key, amount: Int) -> int:
     return value
 
 
-@command("DECRBY", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "DECRBY",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key decrement:integer",
+)
 def decrby(ctx: Context, key: Key, amount: Int) -> int:
     """Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist."""
     if amount == -(1 << 63):
@@ -286,7 +340,14 @@ def decrby(ctx: Context, key: Key, amount: Int) -> int:
     return value
 
 
-@command("INCRBYFLOAT", since="2.6.0", flags=WRITE | DENYOOM | FAST, group=GROUP)
+@command(
+    "INCRBYFLOAT",
+    since="2.6.0",
+    flags=WRITE | DENYOOM | FAST,
+    group=GROUP,
+    keys="RW access update",
+    syntax="key increment:double",
+)
 def incrbyfloat(ctx: Context, key: Key, amount: Bytes) -> bytes:
     """Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist."""
     value = strings.peek(ctx.db, key)
@@ -301,7 +362,14 @@ def incrbyfloat(ctx: Context, key: Key, amount: Bytes) -> bytes:
     return total
 
 
-@command("LCS", since="7.0.0", flags=READONLY, group=GROUP, complexity="O(N*M)")
+@command(
+    "LCS",
+    since="7.0.0",
+    flags=READONLY,
+    group=GROUP,
+    complexity="O(N*M)",
+    syntax="key1:key key2:key@0 [LEN] [IDX] [MINMATCHLEN len:integer] [WITHMATCHLEN]",
+)
 def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
     """Finds the longest common substring."""
     if not all(name in (None, b"string") for name in (ctx.db.type_name(key1), ctx.db.type_name(key2))):

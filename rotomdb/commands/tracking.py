@@ -40,7 +40,14 @@ def check_prefixes(prefixes: list[bytes], existing: list[bytes]) -> None:
                     )
 
 
-@command("CLIENT|TRACKING", since="6.0.0", flags=EVER, group=GROUP, complexity="O(1)")
+@command(
+    "CLIENT|TRACKING",
+    since="6.0.0",
+    flags=EVER,
+    group=GROUP,
+    complexity="O(1)",
+    syntax="status=(ON | OFF) [REDIRECT client-id:integer] [PREFIX... prefix] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+)
 def client_tracking(ctx: Context, status: Bytes, *options: Bytes) -> object:
     """Controls server-assisted client-side caching for the connection."""
     client, tracking = as_client(ctx), ctx.server.tracking
@@ -93,7 +100,7 @@ def client_tracking(ctx: Context, status: Bytes, *options: Bytes) -> object:
     return OK
 
 
-@command("CLIENT|CACHING", since="6.0.0", flags=EVER, group=GROUP)
+@command("CLIENT|CACHING", since="6.0.0", flags=EVER, group=GROUP, syntax="mode=(YES | NO)")
 def client_caching(ctx: Context, mode: Bytes) -> object:
     """Instructs the server whether to track the keys in the next request."""
     current = ctx.server.tracking.modes.get(as_client(ctx))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, STALE, Key, command
+from rotomdb.commands.registry import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Key, command
 from rotomdb.commands.reply import NULL_ARRAY, OK
 from rotomdb.errors import CommandError
 
 GROUP = "transactions"
 
 
-@command("MULTI", since="1.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+@command("MULTI", since="1.2.0", flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, group=GROUP)
 def multi(ctx: Context) -> object:
     """Starts a transaction."""
     if ctx.in_multi:
@@ -19,7 +19,7 @@ def multi(ctx: Context) -> object:
     return OK
 
 
-@command("DISCARD", since="2.0.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+@command("DISCARD", since="2.0.0", flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, group=GROUP)
 def discard(ctx: Context) -> object:
     """Discards a transaction."""
     if not ctx.in_multi:
@@ -28,7 +28,13 @@ def discard(ctx: Context) -> object:
     return OK
 
 
-@command("EXEC", since="1.2.0", flags=NOSCRIPT | LOADING | STALE, group=GROUP, complexity="Depends on commands")
+@command(
+    "EXEC",
+    since="1.2.0",
+    flags=NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG,
+    group=GROUP,
+    complexity="Depends on commands",
+)
 def exec_(ctx: Context) -> object:
     """Executes all commands in a transaction."""
     if not ctx.in_multi:
@@ -44,7 +50,15 @@ def exec_(ctx: Context) -> object:
     return [ctx.dispatcher.execute(ctx, arguments) for arguments in queue]
 
 
-@command("WATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP, arity=-2)
+@command(
+    "WATCH",
+    since="2.2.0",
+    flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    group=GROUP,
+    arity=-2,
+    keys="RO",
+    syntax="key...",
+)
 def watch(ctx: Context, *keys: Key) -> object:
     """Monitors changes to keys to determine the execution of a transaction."""
     if ctx.in_multi:
@@ -58,7 +72,7 @@ def watch(ctx: Context, *keys: Key) -> object:
     return OK
 
 
-@command("UNWATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP)
+@command("UNWATCH", since="2.2.0", flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, group=GROUP)
 def unwatch(ctx: Context) -> object:
     """Forgets about watched keys of a transaction."""
     ctx.unwatch()

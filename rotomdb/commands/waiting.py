@@ -19,7 +19,15 @@ def timeout_ms(ctx: Context, text: bytes) -> int:
     return milliseconds
 
 
-@command("WAIT", since="3.0.0", flags=BLOCKING, group=GROUP)
+@command(
+    "WAIT",
+    since="3.0.0",
+    flags=BLOCKING,
+    group=GROUP,
+    syntax="numreplicas:integer timeout:integer",
+    tips="request_policy:all_shards response_policy:agg_min",
+    categories="connection",
+)
 def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
     """Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."""
     wanted = parse_int(numreplicas)
@@ -27,7 +35,15 @@ def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
     return ctx.block_until(lambda: wanted <= 0, lambda: 0, milliseconds)  # no replica can be attached yet
 
 
-@command("WAITAOF", since="7.2.0", flags=BLOCKING, group=GROUP)
+@command(
+    "WAITAOF",
+    since="7.2.0",
+    flags=BLOCKING,
+    group=GROUP,
+    syntax="numlocal:integer numreplicas:integer timeout:integer",
+    tips="request_policy:all_shards response_policy:agg_min",
+    categories="connection",
+)
 def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -> object:
     """Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."""
     local = parse_ranged_int(numlocal, 0, 1, "ERR value is out of range, must be between 0 and 1")

@@ -109,7 +109,8 @@ class Server:
         specs = {**REGISTRY, **{spec.name: spec for spec in self.specs}}
         parts = ServerParts(config, log=Logger(config["loglevel"], config["logfile"]), specs=specs.values())
         parts.dispatcher.layers = list(self.layers)
-        parts.start()
+        if not parts.start():
+            raise RotomError("a client ended the server while it was loading")
         reading, self.stopping = socket.socketpair()
         for end in (reading, self.stopping):
             end.setblocking(False)

@@ -119,6 +119,10 @@ class StartupError(RotomError):
     """The server refuses to start on this directory; nothing in it was changed."""
 
 
+class LoadingInterrupted(Exception):  # not RotomError: nobody may take it for a damaged file
+    """The server was told to end while it was loading."""
+
+
 # While restoring.
 
 

@@ -16,6 +16,7 @@ from rotomdb.errors import CommandError, RotomError
 
 GROUP = "server"
 FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
+CHANGES_DATA = ADMIN | NOSCRIPT | STALE  # nobody may touch a data set that is being loaded
 
 container("DEBUG", since="1.0.0", group=GROUP, summary="A container for debugging commands", flags=FLAGS)
 
@@ -53,7 +54,7 @@ def debug_digest_value(ctx: Context, *keys: Key) -> list[bytes]:
     return [value_digest(ctx.db, key) for key in keys]
 
 
-@command("DEBUG|RELOAD", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("DEBUG|RELOAD", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_reload(ctx: Context, *options: Bytes) -> object:
     """Saves a snapshot, drops everything and loads the snapshot."""
     words = {word.upper() for word in options}
@@ -72,7 +73,7 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
     return OK
 
 
-@command("DEBUG|LOADAOF", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("DEBUG|LOADAOF", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_loadaof(ctx: Context) -> object:
     """Flushes the log to disk, drops everything and loads the log."""
     persistence = ctx.server.persistence
@@ -94,7 +95,7 @@ def debug_loadaof(ctx: Context) -> object:
     return OK
 
 
-@command("DEBUG|POPULATE", since="1.0.0", flags=FLAGS, group=GROUP, complexity="O(N)")
+@command("DEBUG|POPULATE", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_populate(ctx: Context, count: Bytes, prefix: Bytes = b"key", size: Bytes = b"0") -> object:
     """Creates keys `prefix:0`, `prefix:1`, ... that do not exist yet."""
     length = parse_int(size)

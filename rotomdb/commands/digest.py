@@ -7,6 +7,7 @@ unordered parts are XORed in, so that the order of a hash table does not show.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from rotomdb.engine import hashes, lists, sets, sorted_sets, streams, strings
 from rotomdb.engine.keyspace import Keyspace
@@ -74,14 +75,20 @@ def mix_pair(digest: Digest, first: bytes, second: bytes, expires: bool = False)
     digest.xor(pair.bytes())
 
 
-def dataset_digest(databases: list[Keyspace]) -> bytes:
-    """40 hexadecimal digits over all databases."""
+def dataset_digest(databases: list[Keyspace], on_progress: Callable[[], None] = lambda: None) -> bytes:
+    """40 hexadecimal digits over all databases.
+
+    Args:
+        on_progress: Called every hundred keys.
+    """
     final = Digest()
     for database in databases:
         if len(database) == 0:
             continue
         final.mix(database.index.to_bytes(4, "big"))
-        for key in database.match(b"*"):
+        for number, key in enumerate(database.match(b"*")):
+            if number % 100 == 0:
+                on_progress()
             digest = Digest()
             digest.mix(key)
             mix_value(digest, database, key)

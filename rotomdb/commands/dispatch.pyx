@@ -360,7 +360,8 @@ cdef class Dispatcher:
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
             command.rejected += 1
             return self.refuse(context, "NOAUTH Authentication required.")
-        if self.memory_limit and mem_used() > self.memory_limit and not self.make_room() and needs_memory(self, context, command):
+        if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and not self.make_room()
+                and needs_memory(self, context, command)):
             command.rejected += 1
             return self.refuse(context, "OOM command not allowed when used memory > 'maxmemory'.")
         if self.write_error is not None and (command.flags & FLAG_WRITE or command.name == "ping"):

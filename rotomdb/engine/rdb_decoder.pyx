@@ -45,6 +45,13 @@ cdef enum:
     FIELD_TIME_MAX = 0xFFFFFFFFFFFF   # ms
     SMALL_PACK = 32                   # elements up to which duplicates are looked for pair by pair
     PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
+    RECORDS_PER_LOOK = 16             # or so many bytes, between two looks at the clock
+    BYTES_PER_LOOK = 4096
+    SLICE_NS = 5000000                # that `load_keys` takes at a time
+
+cdef extern from "platform.h" nogil:
+    int64_t rotom_monotonic_ns()
+
 
 cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
     cdef uint64_t x = (<uint64_t*>a)[0]
@@ -508,10 +515,11 @@ cdef class RdbDecoder(RdbRecords):
 
         Args:
             expire_before_ms: Keys that expire before this are dropped and counted; -1 keeps them.
-            limit: Stop after about so many records, to let the caller show progress or serve events.
+            limit: Stop after so many records at the latest.
 
         Returns:
-            The opcode met (its payload not yet read), or -1 when `limit` was reached.
+            The opcode met (its payload not yet read), or -1 to let the caller show progress and serve events: `limit` was
+            reached, or a few ms are over.
 
         Raises:
             RdbValueError: damage; `reading_key` and `reading_type` tell where.
@@ -520,8 +528,14 @@ cdef class RdbDecoder(RdbRecords):
         cdef size_t key_length, start
         cdef int type
         cdef int64_t loaded = 0
+        cdef int64_t end_ns = rotom_monotonic_ns() + SLICE_NS
+        cdef size_t looked = self.cursor.position
         cdef bint stale
         while loaded < limit:
+            if loaded % RECORDS_PER_LOOK == 0 or self.cursor.position - looked > BYTES_PER_LOOK:
+                looked = self.cursor.position
+                if rotom_monotonic_ns() > end_ns:
+                    return -1
             type = self.key_attributes()
             if type > 33:
                 return type

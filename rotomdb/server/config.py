@@ -122,6 +122,7 @@ DIRECTIVES: dict[str, Directive] = {
         yes("rdb-save-incremental-fsync", True, "Sync a snapshot every 4 MB while it is written."),
         yes("rdb-verify-after-save", False, "Read every snapshot back before it replaces the one before."),
         yes("stop-writes-on-bgsave-error", True, "Refuse writes while snapshots fail."),
+        number("key-load-delay", 0, "Microseconds to wait after each key that is loaded (for tests).", -INT_MAX, INT_MAX),
         number("rdb-key-save-delay", 0, "Microseconds to wait after each key of a snapshot (for tests).", -INT_MAX),
         # Append-only file
         yes("appendonly", True, "Log every write (Redis's default is no)."),

@@ -155,6 +155,14 @@ def persistence_section(server: Server) -> Iterator[Field]:
         yield "aof_buffer_length", aof.buffered_bytes
         yield "aof_pending_bio_fsync", int(aof.sync_thread.busy)
         yield "aof_delayed_fsync", aof.delayed_fsyncs
+    if server.dispatcher.loading:
+        progress = persistence.loader.progress
+        yield "loading_start_time", int(progress.started)
+        yield "loading_total_bytes", progress.total_bytes
+        yield "loading_rdb_used_mem", progress.memory_when_saved
+        yield "loading_loaded_bytes", progress.loaded_bytes
+        yield "loading_loaded_perc", f"{progress.percentage:.2f}"
+        yield "loading_eta_seconds", progress.seconds_left
 
 
 def stats_section(server: Server) -> Iterator[Field]:

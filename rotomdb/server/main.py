@@ -176,8 +176,11 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     raise_descriptor_limit(config, log)
     if config["disable-thp"]:
         disable_huge_pages()
+    server.install_signals()
+    log("notice", "Server initialized")
     try:
-        server.start()
+        if not server.start():
+            return server.exit_status
     except (FileFormatError, ManifestError) as error:
         log("warning", f"Fatal error loading the DB, check server logs. Exiting. {error}")
         log("warning", "hint: rotomdb-aof-check appendonlydir/appendonly.aof.manifest, or rotomdb-rdb check dump.rdb")
@@ -185,14 +188,9 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     except (RotomError, OSError) as error:
         log("warning", f"{error}")
         return 1
-    if config["pidfile"]:
-        with contextlib.suppress(OSError):
-            Path(config["pidfile"]).write_text(f"{os.getpid()}\n")
     # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.
     gc.collect()
     gc.freeze()
-    server.install_signals()
-    log("notice", "Server initialized")
     log("notice", "Ready to accept connections tcp")
     return server.run()
 

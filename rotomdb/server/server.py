@@ -25,7 +25,7 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, RotomError, SaveError
+from rotomdb.errors import CommandError, LoadingInterrupted, RotomError, SaveError
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
@@ -33,6 +33,7 @@ from rotomdb.server.info import render as render_info
 from rotomdb.server.info import resident_bytes
 from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
+from rotomdb.server.loading import served_while_loading
 from rotomdb.server.logger import Logger
 from rotomdb.server.memory_limits import MemoryLimits, client_memory
 from rotomdb.server.monitors import Monitors
@@ -53,6 +54,7 @@ ENGINE_THRESHOLDS = (
     "set-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value", "list-max-listpack-size",
     "stream-node-max-bytes", "stream-node-max-entries",
 )  # fmt: skip
+LOADED_BY = ("appendonly", "dir", "dbfilename")  # directives that say what the data set is loaded from
 REHASH_SLICE_US = 1000
 GARBAGE_SLICE_US = 500
 EXPIRE_SAMPLES = 20
@@ -149,7 +151,8 @@ class Server(Hub):
             machine,
         )
         self.persistence.in_child = self.leave_to_parent
-        self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases)
+        elsewhere = self.persistence.loader.progress.elsewhere
+        self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases, elsewhere)
         self.persistence.loader.keys_of = self.keys_of
         self.backups = Backups(self.persistence, self.log)
         self.owner = DirectoryOwner()
@@ -158,6 +161,7 @@ class Server(Hub):
         self.clients: dict[int, Client] = {}
         self.next_client_id = 1
         self.listeners: list[Listener] = []
+        self.own_files: list[str] = []  # socket and PID file, which go with the server
         self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
@@ -217,6 +221,7 @@ class Server(Hub):
         loading.truncated = config["aof-load-truncated"]
         loading.quarantine = config["aof-load-corrupt"] == "quarantine"
         loading.corrupt_tail_max = config["aof-load-corrupt-tail-max-size"]
+        self.persistence.loader.progress.key_delay_us = config["key-load-delay"]
         rewriter = self.persistence.rewriter
         rewriter.use_preamble = config["aof-use-rdb-preamble"]
         rewriter.incremental_sync = config["aof-rewrite-incremental-fsync"]
@@ -245,6 +250,10 @@ class Server(Hub):
     def change_config(self, values: dict[str, Any]) -> None:
         """Put parsed values in force, all or none. Raises OSError or SaveError when one cannot be."""
         before = {name: self.config.values[name] for name in values}
+        if self.dispatcher.loading:
+            for name in LOADED_BY:
+                if values.get(name, before.get(name)) != before.get(name):
+                    raise SaveError("can't be changed while the data set is being loaded")
         self.config.values.update(values)
         try:
             for name, value in values.items():
@@ -271,20 +280,50 @@ class Server(Hub):
 
     # Life
 
-    def start(self) -> None:
-        """Load the data and listen. Raises what stands in the way; nothing on disk is changed then."""
-        self.owner.take(Path(self.config["dir"]), self.config["port"])
-        self.load()
+    def start(self) -> bool:
+        """Listen, and load the data; False: the server was told to end while it was loading, and has.
+
+        Raises what stands in the way; nothing on disk is changed then.
+        """
+        self.reactor.before_sleep = self.before_sleep
+        self.reactor.after_sleep = self.dispatcher.update_clock
+        try:
+            # First of all the port: one that is taken is found before any file is made.
+            self.listen_tcp()
+            self.owner.take(Path(self.config["dir"]), self.config["port"])
+            self.listen_unix()
+            self.write_pid_file()
+            with served_while_loading(self):
+                self.load()
+        except LoadingInterrupted:
+            self.stop()
+            return False
+        except (RotomError, OSError):
+            self.close_connections()
+            raise
+        self.reactor.call_later(1, self.cron)
+        self.wake_after_syncs()
+        return True
+
+    def listen_tcp(self) -> None:
         if self.config["port"]:
             sockets = listen_tcp(self.config["bind"], self.config["port"], self.config["tcp-backlog"])
             self.listeners += [Listener(s, self.accept, self.reactor) for s in sockets]
+
+    def listen_unix(self) -> None:
         if self.config["unixsocket"]:
             unix = listen_unix(self.config["unixsocket"], self.config["unixsocketperm"], self.config["tcp-backlog"])
             self.listeners.append(Listener(unix, self.accept, self.reactor))
-        self.reactor.before_sleep = self.before_sleep
-        self.reactor.after_sleep = self.dispatcher.update_clock
-        self.reactor.call_later(1, self.cron)
-        self.wake_after_syncs()
+            self.own_files.append(self.config["unixsocket"])
+
+    def write_pid_file(self) -> None:
+        path = self.config["pidfile"]
+        if path:
+            try:
+                Path(path).write_text(f"{os.getpid()}\n")
+                self.own_files.append(path)
+            except OSError as error:
+                self.log("warning", f"Failed to write PID file: {error.strerror}")
 
     def wake_after_syncs(self) -> None:
         """The thread that syncs the log wakes the loop up, so that the replies that waited leave at once."""
@@ -293,19 +332,27 @@ class Server(Hub):
         self.persistence.aof.sync_thread.on_done = wakeup.wake
 
     def load(self) -> None:
+        """Load the data and open the log. Raises what stands in the way."""
         self.dispatcher.update_clock()
         self.dispatcher.loading = True
         try:
             message = self.persistence.load(self.config["appendonly"], self.replayer())
+            self.dispatcher.dirty = 0
+            if message:
+                self.log("notice", message)
+            if self.config["appendonly"]:
+                self.persistence.start_log()
         finally:
             self.dispatcher.loading = False
-        self.dispatcher.dirty = 0
-        if message:
-            self.log("notice", message)
-        if self.config["appendonly"]:
-            self.persistence.start_log()
         self.persistence.aof.reserve.prepare()
         self.hold_replies()
+
+    def cron_while_loading(self) -> None:
+        """What of the periodic task has nothing to do with the data set."""
+        self.close_idle_clients()
+        self.close_slow_readers()
+        self.close_clients_over_limit()
+        self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
 
     def keys_of(self, request: list[bytes]) -> list[bytes]:
         """The keys that a command names; none for what is no command."""
@@ -405,7 +452,7 @@ class Server(Hub):
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break
-        if self.active_expire and not self.dispatcher.loading:
+        if self.active_expire:
             with self.latency.measure("expire-cycle"):
                 self.expire_cycle(EXPIRE_TIME_SHARE / hz)
         if self.ticks % hz == 0:
@@ -413,10 +460,14 @@ class Server(Hub):
             self.close_idle_clients()
             self.sample_rates()
         self.close_slow_readers()
+        self.close_clients_over_limit()
+        return 1000 // int(hz)
+
+    def close_clients_over_limit(self) -> None:
+        """Enforce maxmemory-clients."""
         for client in self.memory_limits.clients_to_close(list(self.clients.values())):
             self.log("notice", f"Evicting client: id={client.id} addr={client.address}")
             self.close_client(client)
-        return 1000 // int(hz)
 
     def expire_cycle(self, limit_s: float) -> None:
         """Look for expired keys, database by database, for a share of the time between two ticks."""
@@ -655,6 +706,9 @@ class Server(Hub):
         """Save what has to be saved and stop. Raises SaveError when that fails and `force` is off."""
         persistence = self.persistence
         self.log("notice", "User requested shutdown...")
+        if self.dispatcher.loading:
+            self.reactor.stopping = True  # the loading ends at this, and everything with it; there is nothing to save
+            return
         if persistence.aof.waiting and not force:
             self.log("warning", "Writing initial AOF. Can't exit.")
             raise SaveError("the first base of the log is being written")
@@ -690,22 +744,23 @@ class Server(Hub):
 
     def stop(self) -> None:
         """Close sockets and leave the loop."""
-        if self.config["pidfile"]:
-            with contextlib.suppress(OSError):
-                os.unlink(self.config["pidfile"])
+        self.close_connections()
+        self.log("notice", "rotomdb is now ready to exit, bye bye...")
+        self.reactor.stopping = True
+
+    def close_connections(self) -> None:
+        """Let go of everything that others see of the server."""
         for listener in self.listeners:
             listener.close()
-        if self.config["unixsocket"]:
+        for path in self.own_files:
             with contextlib.suppress(OSError):
-                os.unlink(self.config["unixsocket"])
+                os.unlink(path)
         for client in list(self.clients.values()):
             client.flush_pending()
             self.close_client(client)
         for wakeup in self.wakeups:
             wakeup.close()
         self.owner.release()
-        self.log("notice", "rotomdb is now ready to exit, bye bye...")
-        self.reactor.stopping = True
 
 
 class Wakeup(Handler):

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError, UnknownCommandError
 from rotomdb.storage.log_examination import Examination, examine
-from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.storage.rdb_reader import Progress, RdbReader
 from rotomdb.storage.request import LogReader
 
-PROGRESS_EVERY = 20_000  # commands
 Execute = Callable[[list[bytes]], None]
 Judge = Callable[[Examination], None]
 
@@ -57,7 +56,8 @@ def replay(
     *,
     judge: Judge | None = None,
     corrupt_tail_max: int = 0,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Progress | None = None,
+    while_examining: Progress | None = None,
 ) -> ReplayReport:
     """Apply one file front to back, without what is torn or damaged.
 
@@ -67,6 +67,9 @@ def replay(
         execute: Called with each command's words.
         judge: Called with what the examination found, before any command runs; it raises to refuse. By default damage is
             refused and a torn end is not.
+        on_progress: Called every few ms with the offset up to which the file is applied; true: call again after the next
+            command.
+        while_examining: The same for the examination, which goes over the file first.
 
     Raises:
         RdbError: the preamble is damaged.
@@ -80,7 +83,7 @@ def replay(
         finally:
             reader.close()
         report.valid_bytes = report.preamble_bytes
-    found = report.examination = examine(data, report.preamble_bytes, corrupt_tail_max)
+    found = report.examination = examine(data, report.preamble_bytes, corrupt_tail_max, while_examining)
     (judge or refuse_damage(path))(found)
     start = report.preamble_bytes
     for damage in found.damages:
@@ -98,10 +101,10 @@ def replay_part(
     path: str,
     execute: Execute,
     report: ReplayReport,
-    on_progress: Callable[[int], None] | None,
+    on_progress: Progress | None,
 ) -> None:
     """Apply the commands from `start` to `end`, which the examination found sound."""
-    log = LogReader(data, start, end)
+    log = LogReader(data, start, end, on_progress)
     transaction: list[list[bytes]] | None = None
     try:
         while True:
@@ -131,8 +134,6 @@ def replay_part(
                 execute(item)
                 report.commands += 1
             report.valid_bytes = log.offset
-            if on_progress is not None and report.commands % PROGRESS_EVERY == 0:
-                on_progress(log.offset)
     except (EOFError, ValueError) as error:
         raise AofError(path, log.offset, f"bad file format: {error}") from None
     except UnknownCommandError as error:

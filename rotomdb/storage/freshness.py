@@ -27,7 +27,7 @@ from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.rdb import LOG_POSITION_AUX
-from rotomdb.storage.rdb_reader import read_aux
+from rotomdb.storage.rdb_reader import Progress, read_aux
 
 SEQUENCE = re.compile(r".*\.(\d+)\.incr\.aof")
 
@@ -70,11 +70,19 @@ def sequence_of(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def choose(disk: Disk, aof: AppendOnlyFile, snapshot: Path, log_files: list[Path], log_wanted: bool) -> Choice:
+def choose(
+    disk: Disk,
+    aof: AppendOnlyFile,
+    snapshot: Path,
+    log_files: list[Path],
+    log_wanted: bool,
+    on_progress: Progress | None = None,
+) -> Choice:
     """Say which of the two holds more.
 
     Args:
         log_wanted: Whether writes will be logged (`appendonly yes`).
+        on_progress: Called every few ms, where a log has to be read for it.
     """
     if not log_files:
         if not disk.exists(snapshot):
@@ -91,7 +99,7 @@ def choose(disk: Disk, aof: AppendOnlyFile, snapshot: Path, log_files: list[Path
         raise
     position = parse_position(aux.get(LOG_POSITION_AUX, b""))
     if position is not None and not aof.options.single_file:
-        return by_position(disk, position, log_files, log_wanted)
+        return by_position(disk, position, log_files, log_wanted, on_progress)
     if position is not None and log_wanted:
         # A single file may have been rewritten since, so that its size tells little.
         untouched = position.size == disk.size(log_files[-1])
@@ -99,9 +107,11 @@ def choose(disk: Disk, aof: AppendOnlyFile, snapshot: Path, log_files: list[Path
     return by_time(disk, aux, log_files, log_wanted)
 
 
-def by_position(disk: Disk, position: Position, log_files: list[Path], log_wanted: bool) -> Choice:
+def by_position(
+    disk: Disk, position: Position, log_files: list[Path], log_wanted: bool, on_progress: Progress | None
+) -> Choice:
     last = log_files[-1]
-    there, end = sequence_of(last.name), log_end(disk, last)
+    there, end = sequence_of(last.name), log_end(disk, last, on_progress)
     noted = sequence_of(position.file)
     log_is_behind = there < noted or (there == noted and end < position.size)
     if log_is_behind and position.state == "closed" and log_wanted:
@@ -123,10 +133,10 @@ def by_position(disk: Disk, position: Position, log_files: list[Path], log_wante
     return Choice(Source.LOG, "" if log_wanted else "The append only file goes on behind the snapshot, and is loaded.")
 
 
-def log_end(disk: Disk, path: Path) -> int:
+def log_end(disk: Disk, path: Path, on_progress: Progress | None = None) -> int:
     """Where a log file ends once a torn end is cut."""
     with disk.mapped(path) as data:
-        return len(data) if has_rdb_preamble(data) else examine(data).usable
+        return len(data) if has_rdb_preamble(data) else examine(data, on_progress=on_progress).usable
 
 
 def by_time(disk: Disk, aux: dict[bytes, bytes], log_files: list[Path], log_wanted: bool) -> Choice:

@@ -16,10 +16,11 @@ from rotomdb.engine import Engine
 from rotomdb.errors import AofError, AofTruncatedError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
-from rotomdb.storage.aof_reader import Execute, Judge, replay
+from rotomdb.storage.aof_reader import Execute, Judge, has_rdb_preamble, replay
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.load_progress import LoadProgress
 from rotomdb.storage.log_examination import Damage, Examination
-from rotomdb.storage.rdb_reader import LoadReport, RdbReader
+from rotomdb.storage.rdb_reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.request import LogReader
 
 KEYS_NAMED = 20  # in the log line about a quarantined block
@@ -53,15 +54,36 @@ class Loader:
         self.keys_of: Callable[[list[bytes]], list[bytes]] = lambda words: words[1:2]
         self.quarantined = False
         self.uncovered = (0, 0)
+        self.progress = LoadProgress()
 
     def load_snapshot(self, path: Path, engine: Engine | None = None) -> LoadReport:
         """Load an RDB file. Raises RdbError."""
         with self.disk.mapped(path) as data:
+            self.progress.begin(len(data))
+            self.announce(data, path)
             reader = RdbReader(data, str(path))
             try:
-                return reader.load_into(engine or self.engine, expire_before_ms=int(time.time() * 1000))
+                return reader.load_into(
+                    engine or self.engine,
+                    expire_before_ms=int(time.time() * 1000),
+                    on_progress=self.progress.loaded,
+                )
             finally:
                 reader.close()
+
+    def announce(self, data: memoryview | bytes, path: Path) -> None:
+        """Log what an RDB tells of itself. Raises RdbError."""
+        aux = read_aux(data, str(path))
+        version = aux.get(b"redis-ver") or aux.get(b"valkey-ver")
+        if version is not None:
+            self.log("notice", f"Loading RDB produced by version {version.decode('latin-1')}")
+        if aux.get(b"ctime", b"").isdigit():
+            self.log("notice", f"RDB age {max(int(time.time()) - int(aux[b'ctime']), 0)} seconds")
+        if aux.get(b"used-mem", b"").isdigit():
+            self.progress.memory_when_saved = int(aux[b"used-mem"])
+            self.log("notice", f"RDB memory usage when created {int(aux[b'used-mem']) / (1 << 20):.2f} Mb")
+        if aux.get(b"aof-base", b"0") != b"0":
+            self.log("notice", "RDB is base AOF")
 
     def load_log(self, paths: list[Path], execute: Execute, *, heal: bool = True) -> None:
         """Replay the log's files in order.
@@ -72,16 +94,22 @@ class Loader:
         Raises:
             RdbError, AofError: the reason to refuse, with file and offset.
         """
-        self.engine.expire_on_access = False
+        expired_on_access, self.engine.expire_on_access = self.engine.expire_on_access, False
+        sizes = [self.disk.size(path) for path in paths]
+        self.progress.begin(sum(sizes))
         # Empty files behind it do not make a file the middle of the log: a crash came between making and filling them.
-        last = max((i for i, path in enumerate(paths) if self.disk.size(path)), default=0)
+        last = max((i for i, size in enumerate(sizes) if size), default=0)
         try:
             for number, path in enumerate(paths):
                 start = time.monotonic()
+                self.progress.begin_file(sum(sizes[:number]))
                 with self.disk.mapped(path) as data:
+                    if has_rdb_preamble(data):
+                        self.announce(data, path)
                     report = replay(
                         data, str(path), self.engine, execute,
                         judge=self.judge(path, number >= last), corrupt_tail_max=self.options.corrupt_tail_max,
+                        on_progress=self.progress.loaded, while_examining=self.progress.elsewhere,
                     )  # fmt: skip
                     found = report.examination
                     for damage in found.damages:
@@ -93,7 +121,7 @@ class Loader:
                 kind = "base" if path is paths[0] and len(paths) > 1 else "incr"
                 self.log("notice", f"DB loaded from {kind} file {path.name}: {time.monotonic() - start:.3f} seconds")
         finally:
-            self.engine.expire_on_access = True
+            self.engine.expire_on_access = expired_on_access
 
     def judge(self, path: Path, last: bool) -> Judge:
         """Decides, before anything of the file is applied, whether it may be."""

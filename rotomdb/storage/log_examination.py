@@ -10,7 +10,7 @@ of zeros. It must lie behind the highest offset that any `#SYNCED` line of the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rotomdb.storage.checksum import crc64
@@ -75,14 +75,20 @@ class Failure:
     reason: str
 
 
-def examine(data: memoryview | bytes, start: int = 0, corrupt_tail_max: int = 0) -> Examination:
+def examine(
+    data: memoryview | bytes,
+    start: int = 0,
+    corrupt_tail_max: int = 0,
+    on_progress: Callable[[int], object] | None = None,
+) -> Examination:
     """Walk over a log once.
 
     Args:
         start: Where the commands begin (behind an RDB preamble).
         corrupt_tail_max: Bytes at the end that may hold anything and are cut (aof-load-corrupt-tail-max-size).
+        on_progress: Called with the offset every few ms.
     """
-    walk = Walk(data, start)
+    walk = Walk(data, start, on_progress)
     failures: list[Failure] = []
     while (failure := walk.next_failure()) is not None:
         failures.append(failure)
@@ -104,8 +110,18 @@ def examine(data: memoryview | bytes, start: int = 0, corrupt_tail_max: int = 0)
     if failures and failures[-1].resume < 0 and not result.torn:
         result.open_block = len(data)
     result.open_block = min(result.open_block, result.usable)
-    result.open_checksum = crc64(memoryview(data)[result.open_block : result.usable])
+    result.open_checksum = checksum_of(memoryview(data)[result.open_block : result.usable], on_progress)
     return result
+
+
+def checksum_of(data: memoryview, on_progress: Callable[[int], object] | None) -> int:
+    """CRC64 of what may be a whole log without annotations, with the progress told in between."""
+    checksum = 0
+    for at in range(0, len(data), SEARCH_BYTES):
+        checksum = crc64(data[at : at + SEARCH_BYTES], checksum)
+        if on_progress is not None:
+            on_progress(at)
+    return checksum
 
 
 class Walk:
@@ -116,10 +132,12 @@ class Walk:
         sound: End of the last item that is part of no open transaction.
     """
 
-    def __init__(self, data: memoryview | bytes, start: int) -> None:
+    def __init__(
+        self, data: memoryview | bytes, start: int, on_progress: Callable[[int], object] | None = None
+    ) -> None:
         self.data = memoryview(data)
         self.start = start
-        self.reader = LogReader(data, start)
+        self.reader = LogReader(data, start, on_progress=on_progress)
         self.block = self.sound = start
         self.covered = 0
         self.synced = -1

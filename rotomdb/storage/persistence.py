@@ -149,7 +149,8 @@ class Persistence:
             settle_unnamed_files(self.disk, self.aof, self.snapshot_path, self.fingerprint_of)
         log_files = self.aof.data_files()
         holding = log_files if any(self.disk.size(path) for path in log_files) else []
-        found = choose(self.disk, self.aof, self.snapshot_path, holding, use_aof)
+        elsewhere = self.loader.progress.elsewhere
+        found = choose(self.disk, self.aof, self.snapshot_path, holding, use_aof, elsewhere)
         choice = settle(found, self.settings.load_from, lambda: self.same_content(holding, execute), use_aof)
         if choice.reason:
             self.log("warning", choice.reason)
@@ -198,7 +199,8 @@ class Persistence:
 
     def write_base(self, path: Path) -> None:
         options = SnapshotOptions(self.settings.compress, self.settings.checksum, True, aof_base=True)
-        save_snapshot(self.disk, self.engine, path.with_name(f"temp-{path.name}"), path, options)
+        on_progress = self.loader.progress.elsewhere  # at the start: clients are told that it is still loading
+        save_snapshot(self.disk, self.engine, path.with_name(f"temp-{path.name}"), path, options, on_progress)
 
     def enable_log(self) -> None:
         """Turn the AOF on at run time: a child writes the base, and the log counts once that is in place."""

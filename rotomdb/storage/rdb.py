@@ -17,7 +17,7 @@ from pathlib import Path
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.engine.rdb_encoder import KeyspaceEncoder, encode_length, encode_string
-from rotomdb.errors import RdbError
+from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.rdb_reader import Opcode, check_rdb
@@ -118,7 +118,8 @@ def save_snapshot(
 ) -> int:
     """Write a snapshot and put it in place of `target` (None: leave it at `temporary`).
 
-    On any OSError the temporary file is removed and the old snapshot is untouched.
+    On any OSError, and when `on_progress` raises LoadingInterrupted, the temporary file is removed and the old snapshot is
+    untouched.
 
     Returns:
         Keys written.
@@ -136,7 +137,7 @@ def save_snapshot(
             disk.rename(temporary, target)
             disk.step("rdb:after-rename")
             disk.sync_directory(target.parent)
-    except (OSError, RdbError):
+    except (OSError, RdbError, LoadingInterrupted):
         file.close()
         disk.remove_if_there(temporary)
         raise

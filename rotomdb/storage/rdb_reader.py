@@ -118,7 +118,7 @@ class End:
 
 
 Event = Aux | SelectDb | ResizeDb | Function | ModuleAux | Ignored | End
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 @dataclass
@@ -259,7 +259,7 @@ class RdbReader:
 
         Args:
             expire_before_ms: Keys that end before this are dropped; -1 keeps them (an AOF base, a replica).
-            on_progress: Called now and then with the offset.
+            on_progress: Called every few ms with the offset; true: call again after the next key.
 
         Raises:
             RdbError: damage, at its offset. What was read before it is in the engine.
@@ -269,12 +269,14 @@ class RdbReader:
         decoder = RdbDecoder(self.data, self.valkey)
         decoder.position = HEADER_BYTES
         database = engine.databases[0]
+        keys_at_once = BATCH_RECORDS
         try:
             while True:
-                opcode = decoder.load_keys(database, expire_before_ms, BATCH_RECORDS)
                 if on_progress is not None:
-                    on_progress(decoder.position)
+                    keys_at_once = 1 if on_progress(decoder.position) else BATCH_RECORDS
+                opcode = decoder.load_keys(database, expire_before_ms, keys_at_once)
                 if opcode == -1:
+                    self.sum_to(decoder.position)
                     continue
                 event = self.read_opcode(decoder, opcode)
                 if isinstance(event, SelectDb):

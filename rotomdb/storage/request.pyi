@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 class RequestParser:
     max_bulk_bytes: int
     authenticated: bool
@@ -10,7 +12,13 @@ class ZerosError(ValueError): ...
 
 class LogReader:
     offset: int
-    def __init__(self, data: bytes | memoryview, offset: int = 0, end: int = -1) -> None: ...
+    def __init__(
+        self,
+        data: bytes | memoryview,
+        offset: int = 0,
+        end: int = -1,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None: ...
     def close(self) -> None: ...
     def seek(self, offset: int) -> None: ...
     def skip_item(self) -> tuple[bytes, ...] | bytes | None: ...

@@ -13,6 +13,9 @@ from libc.string cimport memchr
 
 from rotomdb.engine.number cimport parse_int64
 
+cdef extern from "platform.h" nogil:
+    int64_t rotom_monotonic_ns()
+
 cdef extern from "Python.h":
     void Py_XDECREF(PyObject* object)
     PyObject* new_bytes "PyBytes_FromStringAndSize"(const char* data, Py_ssize_t size)
@@ -21,6 +24,9 @@ cdef enum:
     INLINE_MAX = 64 * 1024            # bytes of a line
     STRANGER_ARGUMENTS = 10           # what a client may send before it has authenticated
     STRANGER_BULK_BYTES = 16384
+    ITEMS_PER_LOOK = 16               # of a log, or so many bytes, between two looks at the clock
+    BYTES_PER_LOOK = 4096
+    PROGRESS_NS = 5000000
 
 
 cdef class RequestParser:
@@ -231,16 +237,38 @@ cdef class LogReader:
     cdef RequestParser parser
     cdef const char* data
     cdef Py_ssize_t size
-    cdef object owner
+    cdef object owner, on_progress
     cdef readonly Py_ssize_t offset
+    cdef Py_ssize_t looked
+    cdef int items, items_per_look
+    cdef int64_t told_ns
 
-    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1):
-        """Read from `offset` to `end`, by default all there is."""
+    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1, on_progress=None):
+        """Read from `offset` to `end`, by default all there is.
+
+        Args:
+            on_progress: Called with the offset before an item, every few ms; true: call again before the next item.
+        """
         self.owner = data
         self.size = data.shape[0] if end < 0 else min(end, data.shape[0])
         self.data = <const char*>&data[0] if self.size else NULL
-        self.offset = offset
+        self.offset = self.looked = offset
         self.parser = RequestParser(from_log=True)
+        self.on_progress = on_progress
+
+    cdef int tell_progress(self) except -1:
+        """Look at the clock now and then, and tell how far the reading has come."""
+        cdef int64_t now
+        self.items += 1
+        if self.items < self.items_per_look and self.offset - self.looked < BYTES_PER_LOOK:
+            return 0
+        self.items, self.looked = 0, self.offset
+        now = rotom_monotonic_ns()
+        if self.items_per_look > 1 and now - self.told_ns < PROGRESS_NS:
+            return 0
+        self.items_per_look = 1 if self.on_progress(self.offset) else ITEMS_PER_LOOK
+        self.told_ns = rotom_monotonic_ns()
+        return 0
 
     def close(self):
         """Let go of the buffer, so that a mapping can be closed."""
@@ -284,6 +312,8 @@ cdef class LogReader:
         cdef int64_t count, length = 0
         if self.offset >= self.size:
             return None
+        if self.on_progress is not None:
+            self.tell_progress()
         if self.data[self.offset] == c'#':
             at = self.offset
             line = self.next_item()
@@ -319,6 +349,8 @@ cdef class LogReader:
         cdef int result
         if self.offset >= self.size:
             return None
+        if self.on_progress is not None:
+            self.tell_progress()
         if self.data[self.offset] == c'#':
             end = <const char*>memchr(self.data + self.offset, c'\n', <size_t>(self.size - self.offset))
             if end == NULL:

@@ -113,7 +113,7 @@ def debug_set_active_expire(ctx: Context, enabled: Bytes) -> object:
     """Turns the search for expired keys in the background on or off."""
     if enabled not in (b"0", b"1"):
         raise syntax_error()
-    ctx.server.active_expire = enabled == b"1"
+    ctx.server.expire_cycle.active = enabled == b"1"
     return OK
 
 

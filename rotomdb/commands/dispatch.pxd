@@ -1,6 +1,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+from rotomdb.commands.latency_histogram cimport LatencyHistogram
 from rotomdb.engine.keyspace cimport Engine, Keyspace
 from rotomdb.storage.propagation cimport PropagationStream
 
@@ -19,7 +20,7 @@ cdef class Command:
     cdef bint never_queued                # runs at once inside MULTI
     cdef bint sees_all                    # its reply depends on which keys there are
     cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
-    cdef int64_t* histogram               # calls by duration; NULL: none yet
+    cdef LatencyHistogram* histogram      # of its calls; NULL: none yet
     cdef public int64_t calls, nanoseconds, rejected, failed
 
 cdef class Context:

@@ -14,8 +14,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 
+from rotomdb.commands.latency_histogram cimport (
+    histogram_count, histogram_make, histogram_percentile, histogram_steps,
+)
 from rotomdb.engine.keyspace cimport Engine, Keyspace, mark_all_unsynced, mark_unsynced
 from rotomdb.engine.memory cimport mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
@@ -33,7 +36,6 @@ cdef extern from "platform.h" nogil:
     int64_t rotom_unix_us()
 
 cdef enum:
-    HISTOGRAM_SLOTS = 480             # up to half an hour
     STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
     FLAG_WRITE = 1
     FLAG_READONLY = 2
@@ -66,33 +68,6 @@ cdef bytes MULTI = b"MULTI"
 cdef bytes EXEC = b"EXEC"
 cdef bytes DEL = b"DEL"
 cdef bytes HDEL = b"HDEL"
-
-
-cdef int slot_of(int64_t microseconds) noexcept nogil:
-    """Position in a histogram of sixteen steps per power of two."""
-    cdef int octave = 0
-    if microseconds < 16:
-        return <int>microseconds if microseconds > 0 else 0
-    while microseconds >= 32:
-        microseconds >>= 1
-        octave += 1
-    octave = 16 + octave * 16 + <int>(microseconds - 16)
-    return octave if octave < HISTOGRAM_SLOTS else HISTOGRAM_SLOTS - 1
-
-
-cdef int64_t lowest_of(int slot) noexcept nogil:
-    """The shortest duration in microseconds that falls into a slot."""
-    if slot < 16:
-        return slot
-    return <int64_t>(16 + (slot - 16) % 16) << ((slot - 16) // 16)
-
-
-cdef inline void count_latency(Command command, int64_t microseconds) noexcept:
-    if command.histogram == NULL:
-        command.histogram = <int64_t*>calloc(HISTOGRAM_SLOTS, sizeof(int64_t))
-        if command.histogram == NULL:
-            return
-    command.histogram[slot_of(microseconds)] += 1
 
 
 cdef class Command:
@@ -129,35 +104,11 @@ cdef class Command:
 
     def latency_histogram(self):
         """(calls, [microseconds, calls that took at most so many, ...]) by powers of two; None without any call."""
-        cdef int64_t total = 0, microseconds = 1, before = 0
-        cdef int i
-        if self.histogram == NULL:
-            return None
-        steps = []
-        for i in range(HISTOGRAM_SLOTS):
-            while lowest_of(i) > microseconds:
-                if total != before:
-                    steps += (microseconds, total)
-                    before = total
-                microseconds *= 2
-            total += self.histogram[i]
-        if total != before:
-            steps += (microseconds, total)
-        return total, steps
+        return None if self.histogram == NULL else (self.histogram.total, histogram_steps(self.histogram))
 
     def latency_percentile(self, double percent):
-        """Microseconds that this share of the calls stayed below, to about 6 %."""
-        cdef int64_t total = 0, seen = 0
-        cdef int i
-        if self.histogram == NULL:
-            return 0.0
-        for i in range(HISTOGRAM_SLOTS):
-            total += self.histogram[i]
-        for i in range(HISTOGRAM_SLOTS):
-            seen += self.histogram[i]
-            if seen and seen >= total * percent / 100:
-                return float(lowest_of(i + 1) if i + 1 < HISTOGRAM_SLOTS else lowest_of(i))
-        return 0.0
+        """Microseconds that this share of the calls did not exceed, to two digits."""
+        return 0.0 if self.histogram == NULL else histogram_percentile(self.histogram, percent) / 1000
 
 
 cdef inline bint wrong_arity(Command command, int count) noexcept:
@@ -346,7 +297,6 @@ cdef class Dispatcher:
             if subcommand is not None:
                 command = subcommand
             elif command.function is None:
-                command.rejected += 1
                 return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
                     (<bytes>arguments[1])[:128].decode("latin-1"), command.name.upper()))
         if wrong_arity(command, count):
@@ -473,7 +423,11 @@ cdef class Dispatcher:
         end = rotom_monotonic_ns()
         self.last_ns = end
         if self.latency_tracking:
-            count_latency(command, (end - start) // 1000)
+            if command.histogram == NULL:
+                command.histogram = histogram_make()
+            if command.histogram != NULL:
+                # In whole microseconds, as Redis measures: what is shorter than one counts as a nanosecond.
+                histogram_count(command.histogram, (end - start) // 1000 * 1000)
         if self.latency_threshold_us and end - start >= self.latency_threshold_us * 1000:
             self.on_latency("fast-command" if command.flags & FLAG_FAST else "command", (end - start) // 1000000)
         command.calls += 1

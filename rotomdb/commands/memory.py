@@ -45,8 +45,15 @@ def memory_usage(ctx: Context, key: Key, *options: Bytes) -> int | None:
 )
 def memory_stats(ctx: Context) -> MapReply:
     """Returns details about memory usage."""
-    report = ctx.server.memory_report()
-    return MapReply([part for name, value in report.items() for part in (name.encode(), value)])
+    return as_map(ctx.server.memory_report().stats())
+
+
+def as_map(values: dict[str, object]) -> MapReply:
+    return MapReply([
+        part
+        for name, value in values.items()
+        for part in (name.encode(), as_map(value) if isinstance(value, dict) else value)
+    ])  # fmt: skip
 
 
 @command(
@@ -59,19 +66,19 @@ def memory_stats(ctx: Context) -> MapReply:
 def memory_doctor(ctx: Context) -> Verbatim:
     """Outputs a memory problems report."""
     report = ctx.server.memory_report()
-    if report["total.allocated"] < 5 << 20:
+    if report.used < 5 << 20:
         return Verbatim(
             b"Hi Sam, this instance is empty or is using very little memory, my issue detector can't be used in these "
             b"conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be "
             b"back to our programming as soon as I finished rebooting.\n"
         )
     problems = []
-    if report["peak.allocated"] > report["total.allocated"] * 1.5:
+    if report.peak > report.used * 1.5:
         problems.append(
             " * Peak memory: In the past this instance used more than 150% the memory that is currently using. The "
             "allocator is normally not able to release memory after a peak."
         )
-    if report["fragmentation"] > 1.4 and report["fragmentation.bytes"] > 10 << 20:
+    if report.fragmentation > 1.4 and report.resident - report.used > 10 << 20:
         problems.append(
             " * High total RSS: This instance has a memory fragmentation and RSS overhead greater than 1.4 (this means "
             "that the Resident Set Size of the process is much larger than the sum of its data). MEMORY PURGE may help."

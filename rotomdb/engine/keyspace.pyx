@@ -694,6 +694,13 @@ cdef class Keyspace:
     def volatile_count(self):
         return table_length(&self.volatile_keys)
 
+    def table_overhead(self):
+        """(bytes of the table of keys with the headers of the keys, bytes of the table of times to live)."""
+        return (
+            table_memory(&self.keys) + <int64_t>(table_length(&self.keys) * sizeof(Entry)),
+            table_memory(&self.volatile_keys),
+        )
+
     def average_ttl(self, int samples=20):
         """Mean remaining time of a few random volatile keys, in ms; 0 without any."""
         cdef Entry* entry

@@ -7,7 +7,7 @@ from rotomdb.storage.request cimport RequestParser
 
 cdef class Hub:
     cdef public int64_t max_bulk_bytes, max_query_bytes
-    cdef public int64_t input_bytes, output_bytes
+    cdef public int64_t input_bytes, output_bytes, reads, writes
     cdef public list pending_writes       # clients with unsent replies
     cdef public bint holding              # replies may have to wait for the log
     cdef public int64_t released_offset   # replies to writes up to this stream offset may leave

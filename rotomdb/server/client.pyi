@@ -13,6 +13,8 @@ class Hub:
     max_bulk_bytes: int
     max_query_bytes: int
     input_bytes: int
+    reads: int
+    writes: int
     output_bytes: int
     pending_writes: list[Client]
     resumable: list[Client]

@@ -138,6 +138,7 @@ cdef class Client(Context):
             return 0
         self.last_interaction_ms = self.engine.now_ms
         self.hub.input_bytes += received
+        self.hub.reads += 1
         self.parser.authenticated = self.authenticated or not self.dispatcher.requires_auth
         self.parser.max_bulk_bytes = self.hub.max_bulk_bytes
         if self.input.length == 0:
@@ -307,6 +308,7 @@ cdef class Client(Context):
             self.sent += count
             budget -= count
             self.hub.output_bytes += count
+            self.hub.writes += 1
         unsent = self.sent < end
         if self.sent == self.output.length:
             self.sent = 0

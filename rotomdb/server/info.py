@@ -1,4 +1,8 @@
-"""INFO: every number of the server, in Redis's sections and under its field names."""
+"""INFO: every number of the server, in Redis's sections, under its field names and in its order.
+
+Fields of what is not here (modules, I/O threads, defragmentation; scripts, replicas and a cluster so far) have the value that
+Redis shows while it has none of it: those who read INFO look for the names.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,16 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotomdb import __version__
-from rotomdb.engine.memory import used_memory
+from rotomdb.server.memory_report import memory_report, total_system_memory
 from rotomdb.storage.rdb import REDIS_VERSION
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
 
 Field = tuple[str, object]
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-    except OSError:
-        scale = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def human(size: float) -> str:
@@ -80,24 +74,57 @@ def clients_section(server: Server) -> Iterator[Field]:
 
 
 def memory_section(server: Server) -> Iterator[Field]:
-    used, resident = used_memory(), resident_bytes()
-    peak = max(server.statistics.peak_memory, used)
-    yield "used_memory", used
-    yield "used_memory_human", human(used)
-    yield "used_memory_rss", resident
-    yield "used_memory_rss_human", human(resident)
-    yield "used_memory_peak", peak
-    yield "used_memory_peak_human", human(peak)
-    yield "used_memory_peak_perc", f"{used / max(peak, 1) * 100:.2f}%"
-    yield "used_memory_dataset", used
-    yield "total_system_memory", os.sysconf("SC_PHYS_PAGES") * PAGE
-    yield "maxmemory", server.config["maxmemory"]
-    yield "maxmemory_human", human(server.config["maxmemory"])
+    report = memory_report(server)
+    limit = server.config["maxmemory"]
+    yield "used_memory", report.used
+    yield "used_memory_human", human(report.used)
+    yield "used_memory_rss", report.resident
+    yield "used_memory_rss_human", human(report.resident)
+    yield "used_memory_peak", report.peak
+    yield "used_memory_peak_human", human(report.peak)
+    yield "used_memory_peak_perc", f"{report.peak_percentage:.2f}%"
+    yield "used_memory_overhead", report.overhead
+    yield "used_memory_startup", report.startup
+    yield "used_memory_dataset", report.dataset
+    yield "used_memory_dataset_perc", f"{report.dataset_percentage:.2f}%"
+    yield "allocator_allocated", report.used
+    yield "allocator_active", report.resident
+    yield "allocator_resident", report.resident
+    yield "total_system_memory", total_system_memory()
+    yield "total_system_memory_human", human(total_system_memory())
+    yield "used_memory_lua", 0
+    yield "used_memory_vm_eval", 0
+    yield "used_memory_lua_human", human(0)
+    yield "used_memory_scripts_eval", 0
+    yield "number_of_cached_scripts", 0
+    yield "number_of_functions", 0
+    yield "number_of_libraries", 0
+    yield "used_memory_vm_functions", 0
+    yield "used_memory_vm_total", 0
+    yield "used_memory_vm_total_human", human(0)
+    yield "used_memory_functions", 0
+    yield "used_memory_scripts", 0
+    yield "used_memory_scripts_human", human(0)
+    yield "maxmemory", limit
+    yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", server.config["maxmemory-policy"]
-    yield "mem_fragmentation_ratio", f"{resident / max(used, 1):.2f}"
-    yield "mem_aof_buffer", server.persistence.aof.buffered_bytes
-    yield "mem_clients_normal", sum(c.input_pending + c.output_capacity for c in server.clients.values())
+    yield "allocator_frag_ratio", f"{report.fragmentation:.2f}"
+    yield "allocator_frag_bytes", report.resident - report.used
+    yield "allocator_rss_ratio", "1.00"
+    yield "allocator_rss_bytes", 0
+    yield "rss_overhead_ratio", "1.00"
+    yield "rss_overhead_bytes", 0
+    yield "mem_fragmentation_ratio", f"{report.fragmentation:.2f}"
+    yield "mem_fragmentation_bytes", report.resident - report.used
+    yield "mem_not_counted_for_evict", report.aof_buffer
+    yield "mem_replication_backlog", 0
+    yield "mem_total_replication_buffers", 0
+    yield "mem_clients_slaves", 0
+    yield "mem_clients_normal", report.clients
+    yield "mem_cluster_links", 0
+    yield "mem_aof_buffer", report.aof_buffer
     yield "mem_allocator", "libc"
+    yield "active_defrag_running", 0
     yield "lazyfree_pending_objects", server.engine.garbage_objects
     yield "lazyfreed_objects", server.engine.garbage_freed
 
@@ -167,21 +194,32 @@ def persistence_section(server: Server) -> Iterator[Field]:
 
 def stats_section(server: Server) -> Iterator[Field]:
     statistics, engine = server.statistics, server.engine
+    tracked_keys, tracked_items, prefixes = server.tracking.counts()
     yield "total_connections_received", statistics.connections
     yield "total_commands_processed", server.dispatcher.commands_processed
     yield "instantaneous_ops_per_sec", statistics.ops_per_second
     yield "total_net_input_bytes", server.input_bytes
     yield "total_net_output_bytes", server.output_bytes
+    yield "total_net_repl_input_bytes", 0
+    yield "total_net_repl_output_bytes", 0
     yield "instantaneous_input_kbps", f"{statistics.input_kbps:.2f}"
     yield "instantaneous_output_kbps", f"{statistics.output_kbps:.2f}"
+    yield "instantaneous_input_repl_kbps", "0.00"
+    yield "instantaneous_output_repl_kbps", "0.00"
     yield "rejected_connections", statistics.rejected_connections
     yield "sync_full", 0
     yield "sync_partial_ok", 0
     yield "sync_partial_err", 0
+    yield "expired_subkeys", engine.expired_fields
     yield "expired_keys", engine.expired
-    yield "expired_hash_fields", engine.expired_fields
+    yield "expired_stale_perc", f"{server.expire_cycle.stale_percent:.2f}"
+    yield "expired_time_cap_reached_count", server.expire_cycle.cut_short
+    yield "expire_cycle_cpu_milliseconds", int(server.expire_cycle.seconds * 1000)
     yield "evicted_keys", server.memory_limits.evicted_keys
     yield "evicted_clients", server.memory_limits.evicted_clients
+    yield "evicted_scripts", 0
+    yield "total_eviction_exceeded_time", 0
+    yield "current_eviction_exceeded_time", 0
     yield "keyspace_hits", engine.hits
     yield "keyspace_misses", engine.misses
     yield "pubsub_channels", len(server.pubsub.listeners["channel"])
@@ -189,9 +227,28 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "pubsubshard_channels", len(server.pubsub.listeners["shard"])
     yield "latest_fork_usec", server.persistence.status.last_fork_us
     yield "total_forks", server.persistence.status.forks
+    yield "migrate_cached_sockets", 0
+    yield "slave_expires_tracked_keys", 0
+    yield "active_defrag_hits", 0
+    yield "active_defrag_misses", 0
+    yield "active_defrag_key_hits", 0
+    yield "active_defrag_key_misses", 0
+    yield "total_active_defrag_time", 0
+    yield "current_active_defrag_time", 0
+    yield "tracking_total_keys", tracked_keys
+    yield "tracking_total_items", tracked_items
+    yield "tracking_total_prefixes", prefixes
+    yield "unexpected_error_replies", 0
     yield "total_error_replies", statistics.errors
+    yield "dump_payload_sanitizations", 0
+    yield "total_reads_processed", server.reads
+    yield "total_writes_processed", server.writes
+    yield "io_threaded_reads_processed", 0
+    yield "io_threaded_writes_processed", 0
     yield "client_query_buffer_limit_disconnections", statistics.query_limit_disconnections
     yield "client_output_buffer_limit_disconnections", statistics.output_limit_disconnections
+    yield "reply_buffer_shrinks", 0
+    yield "reply_buffer_expands", 0
 
 
 def replication_section(server: Server) -> Iterator[Field]:
@@ -215,6 +272,10 @@ def cpu_section(server: Server) -> Iterator[Field]:
     yield "used_cpu_user", f"{own.ru_utime:.6f}"
     yield "used_cpu_sys_children", f"{children.ru_stime:.6f}"
     yield "used_cpu_user_children", f"{children.ru_utime:.6f}"
+    if hasattr(resource, "RUSAGE_THREAD"):
+        thread = resource.getrusage(resource.RUSAGE_THREAD)
+        yield "used_cpu_sys_main_thread", f"{thread.ru_stime:.6f}"
+        yield "used_cpu_user_main_thread", f"{thread.ru_utime:.6f}"
 
 
 def commandstats_section(server: Server) -> Iterator[Field]:
@@ -230,12 +291,17 @@ def commandstats_section(server: Server) -> Iterator[Field]:
                 )
 
 
+def shown(percent: float) -> str:
+    """Up to six digits, without zeros at the end."""
+    return f"{percent:f}".rstrip("0").rstrip(".")
+
+
 def latencystats_section(server: Server) -> Iterator[Field]:
     percentiles = [float(word) for word in server.config["latency-tracking-info-percentiles"]]
     for entry in server.dispatcher.commands.values():
         for command in (entry, *(entry.subcommands or {}).values()):
             if command.latency_histogram() is not None:
-                values = ",".join(f"p{p:g}={command.latency_percentile(p):.3f}" for p in percentiles)
+                values = ",".join(f"p{shown(p)}={command.latency_percentile(p):.3f}" for p in percentiles)
                 yield f"latency_percentiles_usec_{command.name}", values
 
 

@@ -29,13 +29,14 @@ from rotomdb.errors import CommandError, LoadingInterrupted, RotomError, SaveErr
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
+from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
 from rotomdb.server.info import render as render_info
-from rotomdb.server.info import resident_bytes
 from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
 from rotomdb.server.loading import served_while_loading
 from rotomdb.server.logger import Logger
-from rotomdb.server.memory_limits import MemoryLimits, client_memory
+from rotomdb.server.memory_limits import MemoryLimits
+from rotomdb.server.memory_report import MemoryReport, memory_report
 from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
@@ -57,9 +58,6 @@ ENGINE_THRESHOLDS = (
 LOADED_BY = ("appendonly", "dir", "dbfilename")  # directives that say what the data set is loaded from
 REHASH_SLICE_US = 1000
 GARBAGE_SLICE_US = 500
-EXPIRE_SAMPLES = 20
-EXPIRE_TIME_SHARE = 0.25  # of the time between two ticks, at the most
-EXPIRE_STALE_SHARE = 0.10  # go on while more than so many of the sampled keys had expired
 PROTECTED_MODE_TEXT = (
     "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default "
     "user. In this mode connections are only accepted from the loopback interface. If you want to connect from external "
@@ -102,6 +100,7 @@ class Statistics:
     query_limit_disconnections: int = 0
     output_limit_disconnections: int = 0
     peak_memory: int = 0
+    startup_memory: int = 0  # used before the data was loaded
     ops_per_second: int = 0
     input_kbps: float = 0.0
     output_kbps: float = 0.0
@@ -165,6 +164,7 @@ class Server(Hub):
         self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
+        self.expire_cycle = ExpireCycle(self.engine)
         self.latency = LatencyMonitor()
         self.dispatcher.on_latency = self.latency.record
         self.tracking = Tracking(self.dispatcher)
@@ -174,13 +174,11 @@ class Server(Hub):
         self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
         self.next_slow_id = 0
-        self.statistics = Statistics(started=time.time())
+        self.statistics = Statistics(started=time.time(), startup_memory=used_memory())
         self.error_counts: dict[str, int] = {}
-        self.active_expire = True
         self.freeing = False
         self.exit_status = 0
         self.shutdown_asked = 0
-        self.expire_database = 0
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
         self.on_change: dict[str, Callable[[Any], None]] = {
@@ -452,9 +450,9 @@ class Server(Hub):
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break
-        if self.active_expire:
+        if self.expire_cycle.active:
             with self.latency.measure("expire-cycle"):
-                self.expire_cycle(EXPIRE_TIME_SHARE / hz)
+                self.expire_cycle.run(TIME_SHARE / hz)
         if self.ticks % hz == 0:
             self.persistence.aof.reserve.watch()
             self.close_idle_clients()
@@ -468,26 +466,6 @@ class Server(Hub):
         for client in self.memory_limits.clients_to_close(list(self.clients.values())):
             self.log("notice", f"Evicting client: id={client.id} addr={client.address}")
             self.close_client(client)
-
-    def expire_cycle(self, limit_s: float) -> None:
-        """Look for expired keys, database by database, for a share of the time between two ticks."""
-        end = time.monotonic() + limit_s
-        databases = self.engine.databases
-        for _ in range(len(databases)):
-            database = databases[self.expire_database % len(databases)]
-            self.expire_database += 1
-            while database.volatile_count:
-                looked, expired = database.expire_some(EXPIRE_SAMPLES)
-                if time.monotonic() > end:
-                    return
-                if looked == 0 or expired / looked <= EXPIRE_STALE_SHARE:
-                    break
-            while database.timed_hash_count:
-                looked, expired = database.expire_fields_some(EXPIRE_SAMPLES)
-                if time.monotonic() > end:
-                    return
-                if looked == 0 or expired / looked <= EXPIRE_STALE_SHARE:
-                    break
 
     def sample_rates(self) -> None:
         then, commands, received, sent = self.sampled
@@ -638,29 +616,18 @@ class Server(Hub):
     def info(self, sections: tuple[bytes, ...]) -> str:
         return render_info(self, sections)
 
-    def memory_report(self) -> dict[str, Any]:
-        """MEMORY STATS."""
-        used, resident = used_memory(), resident_bytes()
-        peak = max(self.statistics.peak_memory, used)
-        keys = self.engine.total_keys()
-        clients = sum(client_memory(client) for client in self.clients.values())
-        return {
-            "peak.allocated": peak, "total.allocated": used, "startup.allocated": 0, "replication.backlog": 0,
-            "clients.slaves": 0, "clients.normal": clients, "cluster.links": 0,
-            "aof.buffer": self.persistence.aof.buffered_bytes, "lua.caches": 0, "functions.caches": 0,
-            "overhead.total": clients, "keys.count": keys, "keys.bytes-per-key": used // keys if keys else 0,
-            "dataset.bytes": used, "dataset.percentage": 100.0 if used else 0.0, "peak.percentage": used / max(peak, 1) * 100,
-            "fragmentation": resident / max(used, 1), "fragmentation.bytes": resident - used,
-        }  # fmt: skip
+    def memory_report(self) -> MemoryReport:
+        return memory_report(self)
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
-        started = self.statistics.started
-        self.statistics = Statistics(started=started)
+        before = self.statistics
+        self.statistics = Statistics(started=before.started, startup_memory=before.startup_memory)
+        self.expire_cycle.reset_counters()
         self.error_counts.clear()
         self.engine.hits = self.engine.misses = self.engine.expired = self.engine.expired_fields = 0
         self.memory_limits.evicted_keys = self.memory_limits.evicted_clients = 0
-        self.input_bytes = self.output_bytes = 0
+        self.input_bytes = self.output_bytes = self.reads = self.writes = 0
         self.dispatcher.commands_processed = 0
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.persistence.aof.delayed_fsyncs = 0

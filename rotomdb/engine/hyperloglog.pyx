@@ -127,6 +127,8 @@ def problem(bytes data not None):
             return "corrupt"
         at += run_of(p + at, &length, &value)
         total += length
+        if total > REGISTERS:
+            return "corrupt"         # at once: a sum of many runs would wrap round to the right one
     return None if total == REGISTERS else "corrupt"
 
 
@@ -253,7 +255,8 @@ def cached(bytes data not None):
 
 
 def with_cache(bytes data not None, int64_t cardinality):
-    return data[:8] + cardinality.to_bytes(8, "little") + data[16:]
+    """Beyond all numbers (registers that no element makes) it is the lowest of all: it reads as out of date again."""
+    return data[:8] + cardinality.to_bytes(8, "little", signed=True) + data[16:]
 
 
 def registers_of(bytes data not None):

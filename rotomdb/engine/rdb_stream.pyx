@@ -1,10 +1,12 @@
 """Streams out of RDB bytes (docs/formats.md, 2.9): nodes are copied once their structure has been checked whole."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from rotomdb.engine.cursor cimport cursor_fail, cursor_take
-from rotomdb.engine.id_map cimport IdCursor, StreamId, cursor_entry, idmap_first, idmap_insert, idmap_next
+from rotomdb.engine.id_map cimport (
+    IdCursor, StreamId, cursor_entry, id_compare, idmap_first, idmap_insert, idmap_next,
+)
 from rotomdb.engine.keyspace cimport ENCODING_STREAM, TYPE_STREAM, Keyspace
 from rotomdb.engine.listpack cimport lp_first, lp_get, lp_integer, lp_next, lp_validate
 from rotomdb.engine.memory cimport mem_alloc, mem_free
@@ -14,6 +16,9 @@ from rotomdb.engine.stream cimport (
     ENTRY_DELETED, ENTRY_SAME_FIELDS, Consumer, Group, Pending, Stream, consumer_create, group_create, group_pending,
     named_find, position_of, stream_free, stream_new,
 )
+
+cdef enum:
+    ENTRIES_MAX = 1 << 30                # of a node, and fields of an entry: a byte each at least
 
 cdef extern from "platform.h" nogil:
     uint64_t bswap64 "__builtin_bswap64"(uint64_t value)
@@ -42,9 +47,10 @@ cdef inline bint is_integer(uint8_t* element) noexcept nogil:
     return text == NULL or parse_int64(text, length, &value)
 
 
-cdef const char* check_node(uint8_t* lp) noexcept nogil:
-    """NULL when the listpack is a sound stream node, else what is wrong."""
+cdef const char* check_node(uint8_t* lp, StreamId master, NodeSummary* summary) noexcept nogil:
+    """NULL when the listpack is a sound stream node, else what is wrong. `summary` goes on from node to node."""
     cdef uint8_t* at = lp_first(lp)
+    cdef StreamId id
     cdef uint8_t* flags_at
     cdef int64_t live, deleted, master_fields, fields, flags, elements
     cdef int64_t seen_deleted = 0, seen = 0
@@ -63,6 +69,11 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
     master_fields = lp_integer(at)
     if live < 0 or deleted < 0 or master_fields < 0:
         return "stream node with a negative count"
+    if live > ENTRIES_MAX or deleted > ENTRIES_MAX:
+        return "stream node with an impossible count"
+    # What searches a stream, or appends to it, relies on ascending IDs in it, deleted ones included.
+    if summary.nodes and id_compare(master, summary.last) <= 0:
+        return "stream node with a master ID out of order"
     at = lp_next(lp, at)
     for _ in range(master_fields):
         if at == NULL:
@@ -78,10 +89,17 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
             return "stream entry with unknown flags"
         seen += 1
         seen_deleted += flags & ENTRY_DELETED
-        for _ in range(2):
-            at = lp_next(lp, at)
-            if not is_integer(at):
-                return "stream entry without ID"
+        at = lp_next(lp, at)
+        if not is_integer(at):
+            return "stream entry without ID"
+        id.ms = master.ms + <uint64_t>lp_integer(at)
+        at = lp_next(lp, at)
+        if not is_integer(at):
+            return "stream entry without ID"
+        id.seq = master.seq + <uint64_t>lp_integer(at)
+        if id_compare(id, master) < 0 or (seen > 1 and id_compare(id, summary.last) <= 0):
+            return "stream entry with an ID out of order"
+        summary.last = id
         if flags & ENTRY_SAME_FIELDS:
             elements = master_fields + 3
             fields = master_fields
@@ -90,7 +108,7 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
             if not is_integer(at):
                 return "stream entry without field count"
             fields = lp_integer(at)
-            if fields < 0 or fields > (<int64_t>1 << 30):
+            if fields < 0 or fields > ENTRIES_MAX:
                 return "stream entry with an impossible field count"
             elements = 2 * fields + 4
             fields *= 2
@@ -104,10 +122,25 @@ cdef const char* check_node(uint8_t* lp) noexcept nogil:
         at = lp_next(lp, at)
     if seen != live + deleted or seen_deleted != deleted:
         return "stream node with a wrong entry count"
+    if seen == 0:
+        summary.last = master
+    summary.nodes += 1
+    summary.live += live
     return NULL
 
 
-cdef bint decode_nodes(RdbCursor reader, Stream* stream) noexcept:
+cdef const char* check_length(uint64_t length, StreamId last, NodeSummary* summary) noexcept nogil:
+    """NULL when the nodes hold what the stream says of them."""
+    if length and summary.nodes == 0:
+        return "stream with a length and no nodes"
+    if length != <uint64_t>summary.live:
+        return "stream with a length that is not that of its nodes"
+    if summary.nodes and id_compare(last, summary.last) < 0:
+        return "stream whose last ID is below that of an entry"
+    return NULL
+
+
+cdef bint decode_nodes(RdbCursor reader, Stream* stream, NodeSummary* summary) noexcept:
     cdef uint64_t nodes
     cdef const char* data
     cdef const char* problem
@@ -128,14 +161,12 @@ cdef bint decode_nodes(RdbCursor reader, Stream* stream) noexcept:
             return False
         problem = lp_validate(<const uint8_t*>data, size)
         if problem == NULL:
-            problem = check_node(<uint8_t*>data)
+            problem = check_node(<uint8_t*>data, master, summary)
         if problem != NULL:
             return cursor_fail(&reader.cursor, problem, start)
         lp = <uint8_t*>mem_alloc(size)
         memcpy(lp, data, size)
-        if not idmap_insert(&stream.nodes, master, lp):
-            mem_free(lp)
-            return cursor_fail(&reader.cursor, "stream with a repeated master ID", start)
+        idmap_insert(&stream.nodes, master, lp)
     return True
 
 
@@ -234,13 +265,17 @@ cdef bint decode_body(RdbCursor reader, int type, Stream* stream) noexcept:
     cdef size_t start
     cdef uint64_t length, groups
     cdef StreamId first
-    if not decode_nodes(reader, stream):
+    cdef NodeSummary summary
+    cdef const char* problem
+    memset(&summary, 0, sizeof(summary))
+    if not decode_nodes(reader, stream, &summary):
         return False
     start = reader.cursor.position
     if not reader.plain_length(&length) or not read_id(reader, &stream.last_id):
         return False
-    if length and stream.nodes.length == 0:
-        return cursor_fail(&reader.cursor, "stream with a length and no nodes", start)
+    problem = check_length(length, stream.last_id, &summary)
+    if problem != NULL:
+        return cursor_fail(&reader.cursor, problem, start)
     stream.length = <int64_t>length
     stream.entries_added = length
     if type >= 19:

@@ -80,6 +80,6 @@ cdef class RdbWalker(RdbRecords):
     cdef bint visit_template_hash(self, ValueSink sink, int type) except -1
     cdef bint visit_stream(self, ValueSink sink, int type) except -1
     cdef bint visit_node(self, ValueSink sink, StreamId master, uint8_t* lp) except -1
-    cdef object take_tail(self, int type, int64_t nodes)
+    cdef object take_tail(self, int type)
     cdef object take_group(self, int type)
     cdef object take_id(self)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from rotomdb.engine.cursor cimport cursor_take
 from rotomdb.engine.glob cimport glob_match
@@ -23,7 +23,7 @@ from rotomdb.engine.memory cimport mem_free
 from rotomdb.engine.number cimport format_double, format_int64, parse_double
 from rotomdb.engine.quicklist cimport NODE_PACKED, NODE_PLAIN
 from rotomdb.engine.rdb_records cimport HIGHEST_TYPE, RdbRecords
-from rotomdb.engine.rdb_stream cimport check_node, raw_id
+from rotomdb.engine.rdb_stream cimport NodeSummary, check_length, check_node, raw_id
 from rotomdb.engine.stream cimport ENTRY_DELETED, ENTRY_SAME_FIELDS
 from rotomdb.engine.zipmap cimport listpack_of_ziplist, listpack_of_zipmap
 from rotomdb.engine.ziplist cimport ziplist_validate
@@ -804,12 +804,13 @@ cdef class RdbWalker(RdbRecords):
     # Streams
 
     cdef bint visit_stream(self, ValueSink sink, int type) except -1:
-        cdef uint64_t nodes, i
+        cdef uint64_t nodes
         cdef const char* data
         cdef const char* problem
         cdef size_t size, start
-        cdef StreamId master, previous
-        master.ms = master.seq = 0
+        cdef StreamId master, last
+        cdef NodeSummary summary
+        memset(&summary, 0, sizeof(summary))
         if not self.plain_length(&nodes):
             return False
         sink.begin(KIND_STREAM, -1)
@@ -817,38 +818,39 @@ cdef class RdbWalker(RdbRecords):
             start = self.cursor.position
             if not self.skip_texts(nodes) or not self.skip_texts(nodes):
                 return False
-            tail = self.take_tail(type, <int64_t>nodes)
+            tail = self.take_tail(type)
             if tail is None:
                 return False
             sink.tail_ahead(tail)
             self.cursor.position = start
         self.entry_seen = False
         self.first_entry.ms = self.first_entry.seq = 0
-        for i in range(nodes):
+        for _ in range(nodes):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
             if size != 16:
                 return self.corrupt(b"stream node with a master ID that is not 16 bytes long", start)
             master = raw_id(<const uint8_t*>data)
-            if i and master.ms == previous.ms and master.seq == previous.seq:
-                return self.corrupt(b"stream with a repeated master ID", start)
-            previous = master
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
             problem = lp_validate(<const uint8_t*>data, size)
             if problem == NULL:
-                problem = check_node(<uint8_t*>data)
+                problem = check_node(<uint8_t*>data, master, &summary)
             if problem != NULL:
                 return self.corrupt(problem, start)
             sink.packed(size, lp_count(<uint8_t*>data))
             sink.node(master, data, size)
             self.visit_node(sink, master, <uint8_t*>data)
         start = self.cursor.position
-        tail = self.take_tail(type, <int64_t>nodes)
+        tail = self.take_tail(type)
         if tail is None:
             return False
+        last.ms, last.seq = tail.last_id
+        problem = check_length(tail.length, last, &summary)
+        if problem != NULL:
+            return self.corrupt(problem, start)
         sink.stream_tail(tail)
         return True
 
@@ -907,14 +909,11 @@ cdef class RdbWalker(RdbRecords):
     cdef object take_id(self):
         return self.read_length(), self.read_length()
 
-    cdef object take_tail(self, int type, int64_t nodes):
+    cdef object take_tail(self, int type):
         """What stands behind the nodes; None with the error recorded. Raises RdbValueError where lengths are short."""
-        cdef size_t start = self.cursor.position
+        cdef size_t start
         length = self.read_length()
         tail = StreamTail(length, self.take_id(), (0, 0), (0, 0), length, [])
-        if length and not nodes:
-            self.corrupt(b"stream with a length and no nodes", start)
-            return None
         if type >= 19:
             tail.first_id, tail.max_deleted_id, tail.entries_added = self.take_id(), self.take_id(), self.read_length()
         elif length:

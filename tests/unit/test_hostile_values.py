@@ -1,0 +1,133 @@
+"""Values that somebody built to break a reader: each is refused by the loader and by the walker, and nothing is left behind.
+
+The bytes are those that once did harm.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from rotomdb.engine import Engine, hyperloglog, rdb_decoder
+from rotomdb.engine.rdb_sinks import CheckSink
+from rotomdb.engine.rdb_walker import RdbWalker
+from rotomdb.errors import RdbValueError
+
+
+def refusal_of_loader(body: bytes) -> str:
+    engine = Engine(1)
+    with pytest.raises(RdbValueError) as caught:
+        rdb_decoder.RdbDecoder(body).restore_value(engine.databases[0], b"key")
+    assert not engine.databases[0].exists(b"key")
+    return caught.value.reason
+
+
+def refusal_of_walker(body: bytes) -> str:
+    with pytest.raises(RdbValueError) as caught:
+        RdbWalker(body[:1] + b"\x03key" + body[1:]).walk(CheckSink(), None, 1, len(body))
+    return caught.value.reason
+
+
+READERS = pytest.mark.parametrize("refusal_of", [refusal_of_loader, refusal_of_walker])
+Refusal = Callable[[bytes], str]
+
+
+def string(data: bytes) -> bytes:
+    return b"\x80" + len(data).to_bytes(4, "big") + data
+
+
+# Zipmaps
+
+
+@READERS
+@pytest.mark.parametrize(
+    "zipmap",
+    [
+        pytest.param(b"\x01\x01a\x00\xff\xff", id="free byte of an empty value is the end marker"),
+        pytest.param(b"\x01\x01a\x01\xffb\xff", id="free bytes behind the value"),
+        pytest.param(b"\x01\xfe\xff\xff\xff\xffa\x00\x00\xff", id="name of 4 GB"),
+        pytest.param(b"\x01\x01a\xfe\xff\xff\xff\xff\x00b\xff", id="value of 4 GB"),
+        pytest.param(b"\x01\x01a\x00\xff", id="free byte missing"),
+        pytest.param(b"\x01\xfe\x01\x00\xff", id="wide length cut off"),
+    ],
+)
+def test_a_zipmap_whose_lengths_leave_it_is_refused(refusal_of: Refusal, zipmap: bytes) -> None:
+    assert refusal_of(b"\x09" + string(zipmap)) == "zipmap entry longer than the zipmap"
+
+
+# Streams: a server that let these in would dump, or save, what it cannot load again.
+
+
+def element(value: int | bytes) -> bytes:
+    if isinstance(value, bytes):
+        body = bytes([0x80 | len(value)]) + value
+    else:
+        body = bytes([value]) if 0 <= value < 128 else b"\xf4" + struct.pack("<q", value)
+    return body + bytes([len(body)])
+
+
+def node(*parts: int | bytes) -> bytes:
+    body = b"".join(map(element, parts))
+    return struct.pack("<IH", len(body) + 7, len(parts)) + body + b"\xff"
+
+
+def stream(nodes: list[tuple[int, bytes]], length: int, last_ms: int) -> bytes:
+    out = b"\x0f" + bytes([len(nodes)])
+    for ms, content in nodes:
+        out += b"\x10" + ms.to_bytes(8, "big") + bytes(8) + string(content)
+    return out + bytes([length, last_ms, 0, 0])
+
+
+def entries(*deltas_ms: int) -> bytes:
+    """A node of entries with one field, so many milliseconds behind the node's ID."""
+    parts: list[int | bytes] = [len(deltas_ms), 0, 1, b"field", 0]
+    for delta in deltas_ms:
+        parts += [2, delta, 0, b"value", 4]
+    return node(*parts)
+
+
+@READERS
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(stream([(5, entries(0))], 2, 5), "stream with a length that is not that of its nodes", id="too long"),
+        pytest.param(stream([(5, entries(0))], 0, 5), "stream with a length that is not that of its nodes", id="too short"),
+        pytest.param(stream([], 1, 5), "stream with a length and no nodes", id="no nodes"),
+        pytest.param(stream([(5, entries(0, 7))], 2, 6), "stream whose last ID is below that of an entry", id="last ID"),
+        pytest.param(stream([(5, entries(0)), (5, entries(0))], 2, 9), "stream node with a master ID out of order", id="twice"),
+        pytest.param(stream([(5, entries(0, 3)), (7, entries(0))], 3, 9), "stream node with a master ID out of order", id="overlap"),
+        pytest.param(stream([(5, entries(3, 1))], 2, 9), "stream entry with an ID out of order", id="entries out of order"),
+        pytest.param(stream([(5, entries(-1))], 1, 9), "stream entry with an ID out of order", id="before its node"),
+        pytest.param(stream([(5, node(1 << 62, 1 << 62, 0, 0))], 0, 9), "stream node with an impossible count", id="counts"),
+    ],
+)  # fmt: skip
+def test_a_stream_whose_parts_do_not_agree_is_refused(refusal_of: Refusal, body: bytes, reason: str) -> None:
+    assert refusal_of(body) == reason
+
+
+def test_a_stream_that_is_sound_is_not() -> None:
+    engine = Engine(1)
+    body = stream([(5, entries(0, 7)), (13, entries(0))], 3, 13)
+    assert rdb_decoder.RdbDecoder(body).restore_value(engine.databases[0], b"key")
+
+
+# HyperLogLog
+
+
+def test_a_sketch_whose_runs_wrap_round_to_the_right_number_of_registers_is_corrupt() -> None:
+    """2**18 times 16384 registers are 2**32: a sum of 32 bits forgets them, and the registers behind are out of bounds."""
+    beyond = b"\x7f\xff" * 2 + b"\x80" * 100 + b"\x7f\xff" * ((1 << 18) - 2) + b"\x7f\x9b"
+    assert hyperloglog.problem(hyperloglog.new()[:16] + beyond) == "corrupt"
+
+
+def test_a_sketch_whose_last_run_is_cut_off_is_corrupt() -> None:
+    assert hyperloglog.problem(hyperloglog.new()[:16] + b"\x7f") == "corrupt"
+
+
+def test_registers_that_no_element_makes_have_a_cardinality_all_the_same() -> None:
+    data = b"HYLL\0\0\0\0" + bytes(8) + b"\xff" * 12288
+    cardinality = hyperloglog.estimate(hyperloglog.registers_of(data))
+    assert cardinality == -(1 << 63)  # what Redis answers
+    assert hyperloglog.cached(hyperloglog.with_cache(data, cardinality)) is None

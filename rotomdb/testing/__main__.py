@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from rich.table import Table
 
 from rotomdb.testing.exploration import Result, explore, explore_mutation, fsyncs, workloads
 from rotomdb.testing.faults import inject_faults
-from rotomdb.testing.fuzz import READERS, fuzz
+from rotomdb.testing.fuzz import READERS, fuzz, reader_target, restore_target
 from rotomdb.testing.mutations import Kind, Mutation
+from rotomdb.testing.payloads import ENCODINGS
 
 VARIANTS = {"left out": [(Kind.LEFT_OUT, 1)], "put off": [(Kind.PUT_OFF, renames) for renames in (1, 2, 3, 5)]}
 SURVEYED_WORKLOADS = 1400  # to find those that come by each fsync
@@ -128,23 +130,53 @@ def mutations(states: int, seed: int) -> None:
 @click.option("--reader", "readers", type=click.Choice(tuple(READERS)), multiple=True, help="Default: all of them.")
 @click.option("--minutes", default=1.0, show_default=True, help="Of processor time, for each reader.")
 @click.option(
+    "--restores", default=0, help="Instead of feeding readers, RESTORE so many payloads and use what comes of them."
+)
+@click.option(
+    "--encoding",
+    "encodings",
+    type=click.Choice(tuple(ENCODINGS)),
+    multiple=True,
+    help="Of --restores; default: all of them.",
+)
+@click.option("--seed", default=0, show_default=True, help="Another one makes other inputs.")
+@click.option("--first", default=0, show_default=True, help="The round to begin with.")
+@click.option(
     "--keep",
     default="fuzz-findings",
     show_default=True,
     type=click.Path(path_type=Path),
     help="Where inputs go that break a reader.",
 )
-@click.argument("files", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def fuzz_readers(readers: tuple[str, ...], minutes: float, keep: Path, files: Path) -> None:
-    """Feed the readers with damaged versions of the RDB and AOF files below FILES.
+@click.argument("files", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def fuzz_readers(
+    readers: tuple[str, ...],
+    minutes: float,
+    restores: int,
+    encodings: tuple[str, ...],
+    seed: int,
+    first: int,
+    keep: Path,
+    files: Path | None,
+) -> None:
+    """Feed the readers with damaged versions of the RDB and AOF files below FILES, and with files of wrong structure.
+
+    With --restores: RESTORE payloads of wrong structure whose checksums are right, and run commands on what was accepted.
 
     Exit status 1 when one crashed, hung, raised what it should not, or wanted more than a gigabyte.
     """
     problems = 0
-    for name in readers or tuple(READERS):
-        report = fuzz(name, files, minutes * 60, keep)
+    if restores:
+        targets, limit = [restore_target(encodings or tuple(ENCODINGS), files, seed)], math.inf
+    elif files is None:
+        raise click.UsageError("a directory with RDB and AOF files is needed, or --restores")
+    else:
+        targets, limit = [reader_target(name, files, seed) for name in readers or tuple(READERS)], minutes * 60
+    for target in targets:
+        report = fuzz(target, keep, cpu_seconds=limit, rounds=restores or None, first=first)
         click.echo(
-            f"{name}: {report.rounds} inputs in {report.cpu_seconds:.0f} s of processor time, {len(report.problems)} problems"
+            f"{target.name}: {report.rounds} inputs of seed {seed} in {report.cpu_seconds:.0f} s of processor time, "
+            f"{len(report.problems)} problems"
         )
         for problem in report.problems:
             click.echo(f"  {problem}")

@@ -1,21 +1,23 @@
-"""Readers fed with damaged files: no crash, no hang, no wrong exception, no unbounded memory.
+"""Readers fed with damaged input: no crash, no hang, no wrong exception, no unbounded memory.
 
-Seeds are real files; each round changes one in several ways that formats are sensitive to (bits, lengths, cuts, copied
-pieces, numbers at the edge) and hands it to a reader, in a child process with a limit on memory and time. An input that breaks
-a reader is kept.
+Half of the inputs are real files changed in several ways that formats are sensitive to (bits, lengths, cuts, copied pieces,
+numbers at the edge); the other half is made with wrong structure from the beginning (payloads.py, logs.py). A child process
+with a limit on memory and time reads them. An input that breaks a reader is kept, and its number makes it again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import multiprocessing
 import os
 import random
 import resource
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,16 +32,21 @@ from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import salvage_log
 from rotomdb.storage.manifest import parse_manifest
-from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.storage.request import LogReader
+from rotomdb.testing.logs import structured_log
+from rotomdb.testing.payloads import ENCODINGS, file_of, payload_of, sound_body_of
+from rotomdb.testing.restores import PayloadUser
 
 MEMORY_BYTES = 1 << 30
 ROUND_SECONDS = 10
 ROUNDS_PER_CHILD = 2000
 PROBLEMS_MAX = 20  # then it is time to look at them
+BODY_BYTES = 4096  # of a real value that is changed
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # its shadow memory is larger than any limit
 EDGES = (0, 1, 0x3F, 0x40, 0x7F, 0x80, 0x81, 0xBF, 0xC0, 0xC3, 0xF0, 0xF1, 0xFE, 0xFF)
 
 
@@ -74,8 +81,8 @@ def salvage_rdb(data: bytes) -> None:
 
 
 def read_payload(data: bytes) -> None:
-    """A DUMP payload whose checksum is right, whatever is in it."""
-    payload = payload_as_rdb(memoryview(seal(data[9:200], 11)))
+    """A DUMP payload."""
+    payload = payload_as_rdb(memoryview(data))
     with contextlib.suppress(RdbError), contextlib.closing(RdbReader(payload, "fuzzed")) as reader:
         for _ in reader.walk(CheckSink()):
             pass
@@ -102,14 +109,35 @@ def read_manifest_text(data: bytes) -> None:
         parse_manifest(data, "fuzzed")
 
 
-READERS: dict[str, tuple[Callable[[bytes], None], str]] = {
-    "rdb": (read_rdb, "*.rdb"),
-    "rdb-load": (load_rdb, "*.rdb"),
-    "rdb-salvage": (salvage_rdb, "*.rdb"),
-    "payload": (read_payload, "*.rdb"),
-    "aof": (read_log, "*.aof"),
-    "aof-salvage": (salvage, "*.aof"),
-    "manifest": (read_manifest_text, "*.manifest"),
+@dataclass(frozen=True)
+class Reader:
+    """Attributes:
+    read: What must stand every input.
+    pattern: The files whose damaged versions it gets.
+    structured: Makes an input of its kind with wrong structure.
+    """
+
+    read: Callable[[bytes], None]
+    pattern: str
+    structured: Callable[[random.Random], bytes] | None = None
+
+
+def structured_file(rng: random.Random) -> bytes:
+    return file_of(tuple(ENCODINGS), rng)
+
+
+def structured_payload(rng: random.Random) -> bytes:
+    return payload_of(rng.choice(tuple(ENCODINGS)), rng)
+
+
+READERS: dict[str, Reader] = {
+    "rdb": Reader(read_rdb, "*.rdb", structured_file),
+    "rdb-load": Reader(load_rdb, "*.rdb", structured_file),
+    "rdb-salvage": Reader(salvage_rdb, "*.rdb", structured_file),
+    "payload": Reader(read_payload, "*.rdb", structured_payload),
+    "aof": Reader(read_log, "*.aof", structured_log),
+    "aof-salvage": Reader(salvage, "*.aof", structured_log),
+    "manifest": Reader(read_manifest_text, "*.manifest"),
 }
 
 
@@ -153,35 +181,93 @@ class FuzzReport:
     problems: list[str] = field(default_factory=list)
 
 
-def run_rounds(name: str, seeds: list[bytes], start: int, progress: Any) -> None:
+@dataclass(frozen=True)
+class Target:
+    """What is fuzzed.
+
+    Attributes:
+        input_of: The input of a round, the same whenever it is asked for.
+        open: Makes, in the child, what takes the input and the round's number.
+    """
+
+    name: str
+    input_of: Callable[[int], bytes]
+    open: Callable[[], Callable[[bytes, int], None]]
+
+
+def reader_target(name: str, directory: Path, seed: int = 0, seed_bytes: int = 64 << 10) -> Target:
+    """A reader, fed with damaged versions of the files below a directory, and with its own kind of structures."""
+    reader = READERS[name]
+    seeds = [
+        path.read_bytes() for path in sorted(directory.rglob(reader.pattern)) if 0 < path.stat().st_size <= seed_bytes
+    ]
+    if not seeds:
+        raise FileNotFoundError(f"{directory}: no {reader.pattern} of at most {seed_bytes} bytes")
+
+    def input_of(number: int) -> bytes:
+        rng = random.Random(f"{name}:{seed}:{number}")
+        if reader.structured is not None and number % 2:
+            return reader.structured(rng)
+        return mutated(rng.choice(seeds), seeds, rng)
+
+    return Target(name, input_of, lambda: lambda data, number: reader.read(data))
+
+
+def restore_target(encodings: Sequence[str], directory: Path | None = None, seed: int = 0) -> Target:
+    """RESTORE and commands on the result; every fourth payload is a damaged version of a real one, with its checksum."""
+    bodies = list(real_bodies(encodings, directory))
+
+    def input_of(number: int) -> bytes:
+        rng = random.Random(f"restores:{seed}:{number}")
+        if number % 4 == 0 and bodies:
+            return seal(mutated(rng.choice(bodies), bodies, rng), 11)
+        return payload_of(encodings[number % len(encodings)], rng)
+
+    def open_user() -> Callable[[bytes, int], None]:
+        user = PayloadUser()
+        return lambda data, number: user.use(data, random.Random(f"commands:{seed}:{number}"))
+
+    return Target("restores", input_of, open_user)
+
+
+def real_bodies(encodings: Sequence[str], directory: Path | None) -> Iterable[bytes]:
+    """Type bytes and values: one that is sound of each encoding, and those in the files below a directory."""
+    for name in encodings:
+        yield from (sound_body_of(name, random.Random(f"sound:{name}:{i}")) for i in range(4))
+    for path in sorted(directory.rglob("*.rdb")) if directory is not None else ():
+        with contextlib.suppress(RdbError), contextlib.closing(RdbReader(path.read_bytes(), path.name)) as reader:
+            for item in reader.records():
+                if isinstance(item, KeyRecord):
+                    end = reader.visit(CheckSink())
+                    if end - item.value_start <= BODY_BYTES:
+                        yield bytes([item.type]) + bytes(reader.data[item.value_start : end])
+
+
+def run_rounds(target: Target, start: int, count: int, progress: Any) -> None:
     """In a child: rounds from `start` on; the number of the one that runs is in `progress`."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    read, _ = READERS[name]
-    for number in range(start, start + ROUNDS_PER_CHILD):
+    if not SANITIZED:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    read = target.open()
+    for number in range(start, start + count):
         progress.value = number
         try:
-            read(input_of(name, seeds, number))
+            read(target.input_of(number), number)
         except Exception as error:
-            sys.stderr.write(f"{name}: round {number}: {error!r}\n")
+            sys.stderr.write(f"{target.name}: round {number}: {error!r}\n")
             os._exit(1)
 
 
-def input_of(name: str, seeds: list[bytes], number: int) -> bytes:
-    rng = random.Random(f"{name}:{number}")
-    return mutated(rng.choice(seeds), seeds, rng)
-
-
-def fuzz(name: str, directory: Path, cpu_seconds: float, keep: Path, seed_bytes: int = 64 << 10) -> FuzzReport:
-    """Feed a reader with damaged versions of the files below a directory for so much processor time."""
-    _, pattern = READERS[name]
-    seeds = [path.read_bytes() for path in sorted(directory.rglob(pattern)) if 0 < path.stat().st_size <= seed_bytes]
-    if not seeds:
-        raise FileNotFoundError(f"{directory}: no {pattern} of at most {seed_bytes} bytes")
+def fuzz(
+    target: Target, keep: Path, *, cpu_seconds: float = math.inf, rounds: int | None = None, first: int = 0
+) -> FuzzReport:
+    """Feed a target for so much processor time, or so many rounds, whichever comes first."""
     report = FuzzReport()
     context = multiprocessing.get_context("fork")
-    while report.cpu_seconds < cpu_seconds and len(report.problems) < PROBLEMS_MAX:
-        progress = context.Value("q", report.rounds)
-        child = context.Process(target=run_rounds, args=(name, seeds, report.rounds, progress))
+    wanted = rounds if rounds is not None else sys.maxsize
+    while report.cpu_seconds < cpu_seconds and report.rounds < wanted and len(report.problems) < PROBLEMS_MAX:
+        start, count = first + report.rounds, min(ROUNDS_PER_CHILD, wanted - report.rounds)
+        progress = context.Value("q", start)
+        child = context.Process(target=run_rounds, args=(target, start, count, progress))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         child.start()
         last, since = -1, time.monotonic()
@@ -195,14 +281,14 @@ def fuzz(name: str, directory: Path, cpu_seconds: float, keep: Path, seed_bytes:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         report.cpu_seconds += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if child.exitcode == 0:
-            report.rounds += ROUNDS_PER_CHILD
+            report.rounds += count
             continue
         number = progress.value
-        data = input_of(name, seeds, number)
+        data = target.input_of(number)
         keep.mkdir(parents=True, exist_ok=True)
-        path = keep / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"
+        path = keep / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}"
         path.write_bytes(data)
-        reason = "hangs" if child.exitcode == -9 else f"ends with {child.exitcode}"
-        report.problems.append(f"{name}: round {number}: {reason}: {path}")
-        report.rounds = number + 1
+        reason = "hangs" if child.exitcode == -signal.SIGKILL else f"ends with {child.exitcode}"
+        report.problems.append(f"{target.name}: round {number}: {reason}: {path}")
+        report.rounds = number + 1 - first
     return report

@@ -164,5 +164,5 @@ class StopSignal(Listener):
         self.parts = parts
 
     def readable(self) -> None:
-        self.parts.shutdown(force=True)
+        self.parts.shutdown("force")
         self.socket.close()

@@ -83,7 +83,7 @@ class Database:
             if self.open:
                 self.open = False
                 with contextlib.suppress(RotomError):
-                    self.parts.shutdown(force=True)
+                    self.parts.shutdown("force")
 
 
 def exception_for(error: CommandError) -> Exception:

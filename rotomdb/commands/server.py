@@ -222,26 +222,13 @@ def lastsave(ctx: Context) -> int:
 )
 def shutdown(ctx: Context, *options: Bytes) -> object:
     """Synchronously saves the database(s) to disk and shuts down the Redis server."""
-    wants_save: bool | None = None
-    force = abort = False
-    for word in options:
-        option = word.upper()
-        if option == b"NOSAVE" and wants_save is None:
-            wants_save = False
-        elif option == b"SAVE" and wants_save is None:
-            wants_save = True
-        elif option == b"FORCE":
-            force = True
-        elif option == b"ABORT":
-            abort = True
-        elif option != b"NOW":
-            raise syntax_error()
-    if abort:
-        if len(options) > 1:
-            raise syntax_error()
+    words = [word.decode("latin-1").lower() for word in options]
+    if set(words) == {"abort"}:
         raise CommandError("ERR No shutdown in progress.")
     try:
-        ctx.server.shutdown(save=wants_save, force=force)
+        ctx.server.shutdown(*words)
+    except ValueError:
+        raise syntax_error() from None
     except SaveError:
         raise CommandError("ERR Errors trying to SHUTDOWN. Check logs.") from None
     return NO_REPLY

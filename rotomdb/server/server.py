@@ -42,8 +42,9 @@ from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
+from rotomdb.server.shutdown import Shutdown, manner_of
 from rotomdb.server.tracking import Tracking
-from rotomdb.storage.aof_options import ALL_OFFSETS, AofOptions, FsyncPolicy
+from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.machine import Machine
@@ -160,7 +161,7 @@ class Server(Hub):
         self.clients: dict[int, Client] = {}
         self.next_client_id = 1
         self.listeners: list[Listener] = []
-        self.own_files: list[str] = []  # socket and PID file, which go with the server
+        self.own_files: dict[str, str] = {}  # path -> what it is: those that go with the server
         self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
@@ -178,7 +179,7 @@ class Server(Hub):
         self.error_counts: dict[str, int] = {}
         self.freeing = False
         self.exit_status = 0
-        self.shutdown_asked = 0
+        self.ending = Shutdown(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
         self.on_change: dict[str, Callable[[Any], None]] = {
@@ -312,14 +313,14 @@ class Server(Hub):
         if self.config["unixsocket"]:
             unix = listen_unix(self.config["unixsocket"], self.config["unixsocketperm"], self.config["tcp-backlog"])
             self.listeners.append(Listener(unix, self.accept, self.reactor))
-            self.own_files.append(self.config["unixsocket"])
+            self.own_files[self.config["unixsocket"]] = "unix socket"
 
     def write_pid_file(self) -> None:
         path = self.config["pidfile"]
         if path:
             try:
                 Path(path).write_text(f"{os.getpid()}\n")
-                self.own_files.append(path)
+                self.own_files[path] = "pid"
             except OSError as error:
                 self.log("warning", f"Failed to write PID file: {error.strerror}")
 
@@ -440,8 +441,7 @@ class Server(Hub):
         """The periodic task; returns the ms to the next."""
         self.ticks += 1
         hz = self.config["hz"]
-        if self.shutdown_asked:
-            self.handle_shutdown_signal()
+        self.ending.answer_signal()
         self.persistence.cron()
         self.backups.cron()
         self.flush_log()
@@ -646,68 +646,21 @@ class Server(Hub):
     # Shutdown
 
     def install_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.on_signal)
+        self.ending.install_signals()
         wakeup = SignalWakeup(self)
         self.wakeups.append(wakeup)
         signal.set_wakeup_fd(wakeup.writing.fileno(), warn_on_full_buffer=False)
 
-    def on_signal(self, number: int, frame: object) -> None:
-        if self.shutdown_asked == signal.SIGINT and number == signal.SIGINT:
-            self.log("warning", "You insist... exiting now.")
-            self.persistence.kill_child()
-            os._exit(1)
-        self.log("warning", f"Received {signal.Signals(number).name} scheduling shutdown...")
-        self.shutdown_asked = number
+    def shutdown(self, *words: str) -> None:
+        """Save what has to be saved and stop.
 
-    def handle_shutdown_signal(self) -> None:
-        name = "shutdown-on-sigterm" if self.shutdown_asked == signal.SIGTERM else "shutdown-on-sigint"
-        how = self.config[name]
-        try:
-            self.shutdown(save={"save": True, "nosave": False}.get(how), force=how == "force")
-        except SaveError:
-            self.log("warning", "Errors trying to shut down the server. Check the logs for more information.")
-            self.shutdown_asked = 0
+        Args:
+            words: As of the SHUTDOWN command, in lower case: save, nosave, now, force.
 
-    def shutdown(self, *, save: bool | None = None, force: bool = False) -> None:
-        """Save what has to be saved and stop. Raises SaveError when that fails and `force` is off."""
-        persistence = self.persistence
-        self.log("notice", "User requested shutdown...")
-        if self.dispatcher.loading:
-            self.reactor.stopping = True  # the loading ends at this, and everything with it; there is nothing to save
-            return
-        if persistence.aof.waiting and not force:
-            self.log("warning", "Writing initial AOF. Can't exit.")
-            raise SaveError("the first base of the log is being written")
-        persistence.kill_child()
-        log_error = self.close_log()
-        if save or (save is None and persistence.settings.save_points):
-            self.log("notice", "Saving the final RDB snapshot before exiting.")
-            try:
-                persistence.save()
-                log_error = None  # the snapshot holds everything, and notes that it knows more than the log
-            except SaveError as error:
-                self.log("warning", "Error trying to save the DB, can't exit.")
-                log_error = log_error or error
-        if log_error is not None and not force:
-            if self.config["appendonly"] and not persistence.aof.on:
-                persistence.start_log()
-            raise SaveError(str(log_error)) from log_error
-        persistence.aof.abandon()
-        self.stop()
-
-    def close_log(self) -> Exception | None:
-        """Bring the log to the disk; returns why that failed."""
-        if not self.persistence.aof.on:
-            return None
-        self.log("notice", "Calling fsync() on the AOF file.")
-        try:
-            self.persistence.close_log()
-        except OSError as error:
-            self.log("warning", f"Error writing the AOF file to disk: {error.strerror}")
-            return error
-        self.released_offset = ALL_OFFSETS
-        return None
+        Raises:
+            ValueError: no such words. SaveError: the end is refused. Everything goes on then.
+        """
+        self.ending.run(manner_of(words))
 
     def stop(self) -> None:
         """Close sockets and leave the loop."""
@@ -719,7 +672,8 @@ class Server(Hub):
         """Let go of everything that others see of the server."""
         for listener in self.listeners:
             listener.close()
-        for path in self.own_files:
+        for path, kind in self.own_files.items():
+            self.log("notice", f"Removing the {kind} file.")
             with contextlib.suppress(OSError):
                 os.unlink(path)
         for client in list(self.clients.values()):
@@ -764,8 +718,7 @@ class SignalWakeup(Wakeup):
 
     def readable(self) -> None:
         super().readable()
-        if self.server.shutdown_asked:
-            self.server.handle_shutdown_signal()
+        self.server.ending.answer_signal()
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)

@@ -307,7 +307,7 @@ class SimulatedServer:
             raise SaveError("the first base of the log is being written")
         self.persistence.kill_child()
         logged = self.persistence.aof.on
-        error = self.server.close_log()
+        error = self.server.ending.close_log()
         if error is not None:
             raise SaveError(str(error)) from error
         self.clean_end = logged

@@ -33,8 +33,8 @@ from rotomdb.commands import load_all
 from rotomdb.commands.registry import REGISTRY, CommandSpec, declare
 from rotomdb.errors import RotomError
 from rotomdb.server.config import Config
-from rotomdb.server.listeners import Listener
 from rotomdb.server.logger import Logger
+from rotomdb.server.reactor import Handler
 from rotomdb.server.server import Server as ServerParts
 
 if TYPE_CHECKING:
@@ -156,13 +156,16 @@ class Server:
         return redis.Redis(port=self.port, **options)
 
 
-class StopSignal(Listener):
+class StopSignal(Handler):
     """The socket that `stop` writes to, so that the loop ends itself in its own thread."""
 
     def __init__(self, reading: socket.socket, parts: ServerParts) -> None:
-        super().__init__(reading, lambda connection: None, parts.reactor)
+        super().__init__(reading.fileno())
+        self.socket = reading
         self.parts = parts
+        parts.reactor.add(self)
 
     def readable(self) -> None:
+        self.parts.reactor.remove(self)
         self.parts.shutdown("force")
         self.socket.close()

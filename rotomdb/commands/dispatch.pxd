@@ -95,5 +95,6 @@ cdef class Dispatcher:
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
     cdef object serve_waiting(self)
+    cdef object internal_error(self, Command command, error)
     cdef object announce_new_keys(self, str event)
     cdef object feed_effect(self, int database, tuple arguments)

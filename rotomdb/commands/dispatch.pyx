@@ -347,6 +347,8 @@ cdef class Dispatcher:
                 return self.layers[layer](context, request, lambda: self.run_observed(context, command, request, layer + 1))
             except CommandError as error:
                 return error
+            except Exception as error:
+                return self.internal_error(command, error)
         vector = <PyObject**>malloc(sizeof(PyObject*) * <size_t>len(request))
         if vector == NULL:
             raise MemoryError()
@@ -398,10 +400,7 @@ cdef class Dispatcher:
                 self.on_error(str(error))
         except Exception as error:
             # A bug must not take the server and its unsaved writes down with it.
-            value = CommandError(f"ERR internal error: {type(error).__name__}: {error}")
-            command.failed += 1
-            if self.on_internal_error is not None:
-                self.on_internal_error(traceback.format_exc())
+            value = self.internal_error(command, error)
         if context.no_touch:
             self.engine.touch_keys = touching
         self.depth -= 1
@@ -441,6 +440,13 @@ cdef class Dispatcher:
         if outermost and self.ready and not self.retrying:
             self.serve_waiting()
         return value
+
+    cdef object internal_error(self, Command command, error):
+        """The reply where a command, or what stands around it, failed as none should."""
+        command.failed += 1
+        if self.on_internal_error is not None:
+            self.on_internal_error("".join(traceback.format_exception(error)))
+        return CommandError(f"ERR internal error: {type(error).__name__}: {error}")
 
     cdef object serve_waiting(self):
         """Let those who wait for what was written have it; what they write in turn may serve others."""

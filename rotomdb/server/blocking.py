@@ -72,20 +72,29 @@ class Blocking:
         if timeout_ms:
             wait.timer = self.reactor.call_later(timeout_ms, lambda: self.timed_out(context))
         if not self.polled:
-            self.reactor.call_later(POLL_MS, self.poll)
+            self.reactor.call_later(POLL_MS, self.poll, retry_ms=POLL_MS)
         self.polled[context] = None
 
     def poll(self) -> int | None:
         """Answer those whose condition has come true; returns the ms to the next look."""
         for client in list(self.polled):
             wait = self.waits[client]
-            if wait.ready is not None and wait.ready():
+            try:
+                ready = wait.ready is not None and wait.ready()
+            except Exception as error:
+                self.release(client)
+                client.fail(error)
+                continue
+            if ready:
                 self.end(client, wait)
         return POLL_MS if self.polled else None
 
     def end(self, client: Client, wait: Wait) -> None:
         self.release(client)
-        client.reply(NULL_ARRAY if wait.reply is None else wait.reply())
+        try:
+            client.reply(NULL_ARRAY if wait.reply is None else wait.reply())
+        except Exception as error:
+            client.fail(error)
         client.resume_later()
 
     def timed_out(self, client: Client) -> None:
@@ -118,7 +127,12 @@ class Blocking:
                 wait = self.waits.get(client)
                 if wait is None or wait.type_name not in (None, database.type_name(key)):
                     continue
-                value = self.dispatcher.retry(client, wait.arguments)
+                try:
+                    value = self.dispatcher.retry(client, wait.arguments)
+                except Exception as error:  # of another client than the one whose command wrote the key
+                    self.release(client)
+                    client.fail(error)
+                    continue
                 if value is not BLOCKED:
                     self.release(client)
                     client.reply(value)

@@ -13,6 +13,7 @@ cdef class Hub:
     cdef public int64_t released_offset   # replies to writes up to this stream offset may leave
     cdef public int64_t sync_target       # the offset that the fsync that runs will release
     cdef public object postpones          # called with (client, request) while clients are paused; whether it has to wait
+    cdef public list closing_clients      # clients that end before the next sleep
     cdef public list resumable            # clients that were served and have requests in their buffers
 
 cdef class ClientHandler(Handler):
@@ -38,12 +39,14 @@ cdef class Client(Context):
     cdef public bint monitoring
     cdef public bint close_after_reply
     cdef public bint closed
+    cdef readonly bint closing            # is closed, or will be before the next sleep
     cdef public bint blocked              # waits for a key: requests stay in the buffer
     cdef public int reply_mode            # ReplyMode
     cdef public str name, address, local_address, library_name, library_version, user
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cpdef reply(self, value)
+    cdef int put(self, value) except -1
     cdef void hold(self, int64_t offset) noexcept
     cdef size_t sendable(self) noexcept
     cdef void drop_sent(self) noexcept

@@ -42,6 +42,7 @@ cdef class Hub:
     def __cinit__(self):
         self.pending_writes = []
         self.resumable = []
+        self.closing_clients = []
         self.released_offset = 9223372036854775807
         self.sync_target = -1
         self.max_bulk_bytes = 512 * 1024 * 1024
@@ -65,16 +66,20 @@ cdef class Hub:
     def handler_failed(self, client, error):
         raise NotImplementedError
 
+    def connection_lost(self, client, int code, bint writing):
+        """The socket failed; `code` 0: the peer closed it."""
+        raise NotImplementedError
+
 
 cdef class ClientHandler(Handler):
     # The local variables hold the client: a command that closes it (SHUTDOWN) must not free it while it runs.
     cdef int on_readable(self) except -1:
         cdef Client client = self.client
-        return client.read()
+        return 0 if client is None else client.read()
 
     cdef int on_writable(self) except -1:
         cdef Client client = self.client
-        return client.flush()
+        return 0 if client is None else client.flush()
 
     def failed(self, error):
         client = self.client
@@ -105,9 +110,22 @@ cdef class Client(Context):
 
     def release(self):
         """Break the cycle with the handler once the connection is gone."""
-        self.closed = True
+        self.closed = self.closing = True
         self.handler.client = None
-        self.socket.close()
+        try:
+            self.socket.close()
+        except OSError:
+            pass                                # the descriptor is free all the same
+
+    def close_soon(self):
+        """Close the connection before the next sleep; until then nothing more is read, run or sent for it."""
+        if not self.closing:
+            self.closing = True
+            self.hub.closing_clients.append(self)
+
+    def fail(self, error):
+        """Something that only this client is concerned with raised: it goes, the others stay."""
+        self.hub.handler_failed(self, error)
 
     # Input
 
@@ -116,7 +134,9 @@ cdef class Client(Context):
         cdef Py_ssize_t used = 0
         cdef char* room
         cdef size_t wanted
-        if self.closed or self.close_after_reply:
+        if self.closing:
+            return 0
+        if self.close_after_reply:
             # Nothing more is answered; what still arrives is only drained so that the peer sees our last reply.
             received = recv(self.fd, shared_input, READ_BYTES, 0)
             if received == 0 or (received < 0 and errno != EAGAIN and errno != EINTR):
@@ -134,7 +154,7 @@ cdef class Client(Context):
         if received <= 0:
             if received < 0 and (errno == EAGAIN or errno == EINTR):
                 return 0
-            self.hub.close_client(self)
+            self.hub.connection_lost(self, errno if received < 0 else 0, False)
             return 0
         self.last_interaction_ms = self.engine.now_ms
         self.hub.input_bytes += received
@@ -143,7 +163,7 @@ cdef class Client(Context):
         self.parser.max_bulk_bytes = self.hub.max_bulk_bytes
         if self.input.length == 0:
             self.process(shared_input, received, &used)
-            if used < received and not self.closed:
+            if used < received and not self.closing:
                 buffer_append(&self.input, shared_input + used, <size_t>(received - used))
         else:
             self.input.length += received
@@ -165,8 +185,11 @@ cdef class Client(Context):
 
     def resume(self):
         """Go on with the requests that came while the client waited."""
-        if self.input.length and not self.blocked and not self.closed:
-            self.consume_input()
+        try:
+            if self.input.length and not self.blocked and not self.closing:
+                self.consume_input()
+        except Exception as error:
+            self.fail(error)
 
     def resume_later(self):
         """As `resume`, before the next sleep: the command of another client is still running."""
@@ -180,7 +203,7 @@ cdef class Client(Context):
         cdef object value
         cdef RequestParser parser = self.parser
         used[0] = 0
-        while used[0] < size and not self.close_after_reply and not self.closed and not self.blocked:
+        while used[0] < size and not self.close_after_reply and not self.closing and not self.blocked:
             result = parser.parse(data + used[0], size - used[0], &consumed)
             used[0] += consumed
             if result == PARSE_MORE:
@@ -200,7 +223,7 @@ cdef class Client(Context):
             self.running = True
             value = self.dispatcher.call(self, parser.items, parser.count)
             self.running = False
-            if self.closed:
+            if self.closing:
                 return 0
             self.reply(value)
             if self.deferred is not None:
@@ -223,8 +246,21 @@ cdef class Client(Context):
                 self.hold(self.write_offset)
             if self.read_offset > self.hub.released_offset:
                 self.hold(self.read_offset)
-        encode_reply(&self.output, value, self.resp)
-        self.queue_write()
+        self.put(value)
+
+    cdef int put(self, value) except -1:
+        """Append to the output, unless the connection is about to go."""
+        if self.closing:
+            return 0
+        try:
+            encode_reply(&self.output, value, self.resp)
+        except Exception as error:
+            self.fail(error)              # half of a reply may be there: nothing more can follow it
+            return 0
+        if not self.write_pending and self.output.length:
+            self.write_pending = True
+            self.hub.pending_writes.append(self)
+        return 0
 
     cdef void hold(self, int64_t offset) noexcept:
         """What is put out from now on waits for `offset`. Two parts are enough: one for the fsync that runs, one more."""
@@ -248,8 +284,7 @@ cdef class Client(Context):
 
     def push(self, value):
         """Queue out-of-band data, whatever CLIENT REPLY says."""
-        encode_reply(&self.output, value, self.resp)
-        self.queue_write()
+        self.put(value)
 
     def push_later(self, value):
         """As `push`, behind the reply of the command that runs."""
@@ -277,14 +312,18 @@ cdef class Client(Context):
         """CLIENT PAUSE is over."""
         request, self.postponed = self.postponed, None
         self.blocked = False
-        if request is not None and not self.closed:
-            self.reply(self.dispatcher.execute(self, request))
+        if request is None or self.closing:
+            return
+        try:
+            self.running = True
+            value = self.dispatcher.execute(self, request)
+            self.running = False
+            self.reply(value)
+            if self.deferred is not None:
+                self.push_deferred()
             self.resume_later()
-
-    def queue_write(self):
-        if not self.write_pending and self.output.length:
-            self.write_pending = True
-            self.hub.pending_writes.append(self)
+        except Exception as error:
+            self.fail(error)
 
     cdef int flush(self) except -1:
         """Write what the socket takes."""
@@ -292,7 +331,7 @@ cdef class Client(Context):
         cdef size_t left, end
         cdef bint unsent
         cdef size_t budget = WRITE_BYTES
-        if self.closed:
+        if self.closing:
             return 0
         end = self.sendable()
         while self.sent < end and budget:
@@ -303,7 +342,7 @@ cdef class Client(Context):
                     continue
                 if errno == EAGAIN:
                     break
-                self.hub.close_client(self)
+                self.hub.connection_lost(self, errno, True)
                 return 0
             self.sent += count
             budget -= count
@@ -337,8 +376,7 @@ cdef class Client(Context):
         self.sent = 0
 
     def flush_pending(self):
-        self.write_pending = self.held = False
-        self.flush()
+        flush_all([self])
 
     @property
     def output_pending(self):
@@ -359,4 +397,7 @@ def flush_all(list clients):
     cdef Client client
     for client in clients:
         client.write_pending = client.held = False
-        client.flush()
+        try:
+            client.flush()
+        except Exception as error:
+            client.fail(error)

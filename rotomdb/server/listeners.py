@@ -3,38 +3,74 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import time
 from collections.abc import Callable
 
 from rotomdb.errors import ConfigError
+from rotomdb.server.logger import Logger
 from rotomdb.server.reactor import Handler, Reactor
 
 ACCEPTS_PER_EVENT = 1000
-Accept = Callable[[socket.socket], None]
+REST_MS = 100  # until the next try, when no connection can be accepted
+COMPLAIN_EVERY_S = 1.0
+# accept(2) passes on what had happened to the connection before; the next one may be sound.
+OF_ONE_CONNECTION = frozenset({
+    errno.ECONNABORTED, errno.ECONNRESET, errno.ENOTCONN, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT,
+    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT,
+})  # fmt: skip
+Address = object  # as accept() gives it: (host, port, ...) or the path of a unix socket
+Accept = Callable[[socket.socket, Address], None]
 
 
 class Listener(Handler):
-    """One listening socket."""
+    """One listening socket.
 
-    def __init__(self, listening: socket.socket, accept: Accept, reactor: Reactor) -> None:
+    While descriptors or memory are short the connections wait in the backlog. Their event would come again and again, so
+    the socket is not watched for a moment.
+    """
+
+    def __init__(self, listening: socket.socket, accept: Accept, reactor: Reactor, log: Logger) -> None:
         super().__init__(listening.fileno())
         self.socket = listening
         self.accept = accept
         self.reactor = reactor
+        self.log = log
+        self.complained: dict[int | None, float] = {}  # errno -> when the log was told of it
+        self.closed = False
         reactor.add(self)
 
     def readable(self) -> None:
         for _ in range(ACCEPTS_PER_EVENT):
             try:
-                connection, _ = self.socket.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+                connection, address = self.socket.accept()
+            except BlockingIOError:
                 return
-            except OSError:
-                return  # out of descriptors: the connection waits in the backlog
-            self.accept(connection)
+            except OSError as error:
+                self.complain(error)
+                if error.errno in OF_ONE_CONNECTION:
+                    continue
+                self.reactor.remove(self)
+                self.reactor.call_later(REST_MS, self.watch, retry_ms=REST_MS)
+                return
+            self.accept(connection, address)
+
+    def watch(self) -> None:
+        """Accept again."""
+        if not self.closed:
+            self.reactor.add(self)
+
+    def complain(self, error: OSError) -> None:
+        """Once a second is enough for a trouble that lasts."""
+        now = time.monotonic()
+        if now - self.complained.get(error.errno, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
+            self.complained[error.errno] = now
+            self.log("warning", f"Accepting client connection: {error.strerror}")
 
     def close(self) -> None:
+        self.closed = True
         self.reactor.remove(self)
         self.socket.close()
 
@@ -92,21 +128,28 @@ def listen_unix(path: str, permissions: int, backlog: int) -> socket.socket:
     return listening
 
 
-def address_of(connection: socket.socket, *, peer: bool) -> str:
-    """`ip:port` of an end of a connection, as CLIENT LIST shows it."""
-    try:
-        address = connection.getpeername() if peer else connection.getsockname()
-    except OSError:
-        return "?:0"
-    if connection.family == socket.AF_UNIX:
-        return f"{connection.getsockname()}:0"
+def address_text(family: int, address: Address) -> str:
+    """`ip:port` of an end of a connection, as CLIENT LIST shows it; `path:0` of a unix socket."""
+    if family == socket.AF_UNIX:
+        path = address.decode("utf-8", "surrogateescape") if isinstance(address, bytes) else address
+        return f"{path}:0"
+    if not isinstance(address, tuple) or len(address) < 2:
+        return "?:0"  # the peer was gone before it was accepted
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def is_local(connection: socket.socket) -> bool:
-    """Whether the peer is this machine."""
-    if connection.family == socket.AF_UNIX:
+def own_address(connection: socket.socket) -> Address:
+    """The address that the peer connected to; None when it cannot be told any more."""
+    try:
+        return connection.getsockname()
+    except OSError:
+        return None
+
+
+def is_local(family: int, address: Address) -> bool:
+    """Whether the peer is this machine; one whose address is unknown is not."""
+    if family == socket.AF_UNIX:
         return True
-    host = str(connection.getpeername()[0])
-    return host in ("127.0.0.1", "::1") or host.startswith("127.")
+    host = str(address[0]) if isinstance(address, tuple) and address else ""
+    return host == "::1" or host.startswith("127.")

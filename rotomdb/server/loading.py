@@ -46,7 +46,7 @@ def served_while_loading(server: Server) -> Iterator[None]:
 
     engine.expire_on_access = False  # a client that watches a key must not delete it
     progress.give_turn = give_turn
-    reactor.call_later(CRON_INTERVAL_MS, cron)
+    reactor.call_later(CRON_INTERVAL_MS, cron, retry_ms=CRON_INTERVAL_MS)
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -27,9 +28,11 @@ class Logger:
         self.write(line)
 
     def write(self, line: str) -> None:
-        if not self.path:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            return
-        with open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123 - a log, not a data file
-            file.write(line)
+        """Append a line. A log that cannot be written (full disk, closed pipe) must not end what wants to write it."""
+        with contextlib.suppress(OSError):
+            if not self.path:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                return
+            with open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123 - a log, not a data file
+                file.write(line)

@@ -53,5 +53,5 @@ class Monitors:
         origin = getattr(context, "address", "") or "?:0"
         words = " ".join(quoted(word) for word in without_secrets(command, request))
         line = Status(f"{time.time():.6f} [{context.db.index} {origin}] {words}".encode())
-        for client in self.clients:
+        for client in list(self.clients):
             client.push_later(line)

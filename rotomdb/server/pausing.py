@@ -19,7 +19,7 @@ class Pausing:
         self.timer: object = None
         self.end_ms = 0
         self.all_commands = False
-        self.waiting: list[Client] = []
+        self.waiting: dict[Client, None] = {}
 
     @property
     def active(self) -> bool:
@@ -40,7 +40,7 @@ class Pausing:
         """Whether the request has to wait."""
         if not self.all_commands and not self.writes(client, request):
             return False
-        self.waiting.append(client)
+        self.waiting[client] = None
         return True
 
     def writes(self, client: Client, request: list[bytes]) -> bool:
@@ -59,6 +59,10 @@ class Pausing:
             self.reactor.cancel(self.timer)
         self.timer = None
         self.hub.postpones = None
-        waiting, self.waiting = self.waiting, []
+        waiting, self.waiting = self.waiting, {}
         for client in waiting:
             client.run_postponed()
+
+    def drop(self, client: Client) -> None:
+        """The client is gone."""
+        self.waiting.pop(client, None)

@@ -26,13 +26,14 @@ from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, LoadingInterrupted, RotomError, SaveError
+from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
-from rotomdb.server.listeners import Listener, address_of, is_local, listen_tcp, listen_unix
+from rotomdb.server.listeners import Listener, listen_tcp, listen_unix
 from rotomdb.server.loading import served_while_loading
 from rotomdb.server.logger import Logger
 from rotomdb.server.memory_limits import MemoryLimits
@@ -58,19 +59,9 @@ ENGINE_THRESHOLDS = (
 )  # fmt: skip
 LOADED_BY = ("appendonly", "dir", "dbfilename")  # directives that say what the data set is loaded from
 REHASH_SLICE_US = 1000
+CRON_RETRY_MS = 100  # after a tick that raised
+REPORT_EVERY_S = 1.0
 GARBAGE_SLICE_US = 500
-PROTECTED_MODE_TEXT = (
-    "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default "
-    "user. In this mode connections are only accepted from the loopback interface. If you want to connect from external "
-    "computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
-    "'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is "
-    "running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make "
-    "this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration "
-    "file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server "
-    "manually just for testing, restart it with the '--protected-mode no' option. 4) Setup an authentication password for "
-    "the default user. NOTE: You only need to do one of the above things in order for the server to start accepting "
-    "connections from the outside."
-)
 BGSAVE_MISCONF = (
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
     "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
@@ -127,6 +118,8 @@ class Server(Hub):
         self.config = config
         self.log = log or Logger(config["loglevel"], config["logfile"])
         self.reactor = Reactor()
+        self.reactor.report = self.report_failure
+        self.reported: dict[str, float] = {}  # traceback -> when the log was told of it
         self.log_error: OSError | None = None  # that the refusal of writes is up to date with
         self.engine = Engine(config["databases"])
         self.dispatcher = Dispatcher(self.engine, REGISTRY.values() if specs is None else specs)
@@ -159,7 +152,7 @@ class Server(Hub):
         self.held: list[Client] = []  # clients with replies that must not leave before what they tell is on disk
         self.run_id = secrets.token_hex(20)
         self.clients: dict[int, Client] = {}
-        self.next_client_id = 1
+        self.accepting = Accepting(self)
         self.listeners: list[Listener] = []
         self.own_files: dict[str, str] = {}  # path -> what it is: those that go with the server
         self.wakeups: list[Wakeup] = []
@@ -300,19 +293,19 @@ class Server(Hub):
         except (RotomError, OSError):
             self.close_connections()
             raise
-        self.reactor.call_later(1, self.cron)
+        self.reactor.call_later(1, self.cron, retry_ms=CRON_RETRY_MS)
         self.wake_after_syncs()
         return True
 
     def listen_tcp(self) -> None:
         if self.config["port"]:
             sockets = listen_tcp(self.config["bind"], self.config["port"], self.config["tcp-backlog"])
-            self.listeners += [Listener(s, self.accept, self.reactor) for s in sockets]
+            self.listeners += [Listener(s, self.accepting.accept, self.reactor, self.log) for s in sockets]
 
     def listen_unix(self) -> None:
         if self.config["unixsocket"]:
             unix = listen_unix(self.config["unixsocket"], self.config["unixsocketperm"], self.config["tcp-backlog"])
-            self.listeners.append(Listener(unix, self.accept, self.reactor))
+            self.listeners.append(Listener(unix, self.accepting.accept, self.reactor, self.log))
             self.own_files[self.config["unixsocket"]] = "unix socket"
 
     def write_pid_file(self) -> None:
@@ -371,6 +364,8 @@ class Server(Hub):
 
     def before_sleep(self) -> None:
         """Writes reach the log before the replies that acknowledge them leave."""
+        if self.closing_clients:
+            self.close_marked()
         while self.resumable:
             clients, self.resumable = self.resumable, []
             for client in clients:
@@ -388,10 +383,17 @@ class Server(Hub):
             self.tracking.send_broadcasts()
         if self.engine.garbage_objects and not self.freeing:
             self.freeing = True
-            self.reactor.call_later(0, self.free_garbage)
+            self.reactor.call_later(0, self.free_garbage, retry_ms=CRON_RETRY_MS)
         if self.pending_writes:
             clients, self.pending_writes = self.pending_writes, []
             flush_all(clients)
+        if self.closing_clients:
+            self.close_marked()
+
+    def close_marked(self) -> None:
+        clients, self.closing_clients = self.closing_clients, []
+        for client in clients:
+            self.close_client(client)
 
     def flush_log(self) -> None:
         aof = self.persistence.aof
@@ -438,28 +440,32 @@ class Server(Hub):
             self.dispatcher.write_error = persistence.write_refusal
 
     def cron(self) -> int:
-        """The periodic task; returns the ms to the next."""
+        """The periodic task; returns the ms to the next. A part that fails keeps no other from its turn."""
         self.ticks += 1
-        hz = self.config["hz"]
-        self.ending.answer_signal()
-        self.persistence.cron()
-        self.backups.cron()
-        self.flush_log()
-        self.refresh_write_error()
-        self.hold_replies()  # a log that was being turned on may be on now
+        hz = int(self.config["hz"])
+        parts = [
+            self.ending.answer_signal, self.persistence.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
+            self.hold_replies,  # a log that was being turned on may be on now
+            self.rehash_some, self.expire_some, self.close_slow_readers, self.close_clients_over_limit,
+        ]  # fmt: skip
+        if self.ticks % hz == 0:
+            parts += [self.persistence.aof.reserve.watch, self.close_idle_clients, self.sample_rates]
+        for part in parts:
+            try:
+                part()
+            except Exception as error:
+                self.report_failure(f"the periodic task ({part.__qualname__})", error)
+        return 1000 // hz
+
+    def rehash_some(self) -> None:
         for database in self.engine.databases:
             if len(database) and database.rehash_for(REHASH_SLICE_US):
                 break
+
+    def expire_some(self) -> None:
         if self.expire_cycle.active:
             with self.latency.measure("expire-cycle"):
-                self.expire_cycle.run(TIME_SHARE / hz)
-        if self.ticks % hz == 0:
-            self.persistence.aof.reserve.watch()
-            self.close_idle_clients()
-            self.sample_rates()
-        self.close_slow_readers()
-        self.close_clients_over_limit()
-        return 1000 // int(hz)
+                self.expire_cycle.run(TIME_SHARE / self.config["hz"])
 
     def close_clients_over_limit(self) -> None:
         """Enforce maxmemory-clients."""
@@ -485,61 +491,36 @@ class Server(Hub):
 
     # Clients
 
-    def accept(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        if len(self.clients) >= self.config["maxclients"]:
-            self.turn_away(connection, b"-ERR max number of clients reached\r\n")
-            self.statistics.rejected_connections += 1
-            return
-        if self.config["protected-mode"] and not self.config["requirepass"] and not is_local(connection):
-            self.turn_away(connection, f"-{PROTECTED_MODE_TEXT}\r\n".encode())
-            self.statistics.rejected_connections += 1
-            return
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.keep_alive(connection, self.config["tcp-keepalive"])
-        client = Client(self.dispatcher, self, connection, self.next_client_id)
-        client.authenticated = not self.config["requirepass"]
-        client.address = address_of(connection, peer=True)
-        client.local_address = address_of(connection, peer=False)
-        self.next_client_id += 1
-        self.clients[client.id] = client
-        self.statistics.connections += 1
-        self.reactor.add(client.handler)
-
-    @staticmethod
-    def turn_away(connection: socket.socket, reply: bytes) -> None:
-        with contextlib.suppress(OSError):
-            connection.send(reply)
-        connection.close()
-
-    @staticmethod
-    def keep_alive(connection: socket.socket, seconds: int) -> None:
-        if seconds:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in (
-                ("TCP_KEEPIDLE", seconds),
-                ("TCP_KEEPINTVL", max(seconds // 3, 1)),
-                ("TCP_KEEPCNT", 3),
-            ):
-                if hasattr(socket, option):
-                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
     def close_client(self, client: Client) -> None:
+        """End a connection. Raises nothing: whatever fails, the client is gone after it."""
         if client.closed:
             return
-        self.reactor.remove(client.handler)
         self.clients.pop(client.id, None)
-        client.discard()
-        self.pubsub.drop(client)
-        self.tracking.disable(client)
-        self.monitors.drop(client)
-        self.blocking.release(client)
+        self.reactor.remove(client.handler)
+        for forget in (
+            Client.discard, self.pubsub.drop, self.tracking.disable, self.monitors.drop, self.blocking.release,
+            self.pausing.drop,
+        ):  # fmt: skip
+            try:
+                forget(client)
+            except Exception as error:
+                self.report_failure("closing a client", error)
         if self.persistence.child is not None:
             # The child holds a copy of the descriptor: without this the peer would see the end only when it exits.
             with contextlib.suppress(OSError):
                 client.socket.shutdown(socket.SHUT_RDWR)
         client.release()
+
+    def report_failure(self, what: str, error: Exception) -> None:
+        """Something raised where nobody could answer for it: the log is told, once a second at the most of one trouble."""
+        trace = "".join(traceback.format_exception(error))
+        now = time.monotonic()
+        if now - self.reported.get(trace, -REPORT_EVERY_S) < REPORT_EVERY_S:
+            return
+        if len(self.reported) > 100:
+            self.reported.clear()
+        self.reported[trace] = now
+        self.log("warning", f"internal error in {what}, going on:\n{trace}")
 
     def want_write(self, client: Client, wanted: bool) -> None:
         self.reactor.want_write(client.handler, wanted)
@@ -552,6 +533,14 @@ class Server(Hub):
     def handler_failed(self, client: Client, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))
         self.log("warning", f"internal error while serving id={client.id} addr={client.address}, closing it:\n{trace}")
+        client.close_soon()
+
+    def connection_lost(self, client: Client, code: int, writing: bool) -> None:
+        if code == 0:
+            self.log("verbose", f"Client closed connection id={client.id} addr={client.address}")
+        else:
+            doing = "Error writing to client" if writing else "Reading from client"
+            self.log("verbose", f"{doing}: {os.strerror(code)}")
         self.close_client(client)
 
     def query_buffer_exceeded(self, client: Client) -> None:
@@ -700,7 +689,9 @@ class Wakeup(Handler):
             self.writing.send(b"w")
 
     def readable(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(
+            OSError
+        ):  # nothing there, or nothing that matters: what counts is that the loop woke up
             self.reading.recv(64)
 
     def close(self) -> None:

@@ -1,0 +1,103 @@
+"""Admitting connections: who is turned away, and what becomes a client.
+
+Nothing that goes wrong with one connection leaves `Accepting.accept`: that connection is closed, and the server goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+from rotomdb.server.client import Client
+from rotomdb.server.listeners import Address, address_text, is_local, own_address
+
+if TYPE_CHECKING:
+    from rotomdb.server.server import Server
+
+PROTECTED_MODE_TEXT = (
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default "
+    "user. In this mode connections are only accepted from the loopback interface. If you want to connect from external "
+    "computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command "
+    "'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is "
+    "running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make "
+    "this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration "
+    "file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server "
+    "manually just for testing, restart it with the '--protected-mode no' option. 4) Setup an authentication password for "
+    "the default user. NOTE: You only need to do one of the above things in order for the server to start accepting "
+    "connections from the outside."
+)
+
+
+class Accepting:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.config = server.config
+        self.next_id = 1
+
+    def accept(self, connection: socket.socket, address: Address) -> None:
+        """Admit an accepted connection, or close it."""
+        try:
+            connection.setblocking(False)
+            refusal = self.refusal(connection, address)
+            if refusal is not None:
+                self.server.statistics.rejected_connections += 1
+                self.turn_away(connection, refusal)
+                return
+            self.admit(connection, address)
+        except Exception as error:
+            peer = address_text(connection.family, address)
+            reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self.server.log(
+                "warning", f"Error registering fd event for the new client connection: {reason} (addr={peer})"
+            )
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def refusal(self, connection: socket.socket, address: Address) -> str | None:
+        """The error that this connection is turned away with, if any."""
+        if len(self.server.clients) >= self.config["maxclients"]:
+            return "ERR max number of clients reached"
+        if (
+            self.config["protected-mode"]
+            and not self.config["requirepass"]
+            and not is_local(connection.family, address)
+        ):
+            return PROTECTED_MODE_TEXT
+        return None
+
+    def admit(self, connection: socket.socket, address: Address) -> None:
+        server = self.server
+        if connection.family != socket.AF_UNIX:
+            # What a connection that is already reset refuses to be told does not matter to it: reading finds its end.
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                keep_alive(connection, self.config["tcp-keepalive"])
+        client = Client(server.dispatcher, server, connection, self.next_id)
+        client.authenticated = not self.config["requirepass"]
+        client.address = address_text(connection.family, address)
+        client.local_address = address_text(connection.family, own_address(connection))
+        if connection.family == socket.AF_UNIX:
+            client.address = client.local_address  # the peer of a unix socket has no name of its own
+        server.reactor.add(client.handler)
+        self.next_id += 1
+        server.clients[client.id] = client
+        server.statistics.connections += 1
+
+    @staticmethod
+    def turn_away(connection: socket.socket, reply: str) -> None:
+        with contextlib.suppress(OSError):
+            connection.send(f"-{reply}\r\n".encode())
+        connection.close()
+
+
+def keep_alive(connection: socket.socket, seconds: int) -> None:
+    if seconds:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            ("TCP_KEEPIDLE", seconds),
+            ("TCP_KEEPINTVL", max(seconds // 3, 1)),
+            ("TCP_KEEPCNT", 3),
+        ):
+            if hasattr(socket, option):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

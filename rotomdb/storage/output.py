@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class NamedFile(io.FileIO):
+    """An open file whose errors say its name."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        super().__init__(descriptor, "w", closefd=True)
+        self.named = name
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.named) from None
+
+
+def opened_for_writing(path: Path) -> IO[bytes]:
+    return io.BufferedWriter(
+        NamedFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666), str(path))
+    )
 
 
 class Output:
@@ -31,7 +55,8 @@ class Output:
 def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Output]:
     """`path`, or standard output when it is None or `-`; with `discard` nothing at all.
 
-    A file is written beside and renamed when all of it is on disk; after an error or Ctrl-C nothing of it stays.
+    A file is written beside and renamed when all of it is on disk; after an error or Ctrl-C nothing of it stays. What is no
+    regular file (a pipe, /dev/null) is written to as it is, and of a symbolic link the file that it names.
     """
     if discard:
         with Path(os.devnull).open("wb") as nowhere:
@@ -44,8 +69,13 @@ def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Outpu
         out.flush()
         return
     target = Path(path)
+    if target.exists() and not target.is_file():
+        with opened_for_writing(target) as pipe:
+            yield Output(pipe)
+        return
+    target = target.resolve()
     beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with beside.open("wb") as file:
+    with opened_for_writing(beside) as file:
         out = Output(file)
         try:
             yield out

@@ -6,8 +6,9 @@ import click
 
 from rotomdb import __version__
 from rotomdb.tools.aof_inspect import check, follow, history, stat
-from rotomdb.tools.aof_repair import fix, rebuild_manifest, salvage, undo
+from rotomdb.tools.aof_repair import fix, rebuild_manifest, salvage
 from rotomdb.tools.aof_restore import restore
+from rotomdb.tools.aof_undo import undo
 from rotomdb.tools.rdb_convert import convert
 from rotomdb.tools.terminal import guard
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -23,11 +23,11 @@ from rotomdb.storage.manifest import read_manifest
 from rotomdb.storage.point_in_time import Item, Source, find_log, preamble_end, walk
 from rotomdb.storage.rdb_reader import check_rdb
 from rotomdb.storage.request import LogReader
+from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance, progress, table
 from rotomdb.tools.values import json_text, shown
 
-LOG = click.Path(exists=True, path_type=Path)
 WORDS_SHOWN = 12
 WORD_WIDTH = 60
 FOLLOW_INTERVAL_S = 0.2
@@ -313,7 +313,7 @@ def newest(disk: Disk, source: Source) -> Path:
 
 def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
     """The last commands of what is there; returns where they end, and the time."""
-    last: list[tuple[int, list[bytes]]] = []
+    last: deque[tuple[int, list[bytes]]] = deque(maxlen=lines)
     with disk.mapped(path) as data:
         start = preamble_end(data, path)
         found: Examination = examine(data, start)
@@ -323,9 +323,8 @@ def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
             while (item := reader.next_item()) is not None:
                 if isinstance(item, bytes):
                     seconds = parse_timestamp(item) or seconds
-                elif lines:
+                else:
                     last.append((seconds, item))
-                    del last[:-lines]
             end = reader.offset
         except (EOFError, ValueError) as error:
             raise AofError(str(path), reader.offset, str(error)) from None

@@ -17,19 +17,19 @@ from rotomdb.errors import RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
 from rotomdb.storage.block_writer import BlockWriter
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
+from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_salvage import LogSalvage, Piece, next_command, salvage_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.output import directory_beside, writing
-from rotomdb.storage.point_in_time import Item, Source, find_log, items, preamble_end
+from rotomdb.storage.point_in_time import Source, find_log, preamble_end
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import RdbWriter
 from rotomdb.storage.request import LogReader
 from rotomdb.tools.aof_check import free_name
-from rotomdb.tools.aof_inspect import LOG, clock, commands_of, line_of
-from rotomdb.tools.log_keys import TOUCH_ALL, keys_of
+from rotomdb.tools.log_keys import keys_of
+from rotomdb.tools.paths import LOG, output_option
 from rotomdb.tools.rdb_convert import own_target
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, fail, progress
@@ -88,10 +88,10 @@ def fix(dry_run: bool, as_json: bool, log: Path) -> None:
 
 
 @click.command()
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Directory to make. Without it: only the report.")
+@output_option("Directory to make. Without it: only the report.", directory=True)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 @click.argument("log", type=LOG)
-def salvage(output: Path | None, as_json: bool, log: Path) -> None:
+def salvage(output: str | None, as_json: bool, log: Path) -> None:
     """Make a healed log around the damage, in the middle too. The input is only read; without --output it is a dry run.
 
     Where blocks have checksums, up to three wrong bytes side by side in a block are put right, as the checksum proves
@@ -108,7 +108,7 @@ def salvage(output: Path | None, as_json: bool, log: Path) -> None:
     reports = []
     with reporting():
         source = find_log(disk, log)
-        with healed_log(source, output) as place:
+        with healed_log(source, None if output is None else Path(output)) as place:
             for path in source.paths:
                 reports.append(salvage_file(disk, path, place, single=source.manifest is None))
             if place is not None and source.manifest is not None:
@@ -117,7 +117,7 @@ def salvage(output: Path | None, as_json: bool, log: Path) -> None:
                 kept.save(disk, place, source.name + MANIFEST_SUFFIX)
     wrong = any(report["repaired"] or report["set_aside"] for report in reports)
     if as_json:
-        click.echo(json.dumps({"log": str(log), "output": None if output is None else str(output), "files": reports}))
+        click.echo(json.dumps({"log": str(log), "output": output, "files": reports}))
     else:
         for report in reports:
             print_salvage(report)
@@ -254,7 +254,7 @@ def print_salvage(report: dict[str, Any]) -> None:
 
 @click.command("rebuild-manifest")
 @click.option("--dry-run", is_flag=True, help="Only show the manifest.")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=LOG)
 def rebuild_manifest(dry_run: bool, directory: Path) -> None:
     """Write the manifest of an append directory anew, from the names of the files in it. An old one is kept beside.
 
@@ -317,143 +317,3 @@ def base_begun(disk: Disk, path: Path) -> float:
     with disk.mapped(path) as data:
         text = read_aux(data, str(path)).get(b"ctime", b"") if has_rdb_preamble(data) else b""
     return float(text) if text.isdigit() else disk.modified(path)
-
-
-@click.command()
-@click.option("--last", "name", metavar="COMMAND", help="The last command of this name.")
-@click.option("--key", help="With --last: that touches this key.")
-@click.option("--at", "place", metavar="FILE:OFFSET", help="The command at this place, as `history` shows it.")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="Data directory to make. Without it: only the report."
-)
-@click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
-@click.argument("log", type=LOG)
-def undo(name: str | None, key: str | None, place: str | None, output: Path | None, as_json: bool, log: Path) -> None:
-    """Make a log without one mistaken command, and list what came after it on the same keys.
-
-    What follows stays in, and is executed on what the keys then hold: look at the list. LOG is only read. To go back to a point
-    in time and drop all that follows there is `restore --before`.
-
-    \b
-    Examples:
-      rotomdb-aof undo /var/lib/rotomdb --last FLUSHALL
-      rotomdb-aof undo /var/lib/rotomdb --last DEL --key cart:7 -o /tmp/undone
-      rotomdb-aof undo /var/lib/rotomdb --at appendonly.aof.3.incr.aof:18233 -o /tmp/undone
-    """
-    if (name is None) == (place is None):
-        raise click.UsageError("name the command with --last or with --at")
-    disk = Disk()
-    with reporting(f"rotomdb-aof check {log}"):
-        source = find_log(disk, log)
-        found = find_command(disk, source, name, key, place)
-        if found is None:
-            fail(f"{log}: the log holds no such command", status=PROBLEMS)
-        number, item = found
-        dependents = list(commands_behind(disk, source, number, item))
-        if output is not None:
-            write_without(disk, source, number, item, output)
-    result = {
-        "log": str(log), "file": source.paths[number].name, "offset": item.at, "time": item.time or None,
-        "command": line_of(item.words), "followed_by": len(dependents), "first": dependents[:DEPENDENTS_SHOWN],
-        "output": None if output is None else str(output),
-    }  # fmt: skip
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    when = f" of {clock(item.time)}" if item.time else ""
-    click.echo(f"{result['file']}:{item.at}{when}: {line_of(item.words)}")
-    click.echo(f"{len(dependents)} later commands touch the same keys, and stay" + (":" if dependents else ""))
-    for line in dependents[:DEPENDENTS_SHOWN]:
-        click.echo(f"  {line}")
-    if len(dependents) > DEPENDENTS_SHOWN:
-        click.echo(f"  and {len(dependents) - DEPENDENTS_SHOWN} more")
-    if output is None:
-        click.echo("Nothing was written. To write the log without it: --output DIRECTORY")
-    else:
-        click.echo(f"Written to {output}. Start it with: rotomdb-server --dir {output}")
-
-
-def find_command(
-    disk: Disk, source: Source, name: str | None, key: str | None, place: str | None
-) -> tuple[int, Item] | None:
-    found = None
-    file, _, offset = (place or "").rpartition(":")
-    if place and not (file and offset.isdigit()):
-        raise click.UsageError(f"{place!r} is no FILE:OFFSET")
-    for number, item in commands_of(disk, source):
-        if place:
-            if source.paths[number].name == file and item.at == int(offset):
-                return number, item
-        elif (
-            name
-            and item.words[0].upper() == name.upper().encode()
-            and (key is None or key.encode("utf-8", "surrogateescape") in keys_of(item.words))
-        ):
-            found = number, item
-    return found
-
-
-def commands_behind(disk: Disk, source: Source, number: int, item: Item) -> Iterator[str]:
-    """Later writes to the keys that the command touched."""
-    everything = item.words[0].upper() in TOUCH_ALL
-    touched = set(keys_of(item.words))
-    for later, other in commands_of(disk, source):
-        if (later, other.at) <= (number, item.at):
-            continue
-        keys = keys_of(other.words)
-        if (everything and keys) or touched.intersection(keys) or other.words[0].upper() in TOUCH_ALL:
-            yield f"{clock(other.time) or '-'}  {source.paths[later].name}:{other.at}  {line_of(other.words)}"
-
-
-def write_without(disk: Disk, source: Source, number: int, item: Item, output: Path) -> None:
-    """A data directory with the log, one command left out; its file is written with new checksums."""
-    with directory_beside(output) as directory:
-        place = directory
-        if source.manifest is not None:
-            place = directory / "appendonlydir"
-            place.mkdir()
-        for index, path in enumerate(source.paths):
-            if index != number:
-                disk.copy(path, place / path.name)
-                continue
-            with disk.mapped(path) as data, writing(place / path.name) as out:
-                start = preamble_end(data, path)
-                usable = examine(data, start).usable
-                out.write(bytes(data[:start]))
-                copy_without(data, start, usable, item, out.write, blocks=source.manifest is not None)
-        if source.manifest is not None:
-            named = source.manifest
-            Manifest(named.base, [], list(named.increments)).save(disk, place, source.name + MANIFEST_SUFFIX)
-
-
-def copy_without(
-    data: memoryview, start: int, end: int, left_out: Item, write: Callable[[bytes], object], *, blocks: bool
-) -> None:
-    sound = data[:end]
-    writer = BlockWriter()
-    annotated = blocks and bytes(data[start : start + len(SYNCED_PREFIX)]) == SYNCED_PREFIX
-    written = 0
-    pending = b""
-    in_transaction = selects = False
-    for item in items(sound, start):
-        if item.annotation.startswith((CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE[:-2])) or item.at == left_out.at:
-            continue
-        name = item.words[0].upper() if item.words else b""
-        selects = selects or name == b"SELECT"
-        # A block may only begin outside transactions and, once databases are selected, with a SELECT (log_blocks, B1 and B4).
-        if len(pending) >= BLOCK_BYTES and not in_transaction and (not selects or name == b"SELECT"):
-            written += put_block(write, writer, pending, written, annotated=annotated)
-            pending = b""
-        in_transaction = (in_transaction or name == b"MULTI") and name != b"EXEC"
-        pending += bytes(data[item.at : item.end])
-    put_block(write, writer, pending, written, annotated=annotated)
-    sound.release()
-
-
-def put_block(
-    write: Callable[[bytes], object], writer: BlockWriter, content: bytes, written: int, *, annotated: bool
-) -> int:
-    if annotated and content:
-        content = writer.add(content, written, 0) + writer.end()
-    write(content)
-    return len(content)

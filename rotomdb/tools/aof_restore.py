@@ -13,7 +13,8 @@ from rotomdb.errors import FileFormatError, ManifestError, RestoreError
 from rotomdb.storage.backup import INDEX_NAME, verify
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.point_in_time import Source, cut_at, cut_before, find_log, whole, write_restored
-from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.paths import LOG, output_option
+from rotomdb.tools.terminal import PROBLEMS, error_text, fail
 
 
 class Moment(click.ParamType[int]):
@@ -31,12 +32,12 @@ class Moment(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Data directory to make.")
+@click.argument("source", type=LOG)
+@output_option("Data directory to make.", required=True, directory=True)
 @click.option("--at", type=Moment(), help="Restore the data as it was at the end of this second.")
 @click.option("--before", metavar="COMMAND", help="Restore the data as it was right before the last COMMAND.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
-def restore(source: Path, output: Path, at: int | None, before: str | None, as_json: bool) -> None:
+def restore(source: Path, output: str, at: int | None, before: str | None, as_json: bool) -> None:
     """Make a data directory as it was in the past; SOURCE is only read.
 
     SOURCE is a data directory, a backup, an append directory, a manifest or a single file. A backup is verified first.
@@ -58,21 +59,21 @@ def restore(source: Path, output: Path, at: int | None, before: str | None, as_j
                 fail("; ".join(problems), status=PROBLEMS)
         log = find_log(disk, source)
         cut = cut_at(disk, log, at) if at is not None else cut_before(disk, log, before) if before else whole(disk, log)
-        write_restored(disk, log, cut, output)
+        write_restored(disk, log, cut, Path(output))
     except (RestoreError, ManifestError) as error:
         fail(str(error), status=PROBLEMS)
     except FileFormatError as error:
         fail(str(error), hint=f"rotomdb-aof-check {source}", status=PROBLEMS)
-    except (OSError, ValueError) as error:
-        fail(str(error))
+    except OSError as error:
+        fail(error_text(error))
     report(log, cut.file, cut.offset, cut.time, output, as_json)
 
 
-def report(log: Source, number: int, offset: int, time: int, output: Path, as_json: bool) -> None:
+def report(log: Source, number: int, offset: int, time: int, output: str, as_json: bool) -> None:
     left_out = [path.name for path in log.paths[number + 1 :]]
     if as_json:
         json.dump(
-            {"output": str(output), "ends_in": log.paths[number].name, "offset": offset, "time": time or None,
+            {"output": output, "ends_in": log.paths[number].name, "offset": offset, "time": time or None,
              "left_out": left_out},
             sys.stdout, indent=1,
         )  # fmt: skip

@@ -18,6 +18,7 @@ from rotomdb.storage.output import directory_beside, writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
+from rotomdb.tools.paths import DATA, LOG, output_option
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened, reporting
 from rotomdb.tools.terminal import PROBLEMS, fail
@@ -64,6 +65,14 @@ def copy_all(source: Opened, writer: RdbWriter, selection: Selection | None) -> 
     return {**writer.sink.lost, **others}
 
 
+def form_of(output: str, form: str | None) -> str:
+    return form or {".aof": "aof", ".parquet": "parquet"}.get(Path(output).suffix, "rdb")
+
+
+def makes_directory(options: dict[str, Any]) -> bool:
+    return form_of(options["output"], options["form"]) == "aof-dir"
+
+
 @click.command()
 @click.option(
     "--target",
@@ -72,11 +81,13 @@ def copy_all(source: Opened, writer: RdbWriter, selection: Selection | None) -> 
     help="The server that is to load it. Default: the format stays.",
 )
 @click.option("--to", "form", type=click.Choice(FORMS), help="Default: by the name of the output; rdb.")
-@click.option("--output", "-o", required=True, help="File (for aof-dir: directory) to make; - for standard output.")
+@output_option(
+    "File (for aof-dir: directory) to make; - for standard output.", required=True, directory=makes_directory
+)
 @click.option("--commands", is_flag=True, help="An AOF as commands only, without an RDB in front.")
 @click.option("--no-compress", is_flag=True, help="Do not compress strings.")
 @click.option("--json", "as_json", is_flag=True, help="What was left out, as JSON on standard output.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @selecting
 def convert(
     target: str | None, form: str | None, output: str, commands: bool, no_compress: bool, as_json: bool, file: str,
@@ -101,7 +112,7 @@ def convert(
       rotomdb-rdb convert dump.rdb --to aof-dir -o /var/lib/redis/appendonlydir
       rotomdb-rdb convert dump.rdb -o keys.parquet && duckdb -c "select type, count(*) from 'keys.parquet' group by 1"
     """
-    form = form or {".aof": "aof", ".parquet": "parquet"}.get(Path(output).suffix, "rdb")
+    form = form_of(output, form)
     with opened(file, "converting") as source:
         head = source.reader()
         chosen = TARGETS[target] if target else own_target(head)
@@ -158,9 +169,9 @@ def write_log_directory(
 
 
 @click.command("filter")
-@click.option("--output", "-o", required=True, help="File to make; - for standard output.")
+@output_option("File to make; - for standard output.", required=True)
 @click.option("--exclude", is_flag=True, help="Keep what is not selected.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @selecting
 def filter_command(output: str, exclude: bool, file: str, selection: Selection | None) -> None:
     """Write an RDB with the selected keys only, their bytes unchanged.
@@ -188,16 +199,14 @@ def filter_command(output: str, exclude: bool, file: str, selection: Selection |
 @click.command()
 @click.option("--by", type=click.Choice(["db", "prefix", "slot"]), required=True, help="What decides where a key goes.")
 @click.option("--separator", default=":", show_default=True, help="Where a prefix ends.")
-@click.option(
-    "--nodes", type=click.Path(exists=True, dir_okay=False), help="A cluster's nodes.conf: a file for each master."
-)
+@click.option("--nodes", type=LOG, help="A cluster's nodes.conf: a file for each master.")
 @click.option("--parts", type=click.IntRange(1, 16384), help="With --by slot and no --nodes: ranges of equal size.")
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Directory to make.")
+@output_option("Directory to make.", required=True, directory=True)
 @click.option("--max-files", default=1000, show_default=True, help="Refuse to make more files than this.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @selecting
 def split(
-    by: str, separator: str, nodes: str | None, parts: int | None, output: Path, max_files: int, file: str,
+    by: str, separator: str, nodes: Path | None, parts: int | None, output: str, max_files: int, file: str,
     selection: Selection | None,
 ) -> None:  # fmt: skip
     """Write several RDB files: one for each database, key prefix, or master of a cluster.
@@ -211,7 +220,7 @@ def split(
     """
     if by == "slot" and not nodes and not parts:
         raise click.UsageError("--by slot needs --nodes or --parts")
-    with opened(file, "splitting") as source, directory_beside(output) as directory:
+    with opened(file, "splitting") as source, directory_beside(Path(output)) as directory:
         reader = source.reader()
         target = own_target(reader)
         place = placement(by, separator.encode(), nodes, parts)
@@ -238,10 +247,10 @@ def split(
             for writer in writers.values():
                 writer.finish()
     for name, writer in sorted(writers.items()):
-        click.echo(f"{output / name}.rdb: {writer.sink.keys} keys")
+        click.echo(f"{Path(output) / name}.rdb: {writer.sink.keys} keys")
 
 
-def placement(by: str, separator: bytes, nodes: str | None, parts: int | None) -> Callable[[KeyRecord], str]:
+def placement(by: str, separator: bytes, nodes: Path | None, parts: int | None) -> Callable[[KeyRecord], str]:
     """The name of the part that a key belongs to."""
     if by == "db":
         return lambda record: f"db{record.db}"
@@ -249,7 +258,7 @@ def placement(by: str, separator: bytes, nodes: str | None, parts: int | None) -
         return lambda record: file_name(record.key.partition(separator)[0] if separator in record.key else b"")
     if nodes:
         with reporting():
-            owners = read_nodes(Path(nodes).read_text(), nodes)
+            owners = read_nodes(nodes.read_text(errors="surrogateescape"), str(nodes))
         return lambda record: owners[key_slot(record.key)]
     assert parts is not None
     return lambda record: f"slots-{key_slot(record.key) * parts // 16384:05d}"
@@ -264,13 +273,13 @@ def file_name(prefix: bytes) -> str:
 
 
 @click.command()
-@click.option("--output", "-o", required=True, help="File to make; - for standard output.")
+@output_option("File to make; - for standard output.", required=True)
 @click.option(
     "--on-conflict", "policy", type=click.Choice(["fail", "first", "last", "newest-ttl"]), default="fail", show_default=True,
     help="Which value a key has that is in several files. newest-ttl: the one that expires last.",
 )  # fmt: skip
 @click.option("--target", "-t", type=click.Choice(sorted(TARGETS)), help="Default: the newest format of the inputs.")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, type=DATA)
 @selecting
 def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], selection: Selection | None) -> None:
     """Write one RDB out of several.

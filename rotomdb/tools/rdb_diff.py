@@ -15,6 +15,7 @@ from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_sinks import IndexSink, ObjectSink, StreamValue, id_text
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.tools.paths import DATA
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND
@@ -54,8 +55,8 @@ def index(source: Opened, selection: Selection | None) -> Side:
 @click.option("--ignore-ttl", is_flag=True, help="Do not compare expire times.")
 @click.option("--summary", is_flag=True, help="Only how many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=DATA)
+@click.argument("b", type=DATA)
 @selecting
 def diff(
     ttl_tolerance: int, ignore_ttl: bool, summary: bool, as_json: bool, a: str, b: str, selection: Selection | None

@@ -17,6 +17,7 @@ from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.output import Output, writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
+from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.selection import FORMS, selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, fail, table
@@ -31,7 +32,7 @@ VALUE_WIDTH = 60
     "--format", "-f", "form", type=click.Choice(FORMATS), help="Default: table on a terminal, json elsewhere."
 )
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write to this file, whole or not at all.")
+@output_option("Write to this file, whole or not at all.")
 @click.option(
     "--keys-as",
     type=click.Choice(tuple(FORMS)),
@@ -43,7 +44,7 @@ VALUE_WIDTH = 60
     "--values-as", type=click.Choice(tuple(FORMS)), default="auto", show_default=True, help="Bytes of values."
 )
 @click.option("--replace", is_flag=True, help="In commands: DEL each key first.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @selecting
 def dump(
     form: str | None, as_json: bool, output: str | None, keys_as: str, values_as: str, replace: bool, file: str,

@@ -14,6 +14,7 @@ from rotomdb.engine.summary_sink import SummarySink
 from rotomdb.errors import RdbError
 from rotomdb.storage.rdb_reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
 from rotomdb.storage.rdb_salvage import Salvage
+from rotomdb.tools.paths import DATA
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND, table
 from rotomdb.tools.values import shown
@@ -25,7 +26,7 @@ PROBLEMS_SHOWN = 100
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--first", is_flag=True, help="Stop at the first problem.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 def check(as_json: bool, first: bool, file: str) -> None:
     """Verify a snapshot: structure, lengths, encodings, duplicate members, checksum.
 
@@ -95,7 +96,7 @@ def print_verdict(result: dict[str, Any]) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the largest keys.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 def info(as_json: bool, top: int, file: str) -> None:
     """Summarise a snapshot: who wrote it and when, keys by type, encoding, database, size and time to live.
 

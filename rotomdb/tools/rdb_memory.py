@@ -15,6 +15,7 @@ from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.output import writing
 from rotomdb.tools.html_report import render
+from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import table
@@ -51,8 +52,8 @@ def model_options(command: Any) -> Any:
 )
 @click.option("--per-key", is_flag=True, help="Every key, as CSV: db, key, type, bytes, elements, expire time.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="With --per-key: write to this file.")
-@click.argument("file")
+@output_option("With --per-key: write to this file.")
+@click.argument("file", type=DATA)
 @selecting
 def memory(
     model: str, allocator: str, after_load: bool, separator: str, top: int, depth: int, patterns: bool,
@@ -71,6 +72,8 @@ def memory(
       rotomdb-rdb memory dump.rdb --per-key -o keys.csv
       rotomdb-rdb memory --json dump.rdb | jq .by_prefix
     """
+    if output is not None and not per_key:
+        raise click.UsageError("--output is for --per-key; anything else goes to standard output")
     chosen, quantum = MODELS[model], QUANTA[allocator]
     now = int(time.time() * 1000)
     if per_key:
@@ -154,10 +157,10 @@ def print_memory(result: dict[str, Any], prefixes: int) -> None:
 
 @click.command()
 @model_options
-@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False), help="HTML file to make.")
+@output_option("HTML file to make; - for standard output.", required=True)
 @click.option("--depth", type=click.IntRange(1, 8), default=REPORT_DEPTH, show_default=True, help="Levels of the map.")
 @click.option("--top", type=click.IntRange(min=1), default=100, show_default=True, help="How many of the largest keys.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @selecting
 def report(
     model: str, allocator: str, after_load: bool, separator: str, output: str, depth: int, top: int, file: str,

@@ -20,6 +20,7 @@ from rotomdb.storage.live_server import LiveServer, connected, length_in
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.paths import DATA
 from rotomdb.tools.rdb_convert import Losses, copy_all, note_losses, own_target
 from rotomdb.tools.selection import selecting
 from rotomdb.tools.sources import Opened, opened
@@ -61,7 +62,7 @@ class Restoring:
     help="Note here how far it came; go on from there when it exists.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 @click.argument("server", metavar="redis://[USER:PASSWORD@]HOST[:PORT]")
 @selecting
 def restore(

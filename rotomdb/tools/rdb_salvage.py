@@ -15,6 +15,7 @@ from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, check_rdb
 from rotomdb.storage.rdb_salvage import Loss, Salvage, locate_burst
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import RdbWriter
+from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.rdb_convert import own_target
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND
@@ -24,9 +25,9 @@ COPY_BYTES = 1 << 20
 
 
 @click.command()
-@click.option("--output", "-o", help="RDB to make of what can be read. Without it: only the report.")
+@output_option("RDB to make of what can be read. Without it: only the report.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-@click.argument("file")
+@click.argument("file", type=DATA)
 def salvage(output: str | None, as_json: bool, file: str) -> None:
     """Recover every key that can still be read from a damaged or cut snapshot. The input is only read.
 

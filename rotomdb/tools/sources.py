@@ -20,7 +20,7 @@ from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.tools.rows import is_dump, write_rows
-from rotomdb.tools.terminal import PROBLEMS, Advance, fail, progress
+from rotomdb.tools.terminal import PROBLEMS, Advance, error_text, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")
 
@@ -48,7 +48,7 @@ def reporting(hint: str | None = None) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        finish(f"{error.filename}: {error.strerror}" if error.filename else str(error), None)
+        finish(error_text(error), None)
     except MemoryError:
         finish("not enough memory", None)
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,3 +36,47 @@ def run_raw(*words: str | Path, tool: str = "rdb", stdin: bytes = b"") -> subpro
 
 def aof(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     return run(*words, tool="aof", stdin=stdin)
+
+
+def forked(tool: str, *words: str | Path, stdout: int | None = None, closed: Sequence[int] = ()) -> Ended:
+    """A tool in a forked child: what a process of its own would do, without the time that it takes to start one.
+
+    Args:
+        stdout: Descriptor of its standard output; by default it is caught.
+        closed: Standard descriptors that it is started without.
+    """
+    module = importlib.import_module(f"rotomdb.tools.{tool}")
+    with tempfile.TemporaryFile() as caught, tempfile.TemporaryFile() as errors:
+        pid = os.fork()
+        if not pid:
+            status = 70
+            try:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(caught.fileno() if stdout is None else stdout, 1)
+                os.dup2(errors.fileno(), 2)
+                for descriptor in closed:
+                    os.close(descriptor)
+                sys.argv = [f"rotomdb-{tool}", *map(str, words)]
+                sys.stdin = sys.__stdin__
+                for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                    signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+                module.main()
+            except SystemExit as ending:
+                status = ending.code if isinstance(ending.code, int) else 71
+            except BaseException:
+                os.write(errors.fileno(), traceback.format_exc().encode())
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        caught.seek(0)
+        errors.seek(0)
+        return Ended(status, caught.read().decode("utf-8", "replace"), errors.read().decode("utf-8", "replace"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a tool ended."""
+
+    status: int
+    output: str
+    errors: str

@@ -69,7 +69,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_an_interrupted_command_leaves_no_half_written_output(large: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "terminated")],
+)
+def test_a_command_that_is_stopped_leaves_no_half_written_output(
+    large: Path, tmp_path: Path, number: int, status: int, said: str
+) -> None:
     target = tmp_path / "out.ndjson"
     command = [sys.executable, "-m", "rotomdb.tools.rdb", "dump", "-f", "ndjson", str(large), "-o", str(target)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
@@ -78,10 +84,10 @@ def test_an_interrupted_command_leaves_no_half_written_output(large: Path, tmp_p
             assert time.monotonic() < end
             assert process.poll() is None, "it was done before it could be interrupted"
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert errors.strip() == "interrupted"
+    assert process.returncode == status
+    assert errors.strip() == said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -394,7 +394,10 @@ def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
     a, b = strings.peek(ctx.db, key1) or b"", strings.peek(ctx.db, key2) or b""
     if subsequence.table_bytes(a, b) > MAX_STRING_BYTES:
         raise CommandError("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
-    sequence, matches = subsequence.longest_common_subsequence(a, b)
+    try:
+        sequence, matches = subsequence.longest_common_subsequence(a, b)
+    except MemoryError:
+        raise CommandError("ERR Insufficient memory, failed allocating transient memory for LCS") from None
     if want_length:
         return len(sequence)
     if not want_matches:

@@ -21,6 +21,18 @@ cdef inline char* buffer_reserve(Buffer* buffer, size_t extra) noexcept nogil:
         buffer.capacity = wanted
     return buffer.data + buffer.length
 
+cdef inline char* buffer_try_reserve(Buffer* buffer, size_t wanted) noexcept nogil:
+    """The content gone, room for exactly `wanted` bytes; NULL where there is no such memory, which ends nothing."""
+    cdef char* data
+    buffer.length = 0
+    if wanted > buffer.capacity:
+        data = <char*>realloc(buffer.data, wanted)
+        if data == NULL:
+            return NULL
+        buffer.data = data
+        buffer.capacity = wanted
+    return buffer.data
+
 cdef inline void buffer_append(Buffer* buffer, const void* source, size_t length) noexcept nogil:
     memcpy(buffer_reserve(buffer, length), source, length)
     buffer.length += length

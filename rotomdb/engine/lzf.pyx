@@ -5,7 +5,7 @@ string: clearing would cost more than compressing the short strings that fill mo
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef enum:
@@ -102,6 +102,27 @@ cdef size_t lzf_compress(const uint8_t* source, size_t length, uint8_t* out, siz
     return o if o <= budget else 0
 
 
+cdef uint64_t lzf_inflated_size(const uint8_t* source, size_t length) noexcept nogil:
+    cdef size_t i = 0
+    cdef uint64_t size = 0
+    cdef uint8_t control
+    while i < length:
+        control = source[i]
+        i += 1
+        if control < 32:
+            size += <uint64_t>control + 1
+            i += <size_t>control + 1
+        elif control >> 5 < 7:
+            size += (control >> 5) + 2
+            i += 1
+        else:
+            if i >= length:
+                return 0
+            size += <uint64_t>source[i] + 9
+            i += 2
+    return size if i == length else 0
+
+
 cdef bint lzf_decompress(const uint8_t* source, size_t length, uint8_t* out, size_t expected) noexcept nogil:
     cdef size_t i = 0, o = 0, run, distance
     cdef uint8_t control
@@ -154,9 +175,9 @@ def compress(bytes data):
 
 def decompress(bytes data, Py_ssize_t expected):
     """Inflate `data` to exactly `expected` bytes; ValueError when it does not."""
-    # No token makes more than 264 bytes out of 3, so a larger claim is refused before memory is taken for it.
-    if expected < 0 or expected > PyBytes_GET_SIZE(data) * 264:
-        raise ValueError("impossible LZF length")
+    # A claim that the tokens do not make good is refused before memory is taken for it.
+    if expected < 0 or <uint64_t>expected != lzf_inflated_size(<uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)):
+        raise ValueError("corrupt LZF data")
     cdef bytes out = PyBytes_FromStringAndSize(NULL, expected)
     if not lzf_decompress(<uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data),
                           <uint8_t*>PyBytes_AS_STRING(out), expected):

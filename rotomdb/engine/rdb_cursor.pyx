@@ -8,12 +8,15 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from rotomdb.engine.buffer cimport buffer_release, buffer_reserve
+from rotomdb.engine.buffer cimport buffer_release, buffer_try_reserve
 from rotomdb.engine.cursor cimport CURSOR_TRUNCATED, CURSOR_UNSUPPORTED, cursor_fail, cursor_take
-from rotomdb.engine.lzf cimport lzf_decompress
+from rotomdb.engine.lzf cimport lzf_decompress, lzf_inflated_size
 from rotomdb.engine.number cimport format_int64
 
 from rotomdb.errors import RdbTruncatedError, RdbUnsupportedTypeError, RdbValueError
+
+cdef enum:
+    TEXT_MAX = 0xffffffff             # bytes: what holds a string keeps its length in 32 bits
 
 cdef extern from "platform.h" nogil:
     uint32_t bswap32 "__builtin_bswap32"(uint32_t value)
@@ -120,6 +123,8 @@ cdef class RdbCursor:
         if not self.length(&count, &encoding):
             return False
         if encoding < 0:
+            if count > TEXT_MAX and count <= self.cursor.size - self.cursor.position:
+                return cursor_fail(&self.cursor, "string of more than 4 GB", start)
             p = cursor_take(&self.cursor, count)
             if p == NULL:
                 return False
@@ -148,11 +153,12 @@ cdef class RdbCursor:
         p = cursor_take(&self.cursor, packed)
         if p == NULL:
             return False
-        # No LZF token makes more than 264 bytes out of 3: a larger claim is refused before memory is taken for it.
-        if count == 0 or count > packed * 264:
+        # A claim that the tokens do not make good is refused before memory is taken for it.
+        if count == 0 or count > TEXT_MAX or count != lzf_inflated_size(p, packed):
             return cursor_fail(&self.cursor, "impossible length of a compressed string", start)
-        self.scratch[slot].length = 0
-        room = buffer_reserve(&self.scratch[slot], count)
+        room = buffer_try_reserve(&self.scratch[slot], count)
+        if room == NULL:
+            return cursor_fail(&self.cursor, "no memory for a compressed string", start)
         if not lzf_decompress(p, packed, <uint8_t*>room, count):
             return cursor_fail(&self.cursor, "corrupt compressed string", start)
         data[0] = room

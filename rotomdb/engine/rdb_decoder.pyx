@@ -246,8 +246,7 @@ cdef class RdbDecoder(RdbRecords):
                 if count > <uint64_t>db.engine.set_max_intset_entries or not parse_int64(data, <Py_ssize_t>size, &integer):
                     if count > <uint64_t>db.engine.set_max_listpack_entries:
                         entry = db.add(key, key_length, TYPE_SET, ENCODING_TABLE, new_table_of_members(), 0)
-                        # Every member takes a byte at least, so the file bounds what a lying count can reserve.
-                        table_reserve(<Table*>entry.value, self.believable(count))
+                        table_reserve(<Table*>entry.value, self.believable(count, 2))
                     else:
                         entry = db.add(key, key_length, TYPE_SET, ENCODING_LISTPACK, lp_new(0), 0)
                 else:
@@ -261,9 +260,10 @@ cdef class RdbDecoder(RdbRecords):
             return False
         return True
 
-    cdef int64_t believable(self, uint64_t count) noexcept:
-        cdef uint64_t left = self.cursor.size - self.cursor.position + 1
-        return <int64_t>(count if count < left else left)
+    cdef int64_t believable(self, uint64_t count, uint64_t least) noexcept:
+        """The count, or how many elements of `least` bytes there is room for: what is left bounds what a lie reserves."""
+        cdef uint64_t possible = (self.cursor.size - self.cursor.position) // least + 1
+        return <int64_t>(count if count < possible else possible)
 
     cdef bint decode_hash(self, Keyspace db, const char* key, size_t key_length) noexcept:
         cdef uint64_t count
@@ -278,7 +278,7 @@ cdef class RdbDecoder(RdbRecords):
             return True
         if count > <uint64_t>db.engine.hash_max_listpack_entries:
             entry = db.add(key, key_length, TYPE_HASH, ENCODING_TABLE, new_table_of_fields(), 0)
-            table_reserve(<Table*>entry.value, self.believable(count))
+            table_reserve(<Table*>entry.value, self.believable(count, 3))
         else:
             entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp_new(0), 0)
         for _ in range(count):
@@ -412,7 +412,7 @@ cdef class RdbDecoder(RdbRecords):
             self.dropped_empty = True
             return True
         zset = sorted_set_new()
-        table_reserve(&zset.members, self.believable(count))
+        table_reserve(&zset.members, self.believable(count, 3 if type == 3 else 10))
         for _ in range(count):
             start = self.cursor.position
             if not self.text(0, &data, &size):

@@ -2,8 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t
-
-from rotomdb.engine.memory cimport mem_alloc, mem_free
+from libc.stdlib cimport free, malloc
 
 
 def table_bytes(bytes a, bytes b):
@@ -12,16 +11,18 @@ def table_bytes(bytes a, bytes b):
 
 
 def longest_common_subsequence(bytes a not None, bytes b not None):
-    """The subsequence and its runs (start in a, start in b, length), last run first."""
+    """The subsequence and its runs (start in a, start in b, length), last run first. MemoryError without room for the table."""
     cdef Py_ssize_t rows = PyBytes_GET_SIZE(a), columns = PyBytes_GET_SIZE(b), i, j
     cdef const char* left = PyBytes_AS_STRING(a)
     cdef const char* right = PyBytes_AS_STRING(b)
     cdef Py_ssize_t width = columns + 1
-    cdef uint32_t* table = <uint32_t*>mem_alloc(<size_t>(rows + 1) * <size_t>width * sizeof(uint32_t))
+    cdef uint32_t* table = <uint32_t*>malloc(<size_t>(rows + 1) * <size_t>width * sizeof(uint32_t))
     cdef uint32_t above, before
     cdef Py_ssize_t run_start = -1, other_start = -1, length
     cdef bytearray sequence = bytearray()
     cdef list runs = []
+    if table == NULL:
+        raise MemoryError()
     for j in range(width):
         table[j] = 0
     for i in range(1, rows + 1):
@@ -50,6 +51,6 @@ def longest_common_subsequence(bytes a not None, bytes b not None):
             i -= 1
         else:
             j -= 1
-    mem_free(table)
+    free(table)
     sequence.reverse()
     return bytes(sequence), runs

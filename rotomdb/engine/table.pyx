@@ -32,6 +32,7 @@ cdef enum:
     MAPPED_EXPONENT = 14              # arrays of 1 MiB and more are page mappings
     RELEASE_BUCKETS = 1 << 14         # handed back 1 MiB at a time while rehashing
     RANDOM_CAP = 21                   # entries per chain that random selection expects at most
+    RESERVED_MAX = 1 << 24            # entries that room is made for on somebody's word
     EMPTY_VISITS = 16                 # empty buckets that one rehash step may pass
 
 cdef uint64_t sip_key[2]
@@ -296,7 +297,7 @@ cdef void shrink_if_needed(Table* table) noexcept nogil:
 cdef void table_reserve(Table* table, int64_t entries) noexcept nogil:
     """Size an empty table for `entries`, so that a load does not rehash. A hint: capped, since files are not trusted."""
     if table.buckets[0] == NULL and entries > 0:
-        resize_to(table, exponent_for(entries if entries < (1 << 26) else (1 << 26)))
+        resize_to(table, exponent_for(entries if entries < RESERVED_MAX else RESERVED_MAX))
 
 
 cdef inline void** find_in_array(Table* table, int array, const void* key, size_t length, uint64_t hash) noexcept nogil:

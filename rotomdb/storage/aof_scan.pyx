@@ -152,7 +152,7 @@ cdef class AofScanner:
                 text = self.data[self.position:end]
                 if to_timestamp and text.startswith(b"#TS:"):
                     digits, _, _ = text[4:].partition(b"\r")
-                    if not digits.lstrip(b"+-").isdigit() or len(digits) + 4 == len(text):
+                    if not digits[digits[:1] in (b"+", b"-"):].isdigit() or len(digits) + 4 == len(text):
                         return SCAN_BAD_TIMESTAMP
                     if int(digits) > to_timestamp:
                         return SCAN_TIMESTAMP

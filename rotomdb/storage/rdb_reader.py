@@ -29,6 +29,7 @@ VALKEY_VERSIONS = (11, 80, 81)
 BATCH_RECORDS = 50_000  # between two looks at the progress
 BATCH_BYTES = 8 << 20
 HEADER_BYTES = 9
+LEAST_RECORD_BYTES = 3  # of a key: type, name, value
 HIGHEST_TYPE = 33  # above it stand opcodes
 
 
@@ -288,7 +289,8 @@ class RdbReader:
                     database = engine.databases[event.index]
                 elif isinstance(event, ResizeDb):
                     # Hints from the file: never more than it could hold.
-                    database.reserve(min(event.keys, len(self.data)), min(event.volatile_keys, len(self.data)))
+                    most = len(self.data) // LEAST_RECORD_BYTES
+                    database.reserve(min(event.keys, most), min(event.volatile_keys, most))
                 elif isinstance(event, Aux):
                     report.aux[event.name] = event.value
                 elif isinstance(event, Function):

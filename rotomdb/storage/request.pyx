@@ -58,11 +58,17 @@ cdef class RequestParser:
 
     cdef int push(self, const char* data, Py_ssize_t size) except -1:
         cdef PyObject* item
+        cdef PyObject** items
+        cdef int64_t capacity
         if self.count == self.capacity:
-            self.capacity = self.capacity * 2 if self.capacity else 8
-            self.items = <PyObject**>realloc(self.items, <size_t>self.capacity * sizeof(PyObject*))
-            if self.items == NULL:
+            capacity = <int64_t>self.capacity * 2 if self.capacity else 8
+            if capacity > 2147483647:
                 raise MemoryError()
+            items = <PyObject**>realloc(self.items, <size_t>capacity * sizeof(PyObject*))
+            if items == NULL:
+                raise MemoryError()         # what is held stays, for `clear`
+            self.items = items
+            self.capacity = <int>capacity
         item = new_bytes(data, size)
         if item == NULL:
             raise MemoryError()

@@ -5,7 +5,10 @@ The bytes are those that once did harm.
 
 from __future__ import annotations
 
+import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from rotomdb.engine import Engine, hyperloglog, rdb_decoder
 from rotomdb.engine.rdb_sinks import CheckSink
 from rotomdb.engine.rdb_walker import RdbWalker
 from rotomdb.errors import RdbValueError
+from rotomdb.storage.aof_scan import SCAN_BAD_TIMESTAMP, AofScanner
 
 
 def refusal_of_loader(body: bytes) -> str:
@@ -131,3 +135,66 @@ def test_registers_that_no_element_makes_have_a_cardinality_all_the_same() -> No
     cardinality = hyperloglog.estimate(hyperloglog.registers_of(data))
     assert cardinality == -(1 << 63)  # what Redis answers
     assert hyperloglog.cached(hyperloglog.with_cache(data, cardinality)) is None
+
+
+# Claims of more than there is
+
+HUGE = b"\x81" + (1 << 40).to_bytes(8, "big")
+FILLING = b"\x01a\x01b" * 300
+CLAIMS = {
+    "list": b"\x01" + HUGE + FILLING,
+    "set": b"\x02" + HUGE + FILLING,
+    "zset": b"\x03" + HUGE + FILLING,
+    "hash": b"\x04" + HUGE + FILLING,
+    "zset with binary scores": b"\x05" + HUGE + FILLING,
+    "quicklist": b"\x0e" + HUGE + FILLING,
+    "quicklist of listpacks": b"\x12" + HUGE + FILLING,
+    "stream": b"\x0f" + HUGE + FILLING,
+    "groups of a stream": b"\x0f\x00\x00\x00\x00" + HUGE + FILLING,
+    "pending entries": b"\x0f\x00\x00\x00\x00\x01\x01g\x00\x00" + HUGE + FILLING,
+    "consumers": b"\x0f\x00\x00\x00\x00\x01\x01g\x00\x00\x00" + HUGE + FILLING,
+    "hash with times": b"\x18" + bytes(8) + HUGE + FILLING,
+    "string": b"\x00" + HUGE + FILLING,
+    "compressed string": b"\x00\xc3\x05" + HUGE + b"\xe0\xff\x00\x00\x00",
+    "compressed string of a terabyte": b"\x00\xc3" + HUGE + HUGE + FILLING,
+    "compressed string that tokens do not make good": b"\x00\xc3" + string(b"")[:1] + b"\x00\x10\x00\x00\x80\x05\x00\x00\x00" + bytes(1 << 20),
+    "template": b"\x1f\x01" + HUGE + FILLING,
+    "array": b"\x1c" + HUGE + b"\x00" + FILLING,
+    "module": b"\x07\x05\x05" + HUGE + FILLING,
+}  # fmt: skip
+READ_IN_A_CHILD = """
+import pickle, resource, sys
+from rotomdb.engine import Engine, rdb_decoder
+from rotomdb.engine.rdb_sinks import CheckSink
+from rotomdb.engine.rdb_walker import RdbWalker
+from rotomdb.errors import RdbValueError
+
+cases = pickle.load(sys.stdin.buffer)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (32 << 20), held + (32 << 20)))
+for name, body in cases.items():
+    for read in (
+        lambda: rdb_decoder.RdbDecoder(body).restore_value(Engine(1).databases[0], b"key"),
+        lambda: RdbWalker(body[:1] + b"\\x01k" + body[1:]).walk(CheckSink(), None, 1, 1 << 40),
+    ):
+        try:
+            read()
+        except RdbValueError:
+            continue
+        print(name, "was accepted")
+"""
+
+
+def test_values_that_claim_2_to_the_40_elements_are_refused_before_memory_is_taken_for_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READ_IN_A_CHILD], input=pickle.dumps(CLAIMS), check=True, capture_output=True
+    )
+    assert done.stdout.decode().splitlines() == []
+
+
+# Annotations
+
+
+@pytest.mark.parametrize("digits", [b"+-5", b"--5", b"-", b"+", b"5x", b""])
+def test_a_timestamp_that_is_no_number_is_a_bad_one(digits: bytes) -> None:
+    assert AofScanner(b"#TS:" + digits + b"\r\n", "log").run(to_timestamp=1) == SCAN_BAD_TIMESTAMP

@@ -42,10 +42,9 @@ setup(
         language_level=3,
         nthreads=os.cpu_count() or 1,
         compiler_directives={
-            # Offsets are checked where they enter (cursor_take, the listpack validator), once, in C.
-            "boundscheck": False,
-            "wraparound": False,
-            "initializedcheck": False,
+            # Indexes of Python's sequences are checked, in every build (Cython's default). What foreign bytes say is checked
+            # where it enters, once, by cursor_take and the validators of packed values: no directive could do that in C.
+            # Divisions are C's: divisors are constants, or tested where they stand.
             "cdivision": True,
             "embedsignature": True,
             "binding": False,

@@ -32,7 +32,7 @@ def extension(source: Path) -> Extension:
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         include_dirs=["rotomdb/engine", "rotomdb/server"],
-        depends=["rotomdb/engine/platform.h", "rotomdb/server/poller.h"],
+        depends=["rotomdb/engine/platform.h", "rotomdb/server/poller.h", "rotomdb/server/crash_signals.h"],
     )
 
 

@@ -108,6 +108,31 @@ def debug_populate(ctx: Context, count: Bytes, prefix: Bytes = b"key", size: Byt
     return OK
 
 
+@command("DEBUG|SEGFAULT", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_segfault(ctx: Context) -> object:
+    """Crashes the server by an access to memory that it may not write."""
+    ctx.server.crashes.segfault()
+    return OK
+
+
+@command("DEBUG|PANIC", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_panic(ctx: Context) -> object:
+    """Ends the server as something would that must not be."""
+    return ctx.server.crashes.panic(f"DEBUG PANIC called at Unix time {int(time.time())}")
+
+
+@command("DEBUG|ASSERT", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_assert(ctx: Context) -> object:
+    """Ends the server as a condition would that does not hold."""
+    return ctx.server.crashes.assertion_failed("1 == 2")
+
+
+@command("DEBUG|OOM", since="1.0.0", flags=FLAGS, group=GROUP)
+def debug_oom(ctx: Context) -> object:
+    """Ends the server as memory would that cannot be had."""
+    return ctx.server.crashes.out_of_memory()
+
+
 @command("DEBUG|SET-ACTIVE-EXPIRE", since="3.2.0", flags=FLAGS, group=GROUP)
 def debug_set_active_expire(ctx: Context, enabled: Bytes) -> object:
     """Turns the search for expired keys in the background on or off."""
@@ -122,12 +147,16 @@ def debug_help(ctx: Context) -> list[Status]:
     """Returns helpful text about the different subcommands."""
     return [Status(line) for line in (
         b"DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        b"ASSERT", b"    Crash by assertion failed.",
         b"DIGEST", b"    Output a hex signature representing the current DB content.",
         b"DIGEST-VALUE <key> [<key> ...]", b"    Output a hex signature of the values of all the specified keys.",
         b"LOADAOF", b"    Flush the AOF buffers on disk and reload the AOF in memory.",
         b"OBJECT <key>", b"    Show low level info about `key` and associated value.",
+        b"OOM", b"    Crash the server simulating an out-of-memory error.",
+        b"PANIC", b"    Crash the server simulating a panic.",
         b"POPULATE <count> [<prefix>] [<size>]", b"    Create <count> string keys named key:<num>.",
         b"RELOAD [option ...]", b"    Save the RDB on disk and reload it back to memory.",
+        b"SEGFAULT", b"    Crash the server with sigsegv.",
         b"SET-ACTIVE-EXPIRE <0|1>", b"    Setting it to 0 disables expiring keys in background.",
         b"SLEEP <seconds>", b"    Stop the server for <seconds>. Decimals allowed.",
         b"HELP", b"    Print this help.",

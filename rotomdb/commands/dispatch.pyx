@@ -455,6 +455,12 @@ cdef class Dispatcher:
             self.ready = {}
             self.on_ready(ready)
 
+    def running_request(self):
+        """Who runs a command right now, and its words; (None, []) between commands."""
+        if self.depth == 0 or self.writer is None:
+            return None, []
+        return self.writer, self.writer.request()
+
     @property
     def nested(self):
         """Whether a command runs inside another one, as in EXEC."""

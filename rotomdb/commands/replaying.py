@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.errors import CommandError, UnknownCommandError
+from rotomdb.storage.quoting import quoted
 
 Execute = Callable[[list[bytes]], None]
 
@@ -24,7 +25,7 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
         value = execute(context, arguments)
         if isinstance(value, CommandError):
             if str(value).startswith("ERR unknown command"):
-                raise UnknownCommandError(f"Unknown command {arguments[0]!r} reading the append only file")
+                raise UnknownCommandError(f"Unknown command {quoted(arguments[0])} reading the append only file")
             on_failure(arguments, value)
 
     return replay_command

@@ -107,6 +107,7 @@ DIRECTIVES: dict[str, Directive] = {
         text("pidfile", "", "File to write the process id to.", mutable=False),
         choice("loglevel", "notice", "debug verbose notice warning nothing", "What the log contains."),
         text("logfile", "", "Log file; empty: standard output.", mutable=False),
+        yes("crash-log-enabled", True, "Write a report into the log when the server crashes."),
         yes("always-show-logo", False, "Print the banner even when the log is not a terminal.", mutable=False),
         text("dir", "./", "Directory of all data files."),
         number("shutdown-timeout", 10, "Seconds to wait for lagging replicas at shutdown."),

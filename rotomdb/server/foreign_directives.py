@@ -12,7 +12,7 @@ cluster-allow-replica-migration cluster-announce-bus-port cluster-announce-hostn
 cluster-announce-human-nodename cluster-announce-ip cluster-announce-port cluster-announce-tls-port
 cluster-config-file cluster-enabled cluster-link-sendbuf-limit cluster-migration-barrier cluster-node-timeout
 cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover cluster-replica-validity-factor
-cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor crash-log-enabled
+cluster-require-full-coverage cluster-slave-no-failover cluster-slave-validity-factor
 crash-memcheck-enabled enable-module-command enable-protected-configs gopher-enabled ignore-warnings
 io-threads io-threads-do-reads jemalloc-bg-thread loadmodule locale-collate
 lua-time-limit masterauth masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle

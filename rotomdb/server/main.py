@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rotomdb import __version__
 from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
+from rotomdb.server.announcing import announce_mode, announce_ready, announce_start, warn_of_backlog, warn_of_overcommit
 from rotomdb.server.config import DIRECTIVES, Config, Directive, Kind, format_value
 from rotomdb.server.logger import Logger
 from rotomdb.storage.disk import Disk
@@ -37,14 +38,6 @@ Examples:
   echo "appendfsync always" | rotomdb-server - --dir /var/lib/rotomdb
 
 Directives and their defaults:
-"""
-
-BANNER = r"""
-   ______      rotomdb {version} ({bits} bit), compatible with Redis {redis}
-  / ,--. \
- | | () | |    Running in standalone mode
- |  `--'  |    Port: {port}
-  \______/     PID: {pid}
 """
 
 
@@ -164,20 +157,18 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     tune_allocator()
     server = Server(config, disk=disk)
     log = server.log
+    announce_start(config, log)
     for warning in config.warnings:
         log("warning", warning)
-    log("notice", "oO0OoO0OoO0Oo rotomdb is starting oO0OoO0OoO0Oo")
-    log("notice", f"rotomdb version={__version__}, redis={REDIS_VERSION}, bits=64, pid={os.getpid()}, just started")
-    if config["always-show-logo"] or (not config["logfile"] and sys.stdout.isatty()):
-        log.write(
-            BANNER.format(version=__version__, bits=64, redis=REDIS_VERSION, port=config["port"], pid=os.getpid())
-        )
-    log("notice", f"Running mode=standalone, port={config['port']}.")
+    server.crashes.install()
     raise_descriptor_limit(config, log)
     if config["disable-thp"]:
         disable_huge_pages()
     server.install_signals()
+    announce_mode(config, log)
+    warn_of_backlog(config, log)
     log("notice", "Server initialized")
+    warn_of_overcommit(log)
     try:
         if not server.start():
             return server.exit_status
@@ -191,8 +182,11 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.
     gc.collect()
     gc.freeze()
-    log("notice", "Ready to accept connections tcp")
-    return server.run()
+    announce_ready(config, log)
+    try:
+        return server.run()
+    except Exception as error:
+        server.crashes.unhandled(error)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,10 @@ from rotomdb.commands.dispatch import Command, Context, Dispatcher
 from rotomdb.commands.registry import Flag
 from rotomdb.commands.reply import Status
 from rotomdb.server.client import Client
+from rotomdb.storage.quoting import quoted
 
 HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
-ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x07: "\\a", 0x08: "\\b"}
 REDACTED = b"(redacted)"
-
-
-def quoted(word: bytes) -> str:
-    """The word in double quotes, with what is not printable ASCII escaped."""
-    return '"' + "".join(ESCAPES.get(c) or (chr(c) if 32 <= c < 127 else f"\\x{c:02x}") for c in word) + '"'
 
 
 def without_secrets(command: Command, request: list[bytes]) -> list[bytes]:

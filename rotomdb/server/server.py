@@ -30,6 +30,7 @@ from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
+from rotomdb.server.crash_report import CrashReport
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
@@ -51,6 +52,7 @@ from rotomdb.storage.disk import Disk
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.owner import DirectoryOwner
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
+from rotomdb.storage.quoting import quoted
 
 ENGINE_THRESHOLDS = (
     "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "set-max-listpack-entries",
@@ -126,7 +128,7 @@ class Server(Hub):
         self.dispatcher.server = self
         self.dispatcher.on_slow = self.record_slow_call
         self.dispatcher.on_error = self.count_error
-        self.dispatcher.on_internal_error = lambda trace: self.log("warning", f"internal error in a command:\n{trace}")
+        self.dispatcher.on_internal_error = self.internal_error
         directory = Path(config["dir"])
         self.persistence = Persistence(
             disk or Disk(),
@@ -173,6 +175,7 @@ class Server(Hub):
         self.freeing = False
         self.exit_status = 0
         self.ending = Shutdown(self)
+        self.crashes = CrashReport(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
         self.on_change: dict[str, Callable[[Any], None]] = {
@@ -353,7 +356,7 @@ class Server(Hub):
 
     def replayer(self) -> Callable[[list[bytes]], None]:
         def failed(arguments: list[bytes], error: CommandError) -> None:
-            self.log("warning", f"== CRITICAL == the log holds a command that fails: {arguments[0]!r}: {error}")
+            self.log("warning", f"== CRITICAL == the log holds a command that fails: {quoted(arguments[0])}: {error}")
 
         return replayer(self.dispatcher, failed)
 
@@ -520,7 +523,7 @@ class Server(Hub):
         if len(self.reported) > 100:
             self.reported.clear()
         self.reported[trace] = now
-        self.log("warning", f"internal error in {what}, going on:\n{trace}")
+        self.log.trace("warning", f"internal error in {what}, going on:", trace)
 
     def want_write(self, client: Client, wanted: bool) -> None:
         self.reactor.want_write(client.handler, wanted)
@@ -532,7 +535,8 @@ class Server(Hub):
 
     def handler_failed(self, client: Client, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))
-        self.log("warning", f"internal error while serving id={client.id} addr={client.address}, closing it:\n{trace}")
+        heading = f"internal error while serving id={client.id} addr={client.address}, closing it:"
+        self.log.trace("warning", heading, trace)
         client.close_soon()
 
     def connection_lost(self, client: Client, code: int, writing: bool) -> None:
@@ -593,6 +597,9 @@ class Server(Hub):
             )
         )  # fmt: skip
         self.next_slow_id += 1
+
+    def internal_error(self, trace: str) -> None:
+        self.log.trace("warning", "internal error in a command:", trace)
 
     def count_error(self, text: str) -> None:
         self.statistics.errors += 1

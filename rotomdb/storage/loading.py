@@ -20,6 +20,7 @@ from rotomdb.storage.aof_reader import Execute, Judge, has_rdb_preamble, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.load_progress import LoadProgress
 from rotomdb.storage.log_examination import Damage, Examination
+from rotomdb.storage.quoting import quoted
 from rotomdb.storage.rdb_reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.request import LogReader
 
@@ -161,7 +162,7 @@ class Loader:
         kept = path.with_name(f"{path.name}.quarantine-at-{damage.start}")
         self.disk.write_new(kept, content)
         keys = self.keys_in(content)
-        named = ", ".join(repr(key) for key in keys[:KEYS_NAMED])
+        named = ", ".join(quoted(key) for key in keys[:KEYS_NAMED])
         more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
         self.log(
             "warning",

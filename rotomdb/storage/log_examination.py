@@ -24,6 +24,7 @@ from rotomdb.storage.log_blocks import (
     parse_checksum,
     parse_synced,
 )
+from rotomdb.storage.quoting import quoted
 from rotomdb.storage.request import LogReader, ZerosError
 
 SEARCH_BYTES = 1 << 20
@@ -197,7 +198,7 @@ class Walk:
                     claimed = parse_synced(item)
                     self.claimed = self.claimed if claimed is None else claimed
                 elif flipped_bits(item[: len(CHECKSUM_PREFIX)], CHECKSUM_PREFIX) == 1:
-                    return f"damaged checksum annotation {item[:64]!r} at offset {before}"
+                    return f"damaged checksum annotation {quoted(item[:64])} at offset {before}"
             elif item == (b"MULTI",):
                 in_transaction = True
             elif item == (b"EXEC",):
@@ -209,7 +210,7 @@ class Walk:
         """Verify the block that this annotation closes; returns what is wrong with it."""
         checksum = parse_checksum(line)
         if checksum is None:
-            return f"malformed checksum annotation {line[:64]!r} at offset {end}"
+            return f"malformed checksum annotation {quoted(line[:64])} at offset {end}"
         begin = end - checksum.size
         if begin != self.block:
             return f"checksum annotation at offset {end} covers {checksum.size} bytes, it should be {end - self.block}"

@@ -19,6 +19,7 @@ from rotomdb.engine.rdb_sinks import CheckSink, TextSink
 from rotomdb.engine.rdb_walker import RdbWalker, Selection, ValueSink
 from rotomdb.errors import RdbError, RdbValueError
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class RdbReader:
         where = ""
         if records.reading_key is not None:
             name = TYPE_NAMES.get(records.reading_type, "unknown")
-            where = f" (key {records.reading_key!r}, {name}, db {self.walker.database})"
+            where = f" (key {quoted(records.reading_key)}, {name}, db {self.walker.database})"
         return RdbError(self.path, error.offset, f"{error.reason}{where}", records.reading_key, records.reading_type)
 
     def read_opcode(self, records: RdbRecords, opcode: int) -> Event:

@@ -13,6 +13,8 @@ from libc.string cimport memchr
 
 from rotomdb.engine.number cimport parse_int64
 
+from rotomdb.storage.quoting import one_line
+
 cdef extern from "platform.h" nogil:
     int64_t rotom_monotonic_ns()
 
@@ -298,7 +300,7 @@ cdef class LogReader:
                 raise EOFError("unexpected end of file inside a command")
             raise ValueError("expected '%c'" % <unsigned char>mark)
         if self.data[at] != mark:
-            raise ValueError("expected '%c', got '%c'" % (<unsigned char>mark, <unsigned char>self.data[at]))
+            raise ValueError("expected '%c', got '%s'" % (<unsigned char>mark, one_line(chr(<unsigned char>self.data[at]))))
         line = end - self.data
         behind[0] = line + 1
         if line > at and self.data[line - 1] == c'\r':

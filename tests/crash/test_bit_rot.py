@@ -119,7 +119,7 @@ def test_quarantine_goes_on_around_the_block_and_keeps_it_beside(rotom: Start) -
     kept = list(log.parent.glob("*.quarantine-at-*"))
     assert len(kept) == 1
     assert b"lost" in kept[0].read_bytes()
-    assert "b'lost'" in server.log()
+    assert '"lost"' in server.log()
     server.arguments = ()
     server.restart()
     with server.client() as client:

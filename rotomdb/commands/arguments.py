@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from rotomdb.commands.errors import NOT_A_FLOAT, NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.errors import NOT_A_FLOAT, NOT_AN_INTEGER, OUT_OF_RANGE, syntax_error
 from rotomdb.engine import number
 from rotomdb.errors import CommandError
 
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+UINT64_MAX = (1 << 64) - 1
+REPEATED_MAX = 1 << 24
+CURSOR = re.compile(rb"([+-]?[0-9]{1,4000})?")
 
 
 def parse_int(text: bytes, message: str = NOT_AN_INTEGER) -> int:
@@ -32,6 +37,38 @@ def parse_ranged_int(text: bytes, low: int, high: int, message: str) -> int:
     if value is None or not low <= value <= high:
         raise CommandError(message)
     return value
+
+
+def parse_int32(text: bytes) -> int:
+    """An integer that fits a C int, such as the number of a database."""
+    value = parse_int(text)
+    if not INT32_MIN <= value <= INT32_MAX:
+        raise CommandError(f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}")
+    return value
+
+
+def parse_signed_count(text: bytes) -> int:
+    """How many random elements; fewer than none: so many, each of them drawn from all.
+
+    What is drawn again and again is bounded, as no size of the data bounds it.
+    """
+    value = parse_int(text)
+    if value == INT64_MIN:
+        raise CommandError(f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}")
+    if value < -REPEATED_MAX:
+        raise CommandError(OUT_OF_RANGE)
+    return value
+
+
+def scan_cursor(text: bytes) -> int:
+    """A cursor as C's strtoul reads it: nothing is 0, and a minus counts from the end of the 64 bits."""
+    text = text.partition(b"\0")[0]
+    value = number.parse_unsigned(text)
+    if value is None and CURSOR.fullmatch(text):
+        value = int(text or b"0")
+    if value is None or text[:1].isspace() or abs(value) > UINT64_MAX:
+        raise CommandError("ERR invalid cursor")
+    return value & UINT64_MAX
 
 
 class Options:
@@ -70,12 +107,9 @@ class Options:
         return taken
 
 
-def scan_options(cursor: bytes, words: Sequence[bytes], allow: frozenset[bytes]) -> ScanOptions:
+def scan_options(cursor: int, words: Sequence[bytes], allow: frozenset[bytes]) -> ScanOptions:
     """MATCH, COUNT and what else the command allows, of the SCAN family."""
-    position = number.parse_unsigned(cursor)
-    if position is None:
-        raise CommandError("ERR invalid cursor")
-    parsed = ScanOptions(position)
+    parsed = ScanOptions(cursor)
     options = Options(words)
     while options:
         word = options.next()

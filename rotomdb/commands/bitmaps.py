@@ -10,18 +10,17 @@ from rotomdb.engine import bitmaps, strings
 from rotomdb.errors import CommandError, WrongTypeError
 
 GROUP = "bitmap"
-MAX_BITS = 512 * 1024 * 1024 * 8
 OFFSET_ERROR = "ERR bit offset is not an integer or out of range"
 TYPE_ERROR = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 
 
-def parse_offset(text: bytes, width: int = 1, *, scaled: bool = False) -> int:
+def parse_offset(ctx: Context, text: bytes, width: int = 1, *, scaled: bool = False) -> int:
     """A bit offset; with `scaled`, `#N` means N times the width."""
     multiple = scaled and text.startswith(b"#")
     offset = parse_int(text[1:] if multiple else text, OFFSET_ERROR)
     if multiple:
         offset *= width
-    if not 0 <= offset <= MAX_BITS - width:
+    if offset < 0 or (offset >> 3 >= ctx.engine.string_max_bytes and not ctx.replaying):
         raise CommandError(OFFSET_ERROR)
     return offset
 
@@ -36,7 +35,7 @@ def parse_offset(text: bytes, width: int = 1, *, scaled: bool = False) -> int:
 )
 def setbit(ctx: Context, key: Key, offset: Bytes, value: Bytes) -> int:
     """Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist."""
-    at = parse_offset(offset)
+    at = parse_offset(ctx, offset)
     bit = parse_int(value, "ERR bit is not an integer or out of range")
     if bit not in (0, 1):
         raise CommandError("ERR bit is not an integer or out of range")
@@ -49,7 +48,7 @@ def setbit(ctx: Context, key: Key, offset: Bytes, value: Bytes) -> int:
 @command("GETBIT", since="2.2.0", flags=READONLY | FAST, group=GROUP, syntax="key offset:integer")
 def getbit(ctx: Context, key: Key, offset: Bytes) -> int:
     """Returns a bit value by offset."""
-    return bitmaps.get(ctx.db, key, parse_offset(offset))
+    return bitmaps.get(ctx.db, key, parse_offset(ctx, offset))
 
 
 def by_bit(unit: bytes) -> bool:
@@ -123,7 +122,7 @@ def bitop(ctx: Context, operation: Bytes, destination: Bytes, *keys: Bytes) -> i
         sources.append(strings.peek(ctx.db, key) or b"")
     result = bitmaps.combine(name, sources)
     if result:
-        strings.set(ctx.db, destination, result)
+        strings.set_built(ctx.db, destination, result)
         ctx.changed(destination, "set")
     elif ctx.db.delete(destination):
         ctx.changed(destination, "del")
@@ -156,7 +155,7 @@ class Field:
         return self.interpret(value & ((1 << self.width) - 1))
 
 
-def bitfield_operations(words: tuple[bytes, ...]) -> list[tuple[bytes, Field, int, int, bytes]]:
+def bitfield_operations(ctx: Context, words: tuple[bytes, ...]) -> list[tuple[bytes, Field, int, int, bytes]]:
     """(GET, SET or INCRBY; type; offset; value; overflow) for each operation."""
     found = []
     how = b"WRAP"
@@ -171,7 +170,7 @@ def bitfield_operations(words: tuple[bytes, ...]) -> list[tuple[bytes, Field, in
             name in (b"SET", b"INCRBY") and options.remaining() >= 3
         ):
             field = Field(options.value())
-            offset = parse_offset(options.value(), field.width, scaled=True)
+            offset = parse_offset(ctx, options.value(), field.width, scaled=True)
             found.append((name, field, offset, 0 if name == b"GET" else options.integer(), how))
         else:
             raise syntax_error()
@@ -192,7 +191,7 @@ def bitfield_operations(words: tuple[bytes, ...]) -> list[tuple[bytes, Field, in
 def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
     """Performs arbitrary bitfield integer operations on strings."""
     replies: list[int | None] = []
-    parsed = bitfield_operations(operations)
+    parsed = bitfield_operations(ctx, operations)
     strings.length(ctx.db, key)  # a wrong type is an error even without operations
     ends = [offset + field.width for name, field, offset, _, _ in parsed if name != b"GET"]
     # The string grows to the last bit written before anything is, also where a write then fails on overflow.
@@ -224,7 +223,7 @@ def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
 )
 def bitfield_ro(ctx: Context, key: Key, *operations: Bytes) -> list[int]:
     """Performs arbitrary read-only bitfield integer operations on strings."""
-    parsed = bitfield_operations(operations)
+    parsed = bitfield_operations(ctx, operations)
     if any(name != b"GET" for name, *_ in parsed):
         raise CommandError("ERR BITFIELD_RO only supports the GET subcommand")
     strings.length(ctx.db, key)

@@ -126,10 +126,10 @@ def brpoplpush(ctx: Context, source: Key, destination: Key, timeout: Bytes) -> o
 )
 def blmpop(ctx: Context, timeout: Bytes, numkeys: Bytes, *arguments: Bytes) -> object:
     """Pops the first element from one of multiple lists. Blocks until an element is available otherwise."""
-    wait_ms = timeout_ms(ctx, timeout)
     keys, words = counted_keys(numkeys, arguments)
     from_head = end_of_list(words.value())
     count = pop_count(words)
+    wait_ms = timeout_ms(ctx, timeout)
     for key in keys:
         if lists.length(ctx.db, key):
             values = lists.pop_many(ctx.db, key, from_head, count) or []
@@ -179,10 +179,10 @@ def bzpopmax(ctx: Context, *words: Bytes) -> object:
 )  # fmt: skip
 def bzmpop(ctx: Context, timeout: Bytes, numkeys: Bytes, *arguments: Bytes) -> object:
     """Removes and returns members by score from one of several sorted sets. Blocks until a member is available."""
-    wait_ms = timeout_ms(ctx, timeout)
     keys, words = counted_keys(numkeys, arguments)
     from_max = end_of_scores(words)
     count = pop_count(words)
+    wait_ms = timeout_ms(ctx, timeout)
     for key in keys:
         if sorted_sets.length(ctx.db, key):
             flat = sorted_sets.pop(ctx.db, key, count, from_max) or []

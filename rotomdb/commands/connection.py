@@ -6,9 +6,9 @@ import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rotomdb.commands.arguments import Options, parse_int
+from rotomdb.commands.arguments import Options, parse_int, parse_int32
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, shown, syntax_error
 from rotomdb.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
@@ -47,7 +47,7 @@ def echo(ctx: Context, message: Bytes) -> bytes:
 @command("SELECT", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP, syntax="index:integer")
 def select(ctx: Context, index: Bytes) -> object:
     """Changes the selected database."""
-    if not ctx.select(parse_int(index, NOT_AN_INTEGER)):
+    if not ctx.select(parse_int32(index)):
         raise CommandError(DB_INDEX_OUT_OF_RANGE)
     return OK
 
@@ -135,7 +135,7 @@ def hello(ctx: Context, *options: Bytes) -> MapReply:
             name = words.value()
             check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
         else:
-            raise CommandError(f"ERR Syntax error in HELLO option '{words.words[words.at - 1].decode('latin-1')}'")
+            raise CommandError(f"ERR Syntax error in HELLO option '{shown(words.words[words.at - 1])}'")
     if ctx.server.config["requirepass"] and not client.authenticated:
         raise CommandError(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "
@@ -192,9 +192,9 @@ def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
     """Sets information specific to the client or connection."""
     client, word = as_client(ctx), attribute.upper()
     if word not in (b"LIB-NAME", b"LIB-VER"):
-        raise CommandError(f"ERR Unrecognized option '{attribute.decode('latin-1')}'")
-    shown = word.decode().lower()
-    check_name(value, f"ERR {shown} cannot contain spaces, newlines or special characters.")
+        raise CommandError(f"ERR Unrecognized option '{shown(attribute)}'")
+    spelled = word.decode().lower()
+    check_name(value, f"ERR {spelled} cannot contain spaces, newlines or special characters.")
     if word == b"LIB-NAME":
         client.library_name = value.decode("latin-1")
     else:
@@ -249,7 +249,7 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
         if word == b"TYPE" and words.remaining() == 1:
             kind = words.value().lower()
             if kind not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
-                raise CommandError(f"ERR Unknown client type '{kind.decode('latin-1')}'")
+                raise CommandError(f"ERR Unknown client type '{shown(kind)}'")
             clients = [client for client in clients if client_type(client) == kind.decode()]
         elif word == b"ID" and words:
             wanted = [parse_int(text, "ERR Invalid client ID") for text in words.take(words.remaining())]

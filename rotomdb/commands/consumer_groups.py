@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rotomdb.commands.arguments import Options
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import shown
 from rotomdb.commands.registry import DENYOOM, LOADING, STALE, WRITE, Bytes, Key, command, container
 from rotomdb.commands.reply import OK, Status
-from rotomdb.commands.stream_groups import shown
 from rotomdb.commands.streams import strict_id
 from rotomdb.engine import streams
 from rotomdb.engine.streams import GroupHandle, Id, StreamHandle
@@ -24,7 +24,7 @@ KEY_REQUIRED = (
 
 
 def subcommand_error(ctx: Context) -> CommandError:
-    name, _, subcommand = ctx.command.name.upper().partition("|")
+    name, subcommand = ctx.command.name.upper().partition("|")[0], shown(ctx.request()[1])
     return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {name} HELP.")
 
 

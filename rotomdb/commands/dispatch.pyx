@@ -298,7 +298,7 @@ cdef class Dispatcher:
                 command = subcommand
             elif command.function is None:
                 return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
-                    (<bytes>arguments[1])[:128].decode("latin-1"), command.name.upper()))
+                    as_shown(<bytes>arguments[1], 128), command.name.upper()))
         if wrong_arity(command, count):
             command.rejected += 1
             return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command")
@@ -670,11 +670,16 @@ cdef object queue_request(Context context, PyObject** arguments, int count):
     return queued_reply
 
 
+cdef str as_shown(bytes argument, int most):
+    """The head of an argument inside an error text, which ends at a zero byte as C's do."""
+    return argument[:most].partition(b"\0")[0].decode("latin-1")
+
+
 cdef str unknown_command(PyObject** arguments, int count):
     shown = ""
     for i in range(1, count):
         if len(shown) >= 128:
             break
-        shown += "'%s' " % (<bytes>arguments[i])[:128 - len(shown)].decode("latin-1")
+        shown += "'%s' " % as_shown(<bytes>arguments[i], 128 - <int>len(shown))
     return "ERR unknown command '%s', with args beginning with: %s" % (
-        (<bytes>arguments[0])[:128].decode("latin-1"), shown)
+        as_shown(<bytes>arguments[0], 128), shown)

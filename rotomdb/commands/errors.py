@@ -16,6 +16,11 @@ DB_INDEX_OUT_OF_RANGE = "ERR DB index is out of range"
 SAME_OBJECT = "ERR source and destination objects are the same"
 
 
+def shown(argument: bytes) -> str:
+    """An argument inside an error text, which ends at a zero byte as C's do."""
+    return argument.partition(b"\0")[0].decode("latin-1")
+
+
 def syntax_error() -> CommandError:
     return CommandError(SYNTAX)
 

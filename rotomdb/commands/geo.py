@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rotomdb.commands.arguments import Options, parse_float, parse_int
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.errors import shown, syntax_error
 from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, command
 from rotomdb.commands.reply import NULL_ARRAY
 from rotomdb.commands.sorted_sets import store, zadd
@@ -207,7 +207,7 @@ def answer(ctx: Context, key: bytes, search: Search) -> object:
 
 def parse_search(ctx: Context, key: bytes, words: tuple[bytes, ...], *, stored: bool) -> Search:
     search = Search()
-    name = ctx.request()[0].decode("latin-1")  # as the client spelled it
+    name = shown(ctx.request()[0])  # as the client spelled it
     options = Options(words)
     exists = ctx.db.exists(key)
     while options:
@@ -285,8 +285,9 @@ def geosearchstore(ctx: Context, destination: Key, source: Key, *words: Bytes) -
 def radius_search(
     ctx: Context, key: bytes, center: tuple[float, float] | None, words: tuple[bytes, ...], *, may_store: bool
 ) -> object:
-    search = Search()
-    radius, search.scale = parse_length(words[0], "radius"), parse_unit(words[1])
+    search, radius = Search(), 0.0
+    if center is not None:  # without the member nobody asks how far around it
+        radius, search.scale = parse_length(words[0], "radius"), parse_unit(words[1])
     options = Options(words[2:])
     while options:
         word = options.next()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import shown
 from rotomdb.commands.expiry import EXPIRE_WORDS, invalid_expire
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import hashes
@@ -285,7 +286,7 @@ def options_and_fields(
                 raise CommandError("ERR Only one of FXX or FNX arguments can be specified")
             given.add(word)
         else:
-            raise CommandError(f"ERR unknown argument: {options.words[options.at - 1].decode('latin-1')}")
+            raise CommandError(f"ERR unknown argument: {shown(options.words[options.at - 1])}")
     if fields is None:
         raise CommandError("ERR missing FIELDS argument")
     return given, expire_ms, fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from rotomdb.commands.arguments import INT64_MAX, INT64_MIN, parse_int, scan_options
+from rotomdb.commands.arguments import INT64_MAX, INT64_MIN, parse_int, parse_signed_count, scan_cursor, scan_options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import OUT_OF_RANGE, syntax_error, wrong_arguments
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Int, Key, command
@@ -13,7 +13,6 @@ from rotomdb.engine import hashes, number
 from rotomdb.errors import CommandError
 
 GROUP = "hash"
-COUNT_LIMIT = (1 << 63) // 2
 
 
 @command(
@@ -190,11 +189,11 @@ def hrandfield(ctx: Context, key: Key, *options: Bytes) -> object:
     if not options:
         pairs = hashes.random_pairs(ctx.db, key, 1)
         return pairs[0][0] if pairs else None
-    count = parse_int(options[0])
+    count = parse_signed_count(options[0])
     with_values = len(options) == 2 and options[1].upper() == b"WITHVALUES"
     if len(options) > 2 or (len(options) == 2 and not with_values):
         raise syntax_error()
-    if count < -COUNT_LIMIT or (with_values and not -COUNT_LIMIT // 2 <= count <= COUNT_LIMIT // 2):
+    if with_values and count > INT64_MAX // 2:
         raise CommandError(OUT_OF_RANGE)
     if count < 0:
         chosen = hashes.random_pairs(ctx.db, key, -count)
@@ -220,6 +219,9 @@ def hrandfield(ctx: Context, key: Key, *options: Bytes) -> object:
 )
 def hscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over fields and values of a hash."""
-    parsed = scan_options(cursor, options, frozenset([b"NOVALUES"]))
+    position = scan_cursor(cursor)
+    if not hashes.length(ctx.db, key):
+        return [b"0", []]
+    parsed = scan_options(position, options, frozenset([b"NOVALUES"]))
     following, items = hashes.scan(ctx.db, key, parsed.cursor, parsed.count, parsed.pattern, parsed.with_values)
     return [b"%d" % following, items]

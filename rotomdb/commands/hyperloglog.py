@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import shown
 from rotomdb.commands.registry import ADMIN, DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
-from rotomdb.commands.reply import OK
+from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import hyperloglog, strings
 from rotomdb.errors import CommandError
 
@@ -36,7 +37,7 @@ def pfadd(ctx: Context, key: Key, *elements: Bytes) -> bool:
     data, changed = hyperloglog.add(held or hyperloglog.stale(hyperloglog.new()), elements, sparse_limit(ctx))
     if held is not None and not changed:
         return False
-    strings.set(ctx.db, key, data, True)
+    strings.set_built(ctx.db, key, data, True)
     ctx.changed(key, "pfadd")
     return True
 
@@ -54,7 +55,7 @@ def pfcount(ctx: Context, *keys: Key) -> int:
     if cardinality is None:
         cardinality = hyperloglog.estimate(hyperloglog.registers_of(sketches[0]))
         # The value changes without changing what it means: it is logged, as Redis does.
-        strings.set(ctx.db, keys[0], hyperloglog.with_cache(sketches[0], cardinality), True)
+        strings.set_built(ctx.db, keys[0], hyperloglog.with_cache(sketches[0], cardinality), True)
         ctx.changed(keys[0], "")
         ctx.propagate(b"PFCOUNT", keys[0])
     return cardinality
@@ -77,7 +78,7 @@ def pfmerge(ctx: Context, destination: Key, *sources: Key) -> object:
     target = strings.peek(ctx.db, destination) or hyperloglog.new()
     if any(data[4] == 0 for data in sketches):
         target = hyperloglog.to_dense(target)
-    strings.set(ctx.db, destination, hyperloglog.store_registers(target, registers, sparse_limit(ctx)), True)
+    strings.set_built(ctx.db, destination, hyperloglog.store_registers(target, registers, sparse_limit(ctx)), True)
     ctx.changed(destination, "pfadd")
     return OK
 
@@ -100,14 +101,14 @@ def pfdebug(ctx: Context, subcommand: Bytes, key: Bytes) -> object:
     if name == b"GETREG":
         return list(hyperloglog.registers_of(data))
     if name == b"ENCODING":
-        return b"dense" if data[4] == 0 else b"sparse"
+        return Status(b"dense" if data[4] == 0 else b"sparse")
     if name == b"TODENSE":
         if data[4] == 0:
             return 0
-        strings.set(ctx.db, key, hyperloglog.to_dense(data), True)
+        strings.set_built(ctx.db, key, hyperloglog.to_dense(data), True)
         ctx.changed(key, "")
         return 1
-    raise CommandError(f"ERR Unknown PFDEBUG subcommand '{subcommand.decode('latin-1')}'")
+    raise CommandError(f"ERR Unknown PFDEBUG subcommand '{shown(subcommand)}'")
 
 
 @command("PFSELFTEST", since="2.8.9", flags=ADMIN, group=GROUP, complexity="N/A")

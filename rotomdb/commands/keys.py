@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, scan_options
+from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, parse_int32, scan_cursor, scan_options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import (
     DB_INDEX_OUT_OF_RANGE,
     NO_SUCH_KEY,
-    NOT_AN_INTEGER,
     SAME_OBJECT,
+    shown,
     syntax_error,
 )
 from rotomdb.commands.expiry import absolute_ms
@@ -27,13 +27,14 @@ from rotomdb.commands.registry import (
     container,
 )
 from rotomdb.commands.reply import OK, Status
-from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder
+from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder, strings
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError, RdbValueError
 from rotomdb.storage.dump_payload import seal, unseal
 
 GROUP = "generic"
 DUMP_VERSION = 10
+SHARED_INTEGERS, SHARED_REFCOUNT = 10_000, (1 << 31) - 1
 DUMP_VERSION_ACCEPTED = 12
 TYPES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
 
@@ -155,7 +156,7 @@ def renamenx(ctx: Context, key: Key, newkey: Key) -> int:
 def move(ctx: Context, key: Key, db: Bytes) -> int:
     """Moves a key to another database."""
     databases = ctx.engine.databases
-    index = parse_int(db, NOT_AN_INTEGER)
+    index = parse_int32(db)
     if not 0 <= index < len(databases):
         raise CommandError(DB_INDEX_OUT_OF_RANGE)
     target = databases[index]
@@ -187,7 +188,7 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
         if word == b"REPLACE":
             replace = True
         elif word == b"DB" and words:
-            index = words.integer()
+            index = parse_int32(words.value())
             if not 0 <= index < len(ctx.engine.databases):
                 raise CommandError(DB_INDEX_OUT_OF_RANGE)
             target = ctx.engine.databases[index]
@@ -245,7 +246,7 @@ def keys_(ctx: Context, pattern: Bytes) -> list[bytes]:
 )
 def scan(ctx: Context, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over the key names in the database."""
-    parsed = scan_options(cursor, options, frozenset([b"TYPE"]))
+    parsed = scan_options(scan_cursor(cursor), options, frozenset([b"TYPE"]))
     kind = -1
     if parsed.type_name is not None:
         # An unknown type matches nothing, and the scan still ends.
@@ -282,7 +283,7 @@ def expire(ctx: Context, key: bytes, amount: bytes, unit_ms: int, relative: bool
         elif option == b"LT":
             only_less = True
         else:
-            raise CommandError(f"ERR Unsupported option {word.decode('latin-1')}")
+            raise CommandError(f"ERR Unsupported option {shown(word)}")
     if only_without and (only_with or only_greater or only_less):
         raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")
     if only_greater and only_less:
@@ -428,7 +429,18 @@ def object_encoding(ctx: Context, key: Key) -> bytes | None:
 @command("OBJECT|REFCOUNT", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
 def object_refcount(ctx: Context, key: Key) -> int | None:
     """Returns the reference count of a value of a key."""
-    return 1 if ctx.db.exists(key) else None
+    if not ctx.db.exists(key):
+        return None
+    return SHARED_REFCOUNT if is_shared(ctx, key) else 1
+
+
+def is_shared(ctx: Context, key: bytes) -> bool:
+    """Whether Redis has one object for all values like this one: small integers, while no policy needs a clock for each."""
+    if ctx.db.encoding_name(key) != b"int" or not 0 <= int(strings.peek(ctx.db, key) or b"") < SHARED_INTEGERS:
+        return False
+    if ctx.server is None or not ctx.server.config["maxmemory"]:
+        return True
+    return not ctx.server.config["maxmemory-policy"].endswith(("lru", "lfu"))
 
 
 @command("OBJECT|IDLETIME", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")

@@ -5,9 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from rotomdb.commands.arguments import Options, parse_int, parse_ranged_int, scan_options
+from rotomdb.commands.arguments import (
+    Options,
+    parse_int,
+    parse_ranged_int,
+    parse_signed_count,
+    scan_cursor,
+    scan_options,
+)
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import MUST_BE_POSITIVE, OUT_OF_RANGE, syntax_error
+from rotomdb.commands.errors import MUST_BE_POSITIVE, syntax_error
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -139,9 +146,7 @@ def srandmember(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     if count is None:
         members = sets.random_members(ctx.db, key, 1)
         return members[0] if members else None
-    wanted = parse_int(count)
-    if wanted < -(1 << 62):
-        raise CommandError(OUT_OF_RANGE)
+    wanted = parse_signed_count(count)
     if wanted < 0:
         return sets.random_members(ctx.db, key, -wanted)
     members = sets.members(ctx.db, key)
@@ -346,6 +351,9 @@ def sdiffstore(ctx: Context, destination: Key, *keys: Key) -> int:
 )
 def sscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over members of a set."""
-    parsed = scan_options(cursor, options, frozenset())
+    position = scan_cursor(cursor)
+    if not sets.length(ctx.db, key):
+        return [b"0", []]
+    parsed = scan_options(position, options, frozenset())
     following, members = sets.scan(ctx.db, key, parsed.cursor, parsed.count, parsed.pattern)
     return [b"%d" % following, members]

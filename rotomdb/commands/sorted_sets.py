@@ -7,7 +7,16 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rotomdb.commands.arguments import Options, parse_float, parse_int, parse_ranged_int, scan_options
+from rotomdb.commands.arguments import (
+    INT64_MAX,
+    Options,
+    parse_float,
+    parse_int,
+    parse_ranged_int,
+    parse_signed_count,
+    scan_cursor,
+    scan_options,
+)
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, OUT_OF_RANGE, syntax_error
 from rotomdb.commands.lists import counted_keys, pop_count
@@ -176,7 +185,10 @@ def zrevrank(ctx: Context, key: Key, member: Bytes, withscore: Bytes | None = No
 def score_bound(text: bytes) -> tuple[float, bool]:
     """(bound, exclusive) from `5`, `(5`, `-inf`."""
     exclusive = text.startswith(b"(")
-    return parse_float(text[1:] if exclusive else text, NOT_A_FLOAT_RANGE), exclusive
+    value = number.parse_bound(text[1:] if exclusive else text)
+    if value is None:
+        raise CommandError(NOT_A_FLOAT_RANGE)
+    return value, exclusive
 
 
 def score_bounds(low: bytes, high: bytes) -> tuple[float, bool, float, bool]:
@@ -516,11 +528,11 @@ def zrandmember(ctx: Context, key: Key, *options: Bytes) -> object:
     if not options:
         flat = sorted_sets.random_items(ctx.db, key, 1)
         return flat[0] if flat else None
-    count = parse_int(options[0])
+    count = parse_signed_count(options[0])
     with_scores = len(options) == 2 and options[1].upper() == b"WITHSCORES"
     if len(options) > 2 or (len(options) == 2 and not with_scores):
         raise syntax_error()
-    if count < -(1 << 62) or (with_scores and not -(1 << 61) <= count <= 1 << 61):
+    if with_scores and count > INT64_MAX // 2:
         raise CommandError(OUT_OF_RANGE)
     if count < 0:
         return with_scores_reply(ctx, sorted_sets.random_items(ctx.db, key, -count), with_scores)
@@ -541,7 +553,10 @@ def zrandmember(ctx: Context, key: Key, *options: Bytes) -> object:
 )
 def zscan(ctx: Context, key: Key, cursor: Bytes, *options: Bytes) -> list[object]:
     """Iterates over members and scores of a sorted set."""
-    parsed = scan_options(cursor, options, frozenset())
+    position = scan_cursor(cursor)
+    if not sorted_sets.length(ctx.db, key):
+        return [b"0", []]
+    parsed = scan_options(position, options, frozenset())
     following, flat = sorted_sets.scan(ctx.db, key, parsed.cursor, parsed.count, parsed.pattern)
     # Scores are text here in both protocols: a scan reply is an array of strings.
     items = [number.format_float(part) if isinstance(part, float) else part for part in flat]

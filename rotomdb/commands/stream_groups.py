@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.errors import shown, syntax_error
 from rotomdb.commands.registry import (
     BLOCKING,
     FAST,
@@ -34,10 +34,6 @@ from rotomdb.errors import CommandError
 GROUP = "stream"
 STREAM = b"stream"
 CLAIM_ATTEMPTS_PER_ENTRY = 10  # how far XAUTOCLAIM looks for each entry that it may return
-
-
-def shown(text: bytes) -> str:
-    return text.decode("latin-1")
 
 
 def no_group(key: bytes, group: bytes) -> CommandError:
@@ -349,7 +345,7 @@ def xpending(ctx: Context, key: Key, group: Bytes, *options: Bytes) -> list[obje
         consumer = found.consumer(name)
         if consumer is None:
             return []
-    before = ctx.now_ms - min_idle if min_idle > 0 else -1
+    before = max(ctx.now_ms - min_idle, 0) if min_idle > 0 else -1
     return [
         [streams.format_id(entry_id), owner, max(ctx.now_ms - delivered_ms, 0), deliveries]
         for entry_id, owner, delivered_ms, deliveries in found.pending_range(start, end, count, consumer, before)

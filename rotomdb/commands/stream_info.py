@@ -5,10 +5,9 @@ from __future__ import annotations
 from rotomdb.commands.arguments import parse_int
 from rotomdb.commands.consumer_groups import subcommand_error
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import NO_SUCH_KEY
+from rotomdb.commands.errors import NO_SUCH_KEY, shown
 from rotomdb.commands.registry import LOADING, READONLY, STALE, Bytes, Key, command, container
 from rotomdb.commands.reply import MapReply, Status
-from rotomdb.commands.stream_groups import shown
 from rotomdb.engine import streams
 from rotomdb.engine.streams import GroupHandle, StreamHandle
 from rotomdb.errors import CommandError

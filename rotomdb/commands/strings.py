@@ -27,7 +27,6 @@ from rotomdb.engine import number, strings, subsequence
 from rotomdb.errors import CommandError
 
 GROUP = "string"
-MAX_STRING_BYTES = 512 * 1024 * 1024
 
 
 @command("GET", since="1.0.0", flags=READONLY | FAST, group=GROUP)
@@ -255,11 +254,16 @@ def strlen(ctx: Context, key: Key) -> int:
     return strings.length(ctx.db, key)
 
 
+def check_length(ctx: Context, length: int) -> None:
+    """Refuse to make a longer string; what a log holds was accepted once."""
+    if length > ctx.engine.string_max_bytes and not ctx.replaying:
+        raise CommandError(STRING_TOO_LONG)
+
+
 @command("APPEND", since="2.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW insert")
 def append(ctx: Context, key: Key, value: Bytes) -> int:
     """Appends a string to the value of a key. Creates the key if it doesn't exist."""
-    if strings.length(ctx.db, key) + len(value) > MAX_STRING_BYTES:
-        raise CommandError(STRING_TOO_LONG)
+    check_length(ctx, strings.length(ctx.db, key) + len(value))
     length = strings.append(ctx.db, key, value)
     ctx.changed(key, "append")
     return length
@@ -284,9 +288,8 @@ def setrange(ctx: Context, key: Key, offset: Int, value: Bytes) -> int:
         raise CommandError("ERR offset is out of range")
     if not value:
         return strings.length(ctx.db, key)
-    if offset + len(value) > MAX_STRING_BYTES:
-        strings.peek(ctx.db, key)  # a wrong type is the error that comes first
-        raise CommandError(STRING_TOO_LONG)
+    strings.length(ctx.db, key)  # a wrong type is the error that comes first
+    check_length(ctx, offset + len(value))
     length = strings.set_range(ctx.db, key, offset, value)
     ctx.changed(key, "setrange")
     return length
@@ -356,7 +359,7 @@ def incrbyfloat(ctx: Context, key: Key, amount: Bytes) -> bytes:
     total = number.add_long_doubles(value or b"0", amount)
     if total is None:
         raise CommandError("ERR increment would produce NaN or Infinity")
-    strings.set(ctx.db, key, total, True)
+    strings.set_built(ctx.db, key, total, True, False)
     ctx.changed(key, "incrbyfloat")
     ctx.propagate(b"SET", key, total, b"KEEPTTL")
     return total
@@ -392,7 +395,7 @@ def lcs(ctx: Context, key1: Key, key2: Key, *options: Bytes) -> object:
     if want_length and want_matches:
         raise CommandError("ERR If you want both the length and indexes, please just use IDX.")
     a, b = strings.peek(ctx.db, key1) or b"", strings.peek(ctx.db, key2) or b""
-    if subsequence.table_bytes(a, b) > MAX_STRING_BYTES:
+    if subsequence.table_bytes(a, b) > ctx.engine.string_max_bytes:
         raise CommandError("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
     try:
         sequence, matches = subsequence.longest_common_subsequence(a, b)

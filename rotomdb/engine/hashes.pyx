@@ -359,7 +359,7 @@ cdef void collect_field(void* context, void* item) noexcept:
 def scan(Keyspace db not None, bytes key not None, uint64_t cursor, int64_t count, bytes pattern=None,
          bint with_values=True):
     """(next cursor, flat list of fields and values); a packed hash comes whole."""
-    cdef Entry* entry = db.find_type(key, TYPE_HASH)
+    cdef Entry* entry = db.peek_type(key, TYPE_HASH)
     cdef FieldCollector collector
     cdef list results = []
     cdef int64_t visits = count * 10

@@ -103,6 +103,7 @@ cdef class Engine:
     cdef public int zset_max_listpack_entries, zset_max_listpack_value
     cdef public int list_max_listpack_size
     cdef public int64_t stream_node_max_bytes, stream_node_max_entries
+    cdef public int64_t string_max_bytes     # how long commands may make a string (proto-max-bulk-len)
 
 cdef void mark_unsynced(Engine engine, bytes key, int64_t offset) noexcept
 cdef void mark_all_unsynced(Engine engine, int64_t offset) noexcept
@@ -141,4 +142,5 @@ cdef class Keyspace:
     cdef Entry* resize(self, Entry* entry, size_t extra) noexcept
     cdef void remove_entry(self, Entry* entry) noexcept
     cdef void set_expire(self, Entry* entry, int64_t expire_ms) noexcept
-    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl) noexcept
+    # SET. No encoding below `least` is chosen: a string that is built, not given, stays ENCODING_EMBSTR or ENCODING_RAW.
+    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl, int least) noexcept

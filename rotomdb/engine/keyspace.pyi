@@ -32,6 +32,7 @@ class Engine:
     list_max_listpack_size: int
     stream_node_max_bytes: int
     stream_node_max_entries: int
+    string_max_bytes: int
     def __init__(self, databases: int = 16) -> None: ...
     def swap(self, first: int, second: int) -> None: ...
     read_offset: int

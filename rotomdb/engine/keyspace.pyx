@@ -166,6 +166,7 @@ cdef class Engine:
         self.list_max_listpack_size = -2
         self.stream_node_max_bytes = 4096
         self.stream_node_max_entries = 100
+        self.string_max_bytes = 512 * 1024 * 1024
         self.databases = [Keyspace(self, index) for index in range(databases)]
 
     def swap(self, int first, int second):
@@ -463,7 +464,7 @@ cdef class Keyspace:
             table_insert(&self.volatile_keys, entry, table_hash(key_of(entry), entry.key_length))
         entry.expire_ms = expire_ms
 
-    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl) noexcept:
+    cdef void store_string(self, bytes key, const char* data, size_t length, bint keep_ttl, int least) noexcept:
         """SET: whatever was there is replaced; the encoding is chosen as Redis does."""
         cdef int64_t integer = 0
         cdef int encoding
@@ -474,10 +475,10 @@ cdef class Keyspace:
         cdef void** slot = table_find(&self.keys, key_data, key_length, hash)
         cdef Entry* entry
         cdef size_t needed
-        if length <= 20 and parse_int64(data, <Py_ssize_t>length, &integer):
+        if length <= 20 and least == ENCODING_INT and parse_int64(data, <Py_ssize_t>length, &integer):
             encoding = ENCODING_INT
             needed = 0
-        elif length <= EMBSTR_MAX:
+        elif length <= EMBSTR_MAX and least != ENCODING_RAW:
             encoding = ENCODING_EMBSTR
             needed = length
         else:

@@ -17,6 +17,7 @@ cdef extern from "stdlib.h" nogil:
 
 cdef enum:
     NUMBER_TEXT_MAX = 400     # longer text is no number; "%.17Lf" of the largest double has 309 digits before the point
+    LONG_DOUBLE_TEXT_MAX = 5119       # of the largest long double it has 4933
 
 
 cdef bint parse_int64(const char* text, Py_ssize_t length, int64_t* out) noexcept nogil:
@@ -195,18 +196,15 @@ cdef int format_double(char* out, double value) except -1:
 
 
 cdef bint parse_long_double(bytes text, long double* out):
-    cdef char copy[NUMBER_TEXT_MAX + 1]
     cdef char* end
     cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
-    if length == 0 or length > NUMBER_TEXT_MAX or is_space(PyBytes_AS_STRING(text)[0]):
+    if length == 0 or length > LONG_DOUBLE_TEXT_MAX or is_space(PyBytes_AS_STRING(text)[0]):
         return False
-    memcpy(copy, PyBytes_AS_STRING(text), length)
-    copy[length] = 0
     errno.errno = 0
-    out[0] = strtold(copy, &end)
-    if end != copy + length or out[0] != out[0]:
+    out[0] = strtold(PyBytes_AS_STRING(text), &end)          # bytes end with a zero
+    if end != PyBytes_AS_STRING(text) + length or out[0] != out[0]:
         return False
-    return not (errno.errno == errno.ERANGE and (isinf(<double>out[0]) or out[0] == 0))
+    return not (errno.errno == errno.ERANGE and (out[0] - out[0] != 0 or out[0] == 0))
 
 
 def parse_int(bytes text):
@@ -223,6 +221,13 @@ def parse_float(bytes text):
     if parse_double(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), &value):
         return value
     return None
+
+
+def parse_bound(bytes text not None):
+    """The end of a score range, which C's strtod alone decides: blanks, nothing at all and overflow pass. None for no number."""
+    cdef char* end
+    cdef double value = strtod(PyBytes_AS_STRING(text), &end)       # bytes end with a zero
+    return None if end[0] or isnan(value) else value
 
 
 def format_float(double value):
@@ -269,11 +274,17 @@ def add_long_doubles(bytes left, bytes right):
 
 
 cdef bint parse_uint64(const char* text, Py_ssize_t length, uint64_t* out) noexcept nogil:
+    """As C's strtoull, which takes blanks and a plus in front and zeros; but a minus is no sign here."""
     cdef uint64_t value = 0, digit
-    cdef Py_ssize_t i
-    if length <= 0 or length > 20:
+    cdef Py_ssize_t i = 0, first
+    while i < length and is_space(text[i]):
+        i += 1
+    if i < length and text[i] == c'+':
+        i += 1
+    first = i
+    if first >= length:
         return False
-    for i in range(length):
+    for i in range(first, length):
         if not c'0' <= text[i] <= c'9':
             return False
         digit = <uint64_t>(text[i] - c'0')

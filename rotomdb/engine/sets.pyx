@@ -312,7 +312,7 @@ cdef void collect_member(void* context, void* item) noexcept:
 
 def scan(Keyspace db not None, bytes key not None, uint64_t cursor, int64_t count, bytes pattern=None):
     """(next cursor, members); a packed set comes whole."""
-    cdef Entry* entry = db.find_type(key, TYPE_SET)
+    cdef Entry* entry = db.peek_type(key, TYPE_SET)
     cdef MemberCollector collector
     cdef list results = []
     cdef int64_t visits = count * 10

@@ -580,7 +580,7 @@ cdef void collect_node(void* context, void* item) noexcept:
 
 def scan(Keyspace db not None, bytes key not None, uint64_t cursor, int64_t count, bytes pattern=None):
     """(next cursor, flat elements); a packed sorted set comes whole."""
-    cdef Entry* entry = db.find_type(key, TYPE_SORTED_SET)
+    cdef Entry* entry = db.peek_type(key, TYPE_SORTED_SET)
     cdef NodeCollector collector
     cdef Cursor element
     cdef list results = []

@@ -85,7 +85,14 @@ def get_many(Keyspace db not None, keys):
 
 def set(Keyspace db not None, bytes key not None, bytes value not None, bint keep_ttl=False):
     """Store the string whatever was there; drops the expire time unless `keep_ttl`."""
-    db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), keep_ttl)
+    db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), keep_ttl, ENCODING_INT)
+
+
+def set_built(Keyspace db not None, bytes key not None, bytes value not None, bint keep_ttl=False, bint raw=True):
+    """As `set`, for what a command has put together: never held as an integer, and `raw` not beside the key either."""
+    db.store_string(
+        key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), keep_ttl, ENCODING_RAW if raw else ENCODING_EMBSTR
+    )
 
 
 def set_many(Keyspace db not None, tuple pairs not None):
@@ -95,7 +102,7 @@ def set_many(Keyspace db not None, tuple pairs not None):
     for i in range(0, len(pairs), 2):
         key = pairs[i]
         value = pairs[i + 1]
-        db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False)
+        db.store_string(key, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False, ENCODING_INT)
 
 
 def length(Keyspace db not None, bytes key not None):
@@ -115,7 +122,7 @@ def append(Keyspace db not None, bytes key not None, bytes data not None):
     cdef char scratch[24]
     cdef RawString* raw
     if entry == NULL:
-        db.store_string(key, PyBytes_AS_STRING(data), extra, False)
+        db.store_string(key, PyBytes_AS_STRING(data), extra, False, ENCODING_INT)
         return extra
     text_of(entry, &size, scratch)
     raw = writable(db, entry, size + extra)
@@ -188,5 +195,5 @@ def increment(Keyspace db not None, bytes key not None, int64_t delta):
         entry.value = <void*>total
     else:
         digits = format_int64(scratch, total)
-        db.store_string(key, scratch, digits, True)
+        db.store_string(key, scratch, digits, True, ENCODING_INT)
     return total

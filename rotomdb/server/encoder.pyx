@@ -12,6 +12,10 @@ from rotomdb.engine.number import format_float
 from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
 from rotomdb.errors import CommandError
 
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
+    unsigned long long PyLong_AsUnsignedLongLongMask(object value) except? -1
+
 cdef object ok_reply = OK
 cdef object null_array = NULL_ARRAY
 cdef object no_reply = NO_REPLY
@@ -32,6 +36,14 @@ cdef int put_double(Buffer* out, double value, int resp) except -1:
     buffer_append(out, b",", 1)
     buffer_append(out, text, <size_t>size)
     buffer_append(out, b"\r\n", 2)
+    return 0
+
+
+cdef int put_integer(Buffer* out, object value) except -1:
+    """An unsigned counter above the range shows as C prints it signed: a reply must not fail for a number."""
+    cdef int overflow
+    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    put_number(out, c':', number if not overflow else <long long>PyLong_AsUnsignedLongLongMask(value))
     return 0
 
 
@@ -67,7 +79,7 @@ cdef int encode_reply(Buffer* out, object value, int resp) except -1:
     elif PyBytes_CheckExact(value):
         put_bulk(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
     elif PyLong_CheckExact(value):
-        put_number(out, c':', value)
+        put_integer(out, value)
     elif value is None:
         buffer_append(out, b"$-1\r\n" if resp < 3 else b"_\r\n", 5 if resp < 3 else 3)
     elif type(value) is list:
@@ -86,7 +98,7 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
     elif kind is float:
         put_double(out, value, resp)
     elif isinstance(value, CommandError):
-        text = str(value).replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
+        text = str(value).rstrip("\r\n").replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
         put_line(out, b"-", text)
     elif kind is tuple:
         put_number(out, c'*', len(value))

@@ -64,6 +64,7 @@ REHASH_SLICE_US = 1000
 CRON_RETRY_MS = 100  # after a tick that raised
 REPORT_EVERY_S = 1.0
 GARBAGE_SLICE_US = 500
+THRESHOLD_MAX_US = 1 << 50  # 35 years; in nanoseconds it still fits 64 bits
 BGSAVE_MISCONF = (
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
     "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
@@ -227,10 +228,10 @@ class Server(Hub):
         self.memory_limits.apply(config)
         self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
         self.latency.threshold_ms = config["latency-monitor-threshold"]
-        self.dispatcher.latency_threshold_us = config["latency-monitor-threshold"] * 1000
+        self.dispatcher.latency_threshold_us = min(config["latency-monitor-threshold"] * 1000, THRESHOLD_MAX_US)
         self.dispatcher.latency_tracking = config["latency-tracking"]
-        self.dispatcher.slowlog_threshold_us = config["slowlog-log-slower-than"]
-        self.max_bulk_bytes = config["proto-max-bulk-len"]
+        self.dispatcher.slowlog_threshold_us = min(config["slowlog-log-slower-than"], THRESHOLD_MAX_US)
+        self.max_bulk_bytes = self.engine.string_max_bytes = config["proto-max-bulk-len"]
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
         if self.slow_calls.maxlen != config["slowlog-max-len"]:

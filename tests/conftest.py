@@ -13,6 +13,7 @@ import pytest
 from tests.processes import ControlledServer, RedisServer, RotomServer, ServerProcess
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+INTERNAL_ERROR = "internal error"  # what a server logs of an exception that it did not foresee
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -54,7 +55,9 @@ def started_by(make: Callable[..., Server], place: Path, name: str) -> Iterator[
     for server in started:
         crashed = server.crashed()
         server.kill()
-        assert not crashed, f"a server crashed:\n{server.log()}"
+        log = server.log()
+        assert not crashed, f"a server crashed:\n{log}"
+        assert server.internal_errors_expected or INTERNAL_ERROR not in log, f"an error that is a bug:\n{log}"
 
 
 @pytest.fixture

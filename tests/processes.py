@@ -32,6 +32,7 @@ class ServerProcess:
         self.arguments = arguments
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.internal_errors_expected = False  # by a test that provokes them
 
     def command(self) -> list[str]:
         raise NotImplementedError

@@ -51,6 +51,9 @@ RUN_WHILE_SUBSCRIBED = {
     "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
 }
 SEE_ALL_KEYS = {"dbsize", "keys", "randomkey", "scan"}
+# Commands that ask about a key without using it: its access time or frequency stays.
+ONLY_ASK = {"exists", "type", "ttl", "pttl", "expiretime", "pexpiretime"}
+CONTAINERS_THAT_ONLY_ASK = ("object|", "debug|", "memory|")
 RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
 # Events of commands that delete a key with its last element.
 MAY_EMPTY = frozenset([
@@ -87,6 +90,8 @@ cdef class Command:
         self.plain = not set(spec.converters + spec.rest) & {"I", "F"}
         self.never_queued = spec.name in RUN_INSIDE_MULTI
         self.sees_all = spec.name in SEE_ALL_KEYS
+        self.only_asks = spec.name in ONLY_ASK or spec.name.startswith(CONTAINERS_THAT_ONLY_ASK)
+        self.always_touches = spec.name in {"touch", "exec"}
         self.while_subscribed = spec.name in RUN_WHILE_SUBSCRIBED
 
     def add_subcommand(self, Command command):
@@ -373,6 +378,7 @@ cdef class Dispatcher:
         cdef bint outermost = self.depth == 0
         cdef bint outer_explicit = self.explicit
         cdef bint touching = self.engine.touch_keys
+        cdef bint leave_access = command.only_asks or (context.no_touch and not command.always_touches)
         cdef object value
         cdef Command outer = context.command
         if outermost:
@@ -383,7 +389,7 @@ cdef class Dispatcher:
         context.command = command
         context.raw_arguments = arguments
         context.raw_count = count
-        if context.no_touch and command.name != "touch":
+        if leave_access:
             self.engine.touch_keys = False
         if self.engine.on_miss is not None:
             self.running = context
@@ -401,7 +407,7 @@ cdef class Dispatcher:
         except Exception as error:
             # A bug must not take the server and its unsaved writes down with it.
             value = self.internal_error(command, error)
-        if context.no_touch:
+        if leave_access:
             self.engine.touch_keys = touching
         self.depth -= 1
         if not self.explicit and self.dirty != dirty_before and command.flags & FLAG_WRITE:

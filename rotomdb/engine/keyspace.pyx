@@ -104,6 +104,7 @@ cdef int64_t value_memory(Entry* entry, int64_t samples):
 
 
 cdef enum:
+    SCAN_COUNT_MAX = 1 << 32         # beyond it nobody visits ten buckets for each
     UNSYNCED_SLOTS = 1 << 16
     LFU_INITIAL = 5                  # counter of a new key, so that it is not evicted at once
 
@@ -237,6 +238,7 @@ cdef struct ScanCollector:
     Py_ssize_t pattern_length        # -1: all
     int type                         # -1: all
     int64_t now_ms                   # keys past it are left out
+    void* expired                    # list that they go to instead, borrowed; NULL: nowhere
 
 
 cdef void collect_key(void* context, void* item) noexcept:
@@ -245,6 +247,8 @@ cdef void collect_key(void* context, void* item) noexcept:
     if collector.type >= 0 and type_of(entry) != collector.type:
         return
     if entry.expire_ms != NO_EXPIRE and entry.expire_ms < collector.now_ms:
+        if collector.expired != NULL:
+            (<list>collector.expired).append(PyBytes_FromStringAndSize(key_of(entry), entry.key_length))
         return
     if collector.pattern_length >= 0 and not glob_match(
             collector.pattern, collector.pattern_length, key_of(entry), entry.key_length, False):
@@ -630,10 +634,11 @@ cdef class Keyspace:
             return PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
 
     def scan(self, uint64_t cursor, int64_t count, bytes pattern=None, int type=-1):
-        """(next cursor, keys): buckets are visited until `count` keys or ten times as many buckets."""
+        """(next cursor, keys): buckets are visited until `count` keys or ten times as many buckets. Keys past their time go."""
         cdef ScanCollector collector
-        cdef list results = []
-        cdef int64_t visits = count * 10
+        cdef list results = [], expired = []
+        cdef int64_t visits = count * 10 if count < SCAN_COUNT_MAX else count
+        collector.expired = <void*>expired
         collector.results = <void*>results
         collector.type = type
         collector.now_ms = self.engine.now_ms
@@ -646,7 +651,11 @@ cdef class Keyspace:
             cursor = table_scan(&self.keys, cursor, collect_key, &collector)
             visits -= 1
             if cursor == 0 or visits <= 0 or len(results) >= count:
-                return cursor, results
+                break
+        if self.engine.expire_on_access:
+            for key in expired:
+                self.peek(key)
+        return cursor, results
 
     def match(self, bytes pattern):
         """All live keys that match the glob-style pattern (KEYS)."""
@@ -654,6 +663,7 @@ cdef class Keyspace:
         cdef TableIterator iterator
         cdef list results = []
         cdef void* entry
+        collector.expired = NULL
         collector.results = <void*>results
         collector.type = -1
         collector.now_ms = self.engine.now_ms

@@ -41,18 +41,21 @@ ABSENT = b"absent"
 
 def setup() -> list[Command]:
     """A data set with a key of each type."""
-    return [["FLUSHALL"], *(command for commands in KEYS_OF_TYPES.values() for command in commands)]
+    return [["SELECT", "0"], ["FLUSHALL"], *(command for commands in KEYS_OF_TYPES.values() for command in commands)]
 
 
-def declared(key: bytes, *, without: frozenset[str]) -> Iterator[Command]:
-    """Every command of the registry on this key, each of its other arguments extreme in turn."""
+def commands_but(without: frozenset[str]) -> list[CommandSpec]:
+    """What is registered and can be called, without these commands and containers."""
     load_all()
-    for name in sorted(REGISTRY):
-        if name not in without and name.partition("|")[0] not in without and REGISTRY[name].function is not None:
-            yield from extreme_calls(REGISTRY[name], key)
+    return [
+        spec
+        for name, spec in sorted(REGISTRY.items())
+        if spec.function is not None and not {name, name.partition("|")[0]} & without
+    ]
 
 
 def extreme_calls(spec: CommandSpec, key: bytes) -> Iterator[Command]:
+    """The command on this key, each of its other arguments extreme in turn."""
     words: Command = list(spec.name.split("|"))
     least = max(abs(spec.arity), len(words))
     lengths = [least] if not spec.rest and spec.arity >= 0 else [least, least + 1]
@@ -62,7 +65,7 @@ def extreme_calls(spec: CommandSpec, key: bytes) -> Iterator[Command]:
             continue
         kinds = [(spec.converters + spec.rest * count)[i] for i in range(count)]
         base = [key if kind == "K" else b"a" if kind == "B" else b"1" for kind in kinds]
-        if spec.keys is not None and (named := spec.keys_of([*words, *base])):
+        if named := spec.keys_of([*words, *base]):
             base = [key if word in named else word for word in base]  # type: ignore[comparison-overlap]
         yield [*words, *base]
         for at in range(count):

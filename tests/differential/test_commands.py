@@ -29,6 +29,10 @@ class Link:
 
     def run(self, command: Command) -> Any:
         self.connection.send_command(*command)
+        return self.receive()
+
+    def receive(self) -> Any:
+        """The next reply."""
         try:
             return plain(self.connection.read_response(disable_decoding=True))
         except redis.ResponseError as error:

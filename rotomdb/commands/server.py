@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from rotomdb.commands.arguments import parse_int
+from rotomdb.commands.arguments import INT32_MAX, INT32_MIN, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, syntax_error
 from rotomdb.commands.registry import (
@@ -124,8 +124,8 @@ def flushall(ctx: Context, *mode: Bytes) -> object:
 )
 def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
     """Swaps two Redis databases."""
-    first = parse_int(index1, "ERR invalid first DB index")
-    second = parse_int(index2, "ERR invalid second DB index")
+    first = parse_ranged_int(index1, INT32_MIN, INT32_MAX, "ERR invalid first DB index")
+    second = parse_ranged_int(index2, INT32_MIN, INT32_MAX, "ERR invalid second DB index")
     count = len(ctx.engine.databases)
     if not (0 <= first < count and 0 <= second < count):
         raise CommandError(DB_INDEX_OUT_OF_RANGE)

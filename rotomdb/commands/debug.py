@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from rotomdb.commands.arguments import parse_float, parse_int
+from rotomdb.commands.arguments import INT64_MAX, parse_float, parse_ranged_int
 from rotomdb.commands.digest import dataset_digest, value_digest
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.errors import NO_SUCH_KEY, syntax_error
+from rotomdb.commands.errors import MUST_BE_POSITIVE, NO_SUCH_KEY, syntax_error
 from rotomdb.commands.keys import encoding_of
 from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command, container
 from rotomdb.commands.reply import OK, Status
@@ -17,6 +17,7 @@ from rotomdb.errors import CommandError, RotomError
 GROUP = "server"
 FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
 CHANGES_DATA = ADMIN | NOSCRIPT | STALE  # nobody may touch a data set that is being loaded
+SLEEP_MAX_S = 1e9  # what the system call takes
 
 container("DEBUG", since="1.0.0", group=GROUP, summary="A container for debugging commands", flags=FLAGS)
 
@@ -24,7 +25,7 @@ container("DEBUG", since="1.0.0", group=GROUP, summary="A container for debuggin
 @command("DEBUG|SLEEP", since="1.0.0", flags=FLAGS, group=GROUP)
 def debug_sleep(ctx: Context, seconds: Bytes) -> object:
     """Stops the server for that long."""
-    time.sleep(max(parse_float(seconds), 0))
+    time.sleep(min(max(parse_float(seconds), 0), SLEEP_MAX_S))
     return OK
 
 
@@ -98,8 +99,9 @@ def debug_loadaof(ctx: Context) -> object:
 @command("DEBUG|POPULATE", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_populate(ctx: Context, count: Bytes, prefix: Bytes = b"key", size: Bytes = b"0") -> object:
     """Creates keys `prefix:0`, `prefix:1`, ... that do not exist yet."""
-    length = parse_int(size)
-    for i in range(parse_int(count)):
+    keys = parse_ranged_int(count, 0, INT64_MAX, MUST_BE_POSITIVE)
+    length = parse_ranged_int(size, 0, ctx.engine.string_max_bytes, MUST_BE_POSITIVE)
+    for i in range(keys):
         key = b"%b:%d" % (prefix, i)
         if not ctx.db.exists(key):
             value = b"value:%d" % i
@@ -148,16 +150,29 @@ def debug_help(ctx: Context) -> list[Status]:
     return [Status(line) for line in (
         b"DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         b"ASSERT", b"    Crash by assertion failed.",
+        b"CHANGE-REPL-ID", b"    Change the replication ID. Nothing replicates yet.",
         b"DIGEST", b"    Output a hex signature representing the current DB content.",
         b"DIGEST-VALUE <key> [<key> ...]", b"    Output a hex signature of the values of all the specified keys.",
+        b"ERROR <string>", b"    Reply with <string> as an error.",
+        b"HTSTATS <dbid>", b"    Show how many entries the hash tables of a database have.",
+        b"LISTPACK <key>", b"    Log what is known of a value that is a listpack.",
+        b"LOG <message>", b"    Write <message> to the server log.",
         b"LOADAOF", b"    Flush the AOF buffers on disk and reload the AOF in memory.",
         b"OBJECT <key>", b"    Show low level info about `key` and associated value.",
         b"OOM", b"    Crash the server simulating an out-of-memory error.",
         b"PANIC", b"    Crash the server simulating a panic.",
         b"POPULATE <count> [<prefix>] [<size>]", b"    Create <count> string keys named key:<num>.",
+        b"PROTOCOL <type>", b"    Reply with a value of a type of the protocol: string, integer, double, bignum, null,",
+        b"    array, set, map, attrib, push, verbatim, true or false.",
+        b"QUICKLIST <key> [<0|1>]", b"    Log what is known of a list.",
         b"RELOAD [option ...]", b"    Save the RDB on disk and reload it back to memory.",
+        b"SDSLEN <key>", b"    Show the lengths of a key and its string.",
         b"SEGFAULT", b"    Crash the server with sigsegv.",
         b"SET-ACTIVE-EXPIRE <0|1>", b"    Setting it to 0 disables expiring keys in background.",
         b"SLEEP <seconds>", b"    Stop the server for <seconds>. Decimals allowed.",
+        b"STRINGMATCH-LEN <pattern> <string>", b"    Tell whether <string> matches <pattern>.",
+        b"STRUCTSIZE", b"    Show the sizes of structures.",
+        b"Without effect are CLIENT-ENFORCE-REPLY-LIST, DICT-RESIZING, DROP-CLUSTER-PACKET-FILTER, LEAK,",
+        b"QUICKLIST-PACKED-THRESHOLD, REPLYBUFFER and SET-DISABLE-DENY-SCRIPTS.",
         b"HELP", b"    Print this help.",
     )]  # fmt: skip

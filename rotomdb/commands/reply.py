@@ -27,6 +27,10 @@ class PushReply(list[object]):
     """Out-of-band data: a push in RESP3, an array in RESP2."""
 
 
+class Protocol(bytes):
+    """Bytes of the protocol as they are, for kinds of replies that no other command gives."""
+
+
 class Special:
     """A reply that no Python value stands for."""
 

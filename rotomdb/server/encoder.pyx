@@ -9,7 +9,7 @@ from rotomdb.engine.number cimport format_double
 from rotomdb.storage.resp cimport put_bulk, put_number
 
 from rotomdb.engine.number import format_float
-from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, PushReply, SetReply, Status, Verbatim
+from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, Protocol, PushReply, SetReply, Status, Verbatim
 from rotomdb.errors import CommandError
 
 cdef extern from "Python.h":
@@ -25,6 +25,7 @@ cdef object verbatim_type = Verbatim
 cdef object map_type = MapReply
 cdef object set_type = SetReply
 cdef object push_type = PushReply
+cdef object protocol_type = Protocol
 
 
 cdef int put_double(Buffer* out, double value, int resp) except -1:
@@ -127,6 +128,8 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
             buffer_append(out, b"\r\n", 2)
         else:
             put_bulk(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
+    elif kind is protocol_type:
+        buffer_append(out, PyBytes_AS_STRING(value), <size_t>PyBytes_GET_SIZE(value))
     elif kind is str:
         encode_reply(out, value.encode(), resp)
     elif value is not no_reply and value is not blocked:

@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t
 
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport Keyspace
@@ -11,9 +11,8 @@ cdef bint skip_stream(RdbCursor reader, int type) noexcept
 cdef struct NodeSummary:             # of the nodes so far; zeroed before the first
     int64_t nodes
     int64_t live                     # entries that are not deleted
-    StreamId last                    # ID of the last entry, deleted or not
+    StreamId master                  # of the last of them
 
-# Both return NULL, or what is wrong: with a node (a validated listpack), and with what the stream says of its nodes.
+# NULL when the (validated) listpack is a sound stream node, else what is wrong.
 cdef const char* check_node(uint8_t* lp, StreamId master, NodeSummary* summary) noexcept nogil
-cdef const char* check_length(uint64_t length, StreamId last, NodeSummary* summary) noexcept nogil
 cdef StreamId raw_id(const uint8_t* data) noexcept nogil

@@ -109,6 +109,15 @@ cdef bint stream_append(Stream* stream, StreamId id, object pairs, int64_t skip,
         if lp_bytes(lp) + total >= <size_t>node_max_bytes or 0 < node_max_entries <= live + deleted:
             node.value = mem_realloc(lp, lp_bytes(lp))
             lp = NULL
+            if id_compare(id, node.id) <= 0:
+                # A file's last ID was below its entries: a node that begins with this ID takes the entry.
+                node = idmap_find(&stream.nodes, id)
+                if node != NULL:
+                    lp = <uint8_t*>node.value
+                    live = lp_integer(lp_first(lp))
+                else:
+                    idmap_last(&stream.nodes, &cursor)
+                    node = cursor_entry(&cursor)
     scratch.length = 0
     if lp == NULL:
         lp = lp_new(lp_bytes(<uint8_t*>node.value) if node != NULL else 64)
@@ -315,6 +324,13 @@ cdef int64_t position_of(Stream* stream, StreamId id) noexcept nogil:
 
 cdef void remove_node(Stream* stream, StreamId master) noexcept nogil:
     mem_free(idmap_remove(&stream.nodes, master))
+    if stream.nodes.length == 0:
+        stream.length = 0            # whatever its file claimed: a length without nodes could not be loaded again
+
+
+cdef inline void shorten(Stream* stream, int64_t count) noexcept nogil:
+    """The length is what a file said: there may be more entries."""
+    stream.length = stream.length - count if stream.length > count else 0
 
 
 cdef bint stream_delete(Stream* stream, StreamId id) noexcept nogil:
@@ -327,6 +343,7 @@ cdef bint stream_delete(Stream* stream, StreamId id) noexcept nogil:
         return False
     lp = iterator.listpack
     live = lp_integer(lp_first(lp))
+    shorten(stream, 1)
     if live <= 1:
         remove_node(stream, cursor_entry(&iterator.node).id)
     else:
@@ -335,7 +352,6 @@ cdef bint stream_delete(Stream* stream, StreamId id) noexcept nogil:
         at = lp_next(lp, lp_first(lp))
         lp = lp_replace_integer(lp, at - lp, lp_integer(at) + 1)
         cursor_entry(&iterator.node).value = lp
-    stream.length -= 1
     if id_compare(id, stream.max_deleted_id) > 0:
         stream.max_deleted_id = id
     return True
@@ -378,7 +394,7 @@ cdef int64_t stream_trim(Stream* stream, bint by_id, StreamId threshold, int64_t
         dropped += live
         left -= live
         if candidates is None:
-            stream.length -= live
+            shorten(stream, live)
             remove_node(stream, node.id)
             more = idmap_first(&stream.nodes, &cursor)
         else:
@@ -424,7 +440,7 @@ cdef int64_t trim_node(Stream* stream, IdEntry* node, bint by_id, StreamId thres
         lp = lp_replace_integer(lp, lp_first(lp) - lp, lp_integer(lp_first(lp)) - dropped)
         at = lp_next(lp, lp_first(lp))
         node.value = lp_replace_integer(lp, at - lp, lp_integer(at) + dropped)
-        stream.length -= dropped
+        shorten(stream, dropped)
     return dropped
 
 

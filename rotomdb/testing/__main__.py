@@ -128,7 +128,7 @@ def mutations(states: int, seed: int) -> None:
 
 @main.command("fuzz")
 @click.option("--reader", "readers", type=click.Choice(tuple(READERS)), multiple=True, help="Default: all of them.")
-@click.option("--minutes", default=1.0, show_default=True, help="Of processor time, for each reader.")
+@click.option("--minutes", type=float, help="Of processor time, for each reader; default: 1, with --restores no limit.")
 @click.option(
     "--restores", default=0, help="Instead of feeding readers, RESTORE so many payloads and use what comes of them."
 )
@@ -151,7 +151,7 @@ def mutations(states: int, seed: int) -> None:
 @click.argument("files", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def fuzz_readers(
     readers: tuple[str, ...],
-    minutes: float,
+    minutes: float | None,
     restores: int,
     encodings: tuple[str, ...],
     seed: int,
@@ -166,14 +166,15 @@ def fuzz_readers(
     Exit status 1 when one crashed, hung, raised what it should not, or wanted more than a gigabyte.
     """
     problems = 0
+    seconds = 60 * (minutes or (math.inf if restores else 1.0))
     if restores:
-        targets, limit = [restore_target(encodings or tuple(ENCODINGS), files, seed)], math.inf
+        targets = [restore_target(encodings or tuple(ENCODINGS), files, seed)]
     elif files is None:
         raise click.UsageError("a directory with RDB and AOF files is needed, or --restores")
     else:
-        targets, limit = [reader_target(name, files, seed) for name in readers or tuple(READERS)], minutes * 60
+        targets = [reader_target(name, files, seed) for name in readers or tuple(READERS)]
     for target in targets:
-        report = fuzz(target, keep, cpu_seconds=limit, rounds=restores or None, first=first)
+        report = fuzz(target, keep, cpu_seconds=seconds, rounds=restores or None, first=first)
         click.echo(
             f"{target.name}: {report.rounds} inputs of seed {seed} in {report.cpu_seconds:.0f} s of processor time, "
             f"{len(report.problems)} problems"

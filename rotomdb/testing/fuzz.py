@@ -42,7 +42,8 @@ from rotomdb.testing.payloads import ENCODINGS, file_of, payload_of, sound_body_
 from rotomdb.testing.restores import PayloadUser
 
 MEMORY_BYTES = 1 << 30
-ROUND_SECONDS = 10
+ROUND_SECONDS = 10  # of processor time, so that a busy machine is no hang
+STUCK_SECONDS = 300  # without any progress: it waits for something that does not come
 ROUNDS_PER_CHILD = 2000
 PROBLEMS_MAX = 20  # then it is time to look at them
 BODY_BYTES = 4096  # of a real value that is changed
@@ -248,8 +249,10 @@ def run_rounds(target: Target, start: int, count: int, progress: Any) -> None:
     if not SANITIZED:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     read = target.open()
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process
     for number in range(start, start + count):
         progress.value = number
+        signal.setitimer(signal.ITIMER_PROF, ROUND_SECONDS)
         try:
             read(target.input_of(number), number)
         except Exception as error:
@@ -275,7 +278,7 @@ def fuzz(
             child.join(0.2)
             if progress.value != last:
                 last, since = progress.value, time.monotonic()
-            elif time.monotonic() - since > ROUND_SECONDS:
+            elif time.monotonic() - since > STUCK_SECONDS:
                 child.kill()
                 child.join()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -288,7 +291,7 @@ def fuzz(
         keep.mkdir(parents=True, exist_ok=True)
         path = keep / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}"
         path.write_bytes(data)
-        reason = "hangs" if child.exitcode == -signal.SIGKILL else f"ends with {child.exitcode}"
+        reason = "hangs" if child.exitcode in (-signal.SIGPROF, -signal.SIGKILL) else f"ends with {child.exitcode}"
         report.problems.append(f"{target.name}: round {number}: {reason}: {path}")
         report.rounds = number + 1 - first
     return report

@@ -1,0 +1,54 @@
+"""Input of wrong structure, for a minute under AddressSanitizer: no crash, no hang, no internal error.
+
+`python -m rotomdb.testing fuzz` goes on as long as one likes.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rotomdb.storage.dump_payload import seal
+from rotomdb.testing.fuzz import fuzz, restore_target
+from rotomdb.testing.payloads import ENCODINGS, payload_of, sound_body_of
+from rotomdb.testing.restores import HIGHEST_HELD_TYPE, MODULE_TYPE, PayloadUser
+from tests.conftest import missing
+
+SANITIZE = Path(__file__).parents[1] / "sanitize.sh"
+HELD = [name for name, (type, _) in ENCODINGS.items() if type <= HIGHEST_HELD_TYPE and type != MODULE_TYPE]
+
+
+@pytest.mark.parametrize("encoding", HELD)
+def test_a_value_made_by_hand_with_nothing_wrong_is_restored_and_used(encoding: str) -> None:
+    """Or the fuzzer would not get behind the first check."""
+    user = PayloadUser()
+    for number in range(40):
+        user.use(seal(sound_body_of(encoding, random.Random(number)), 11), random.Random(number))
+    assert user.accepted >= 10
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_payload_is_made_again_from_its_number(encoding: str) -> None:
+    assert payload_of(encoding, random.Random("5")) == payload_of(encoding, random.Random("5"))
+
+
+def test_what_restore_accepts_of_wrong_payloads_stands_all_commands(tmp_path: Path) -> None:
+    report = fuzz(restore_target(tuple(ENCODINGS)), tmp_path, rounds=3000)
+    assert report.problems == []
+    assert report.rounds == 3000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_decoders_under_the_address_sanitizer_stand_a_minute_of_fuzzing() -> None:
+    found = subprocess.run(
+        ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    if not Path(found).is_file():
+        missing("gcc's libasan")
+    done = subprocess.run(["sh", str(SANITIZE), "fuzz", "0.7"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    assert "0 problems" in done.stdout

@@ -21,11 +21,11 @@ import rotomdb.aof
 import rotomdb.rdb
 from benchmarks.report import row, title
 from rotomdb.engine.rdb_sinks import IndexSink
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_salvage import salvage_log
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage, locate_burst
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
-from rotomdb.storage.request import LogReader
 
 KEYS = 2_000_000
 BIG_KEYS = 9_000_000
@@ -269,8 +269,8 @@ def rdb_trial(whole: bytes, corruptions: int) -> tuple[str, str]:
 
 
 def commands_by_key(data: bytes) -> dict[bytes, list[bytes]]:
-    reader, found = LogReader(data), {}
-    while (item := reader.next_item()) is not None:
+    reader, found = LogItems(data), {}
+    while (item := reader.take()) is not None:
         if isinstance(item, list) and len(item) > 2:
             found[item[1]] = item
     reader.close()
@@ -279,10 +279,10 @@ def commands_by_key(data: bytes) -> dict[bytes, list[bytes]]:
 
 def log_trial(whole: bytes, corruptions: int, burst: int) -> tuple[str, str]:
     wanted = commands_by_key(whole)
-    reader, places = LogReader(whole), []
+    reader, places = LogItems(whole), []
     while True:
         at = reader.offset
-        item = reader.next_item()
+        item = reader.take()
         if item is None:
             break
         if isinstance(item, list) and len(item) > 2:

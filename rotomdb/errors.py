@@ -94,8 +94,12 @@ class AofTruncatedError(AofError):
     """An AOF file ends inside a command or a transaction."""
 
 
-class UnknownCommandError(RotomError):
-    """A log holds a command that this server does not have; nobody can tell what it did."""
+class AofCommandError(AofError):
+    """An AOF file is sound and holds a command that this server cannot replay."""
+
+
+class CommandRefusedError(RotomError):
+    """A command of a log is none that this server can replay: nobody could tell what it did. Becomes an AofCommandError."""
 
 
 class ManifestError(RotomError):

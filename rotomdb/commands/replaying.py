@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rotomdb.commands.dispatch import Context, Dispatcher
-from rotomdb.errors import CommandError, UnknownCommandError
-from rotomdb.storage.quoting import quoted
+from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE
+from rotomdb.commands.log_commands import LogCommands, carry_library, wrong_arity
+from rotomdb.commands.registry import CommandSpec
+from rotomdb.errors import CommandError, CommandRefusedError
 
 Execute = Callable[[list[bytes]], None]
 
 
 def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandError], None]) -> Execute:
-    """A function that executes a command; an unknown one raises, as nobody can tell what it did.
+    """A function that executes a command of a log.
+
+    It raises CommandRefusedError where nobody can tell what the command did: one that is not known, of another form than
+    this server's, for a database that it does not have, or that meets an error of this program.
 
     Args:
         on_failure: Called with a command that fails though it once succeeded, and its error.
@@ -20,12 +25,42 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
     context = Context(dispatcher)
     context.replaying = True
     execute = dispatcher.execute
+    engine = dispatcher.engine
+    commands = LogCommands(callable_commands(dispatcher), len(engine.databases))
+    plain: set[bytes] = set()  # names that are executed, whatever follows
 
     def replay_command(arguments: list[bytes]) -> None:
+        name = arguments[0]
+        if name not in plain:
+            second = arguments[1] if len(arguments) > 1 else b""
+            refusal = commands.refusal(name, second, len(arguments))
+            if refusal is not None:
+                raise CommandRefusedError(refusal)
+            treatment = commands.treatment(name, second)
+            if treatment.carry:
+                carry_library(engine.function_libraries, arguments)
+            if not treatment.execute:
+                return
+            if name.lower() != b"select" and not commands.has_subcommands(name):
+                plain.add(name)
         value = execute(context, arguments)
         if isinstance(value, CommandError):
-            if str(value).startswith("ERR unknown command"):
-                raise UnknownCommandError(f"Unknown command {quoted(arguments[0])} reading the append only file")
+            text = str(value)
+            if text.startswith("ERR wrong number of arguments"):
+                raise CommandRefusedError(wrong_arity(name))
+            if text == DB_INDEX_OUT_OF_RANGE or text.startswith("ERR internal error"):
+                raise CommandRefusedError(f"{name.decode('latin-1').upper()}: {text.removeprefix('ERR ')}")
             on_failure(arguments, value)
 
     return replay_command
+
+
+def callable_commands(dispatcher: Dispatcher) -> dict[str, CommandSpec]:
+    """By the names under which they can be called here."""
+    specs = {}
+    for word, command in dispatcher.commands.items():
+        name = word.decode("latin-1")
+        specs[name] = command.spec
+        for subcommand in (command.subcommands or {}).values():
+            specs[f"{name}|{subcommand.name.partition('|')[2]}"] = subcommand.spec
+    return specs

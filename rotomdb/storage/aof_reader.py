@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rotomdb.engine import Engine
-from rotomdb.errors import AofError, UnknownCommandError
+from rotomdb.errors import AofCommandError, AofError, CommandRefusedError
 from rotomdb.storage.log_examination import Examination, examine
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.rdb_reader import Progress, RdbReader
-from rotomdb.storage.request import LogReader
 
+SELECT_FIRST = [b"SELECT", b"0"]
 Execute = Callable[[list[bytes]], None]
 Judge = Callable[[Examination], None]
 
@@ -73,7 +74,8 @@ def replay(
 
     Raises:
         RdbError: the preamble is damaged.
-        AofError: refused damage, an unknown command, or a transaction inside another.
+        AofError: refused damage.
+        AofCommandError: a command that cannot be replayed.
     """
     report = ReplayReport()
     if has_rdb_preamble(data):
@@ -88,7 +90,8 @@ def replay(
     start = report.preamble_bytes
     for damage in found.damages:
         replay_part(data, start, damage.start, path, execute, report, on_progress)
-        execute([b"SELECT", b"0"])  # a block in another database names it (log_blocks, B4)
+        if damage.before_block:
+            execute(SELECT_FIRST)
         start = damage.end
     replay_part(data, start, found.usable, path, execute, report, on_progress)
     return report
@@ -103,40 +106,32 @@ def replay_part(
     report: ReplayReport,
     on_progress: Progress | None,
 ) -> None:
-    """Apply the commands from `start` to `end`, which the examination found sound."""
-    log = LogReader(data, start, end, on_progress)
-    transaction: list[list[bytes]] | None = None
+    """Apply the units from `start` to `end`, which the examination found sound."""
+    items = LogItems(data, start, end, on_progress)
+    transaction: list[tuple[int, list[bytes]]] = []
+    at = start
     try:
-        while True:
-            start = log.offset
-            item = log.next_item()
-            if item is None:
-                break
+        while (item := items.take()) is not None:
             if isinstance(item, bytes):
                 continue
-            name = item[0].upper() if transaction is not None or len(item) == 1 else item[0]
-            if transaction is not None:
-                if name == b"MULTI":
-                    raise AofError(path, start, "MULTI inside a transaction")
-                if name != b"EXEC":
-                    transaction.append(item)
-                    continue
-                for command in transaction:
-                    execute(command)
-                report.commands += len(transaction)
-                transaction = None
-            elif name == b"MULTI" and len(item) == 1:
-                transaction = []
+            at = items.at
+            if items.in_transaction:
+                if at != items.unit:
+                    transaction.append((at, item))
                 continue
-            elif name == b"EXEC" and len(item) == 1:
-                raise AofError(path, start, "EXEC without MULTI")
-            else:
+            if items.unit == at:
                 execute(item)
                 report.commands += 1
-            report.valid_bytes = log.offset
+            else:
+                for place, command in transaction:
+                    at = place
+                    execute(command)
+                report.commands += len(transaction)
+                transaction.clear()
+            report.valid_bytes = items.offset
     except (EOFError, ValueError) as error:
-        raise AofError(path, log.offset, f"bad file format: {error}") from None
-    except UnknownCommandError as error:
-        raise AofError(path, start, str(error)) from None
+        raise AofError(path, items.offset, f"bad file format: {error}") from None
+    except CommandRefusedError as error:
+        raise AofCommandError(path, at, str(error)) from None
     finally:
-        log.close()
+        items.close()

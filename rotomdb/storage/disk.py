@@ -18,6 +18,25 @@ ENDLESS = 1 << 62  # nothing can be set aside, so that nobody asks again
 synchronise = getattr(os, "fdatasync", os.fsync)
 
 
+@contextlib.contextmanager
+def viewed(mapping: mmap.mmap) -> Iterator[memoryview]:
+    """The bytes of a mapping, which is closed afterwards.
+
+    An error on its way out still holds the pieces that its frames were looking at. They keep the mapping for as long as the
+    error lives, and must not put "cannot close exported pointers exist" in its place.
+    """
+    view = memoryview(mapping)
+    try:
+        yield view
+    except BaseException:
+        with contextlib.suppress(BufferError):
+            view.release()
+            mapping.close()
+        raise
+    view.release()
+    mapping.close()
+
+
 class DiskFile:
     """A file open for writing. `written` is the offset behind the last byte that a write put there."""
 
@@ -158,16 +177,10 @@ class Disk:
                 yield memoryview(b"")
                 return
             mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-        try:
-            if hasattr(mapping, "madvise"):
-                mapping.madvise(mmap.MADV_SEQUENTIAL)
-            view = memoryview(mapping)
-            try:
-                yield view
-            finally:
-                view.release()
-        finally:
-            mapping.close()
+        if hasattr(mapping, "madvise"):
+            mapping.madvise(mmap.MADV_SEQUENTIAL)
+        with viewed(mapping) as view:
+            yield view
 
     def copy(self, source: Path, target: Path, size: int | None = None) -> None:
         """A synced copy of the first `size` bytes (all by default)."""

@@ -16,13 +16,13 @@ from rotomdb.engine import Engine
 from rotomdb.errors import AofError, AofTruncatedError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
-from rotomdb.storage.aof_reader import Execute, Judge, has_rdb_preamble, replay
+from rotomdb.storage.aof_reader import SELECT_FIRST, Execute, Judge, has_rdb_preamble, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.load_progress import LoadProgress
 from rotomdb.storage.log_examination import Damage, Examination
+from rotomdb.storage.log_resync import readable_commands
 from rotomdb.storage.quoting import quoted
 from rotomdb.storage.rdb_reader import LoadReport, RdbReader, read_aux
-from rotomdb.storage.request import LogReader
 
 KEYS_NAMED = 20  # in the log line about a quarantined block
 LEFTOVER = re.compile(r"temp-rewriteaof-.*\.aof|temp-[0-9]+\.rdb|temp-.*\.incr|temp-.*\.manifest")
@@ -104,6 +104,7 @@ class Loader:
             for number, path in enumerate(paths):
                 start = time.monotonic()
                 self.progress.begin_file(sum(sizes[:number]))
+                execute(SELECT_FIRST)  # each file begins there, whatever the one before ended with
                 with self.disk.mapped(path) as data:
                     if has_rdb_preamble(data):
                         self.announce(data, path)
@@ -172,22 +173,8 @@ class Loader:
         self.quarantined = True
 
     def keys_in(self, content: bytes) -> list[bytes]:
-        """Keys of the commands in a damaged block that can still be read, each once."""
-        keys: dict[bytes, None] = {}
-        position = 0
-        while position >= 0:
-            reader = LogReader(content, position)
-            try:
-                while (item := reader.next_item()) is not None:
-                    if isinstance(item, list):
-                        keys.update(dict.fromkeys(self.keys_of(item)))
-                return list(keys)
-            except (EOFError, ValueError):
-                position = content.find(b"\r\n*", reader.offset + 1)
-                position += 2 if position >= 0 else 0
-            finally:
-                reader.close()
-        return list(keys)
+        """Keys of the commands in damaged bytes that can still be read, each once."""
+        return list(dict.fromkeys(key for words in readable_commands(content) for key in self.keys_of(words)))
 
     def remove_leftovers(self) -> None:
         """Temporary files of children that died with an earlier server; only once a data set has been loaded."""

@@ -21,6 +21,7 @@ ON DISK: never change their meaning. Rules that readers rely on
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 CHECKSUM_PREFIX = b"#CRC64:"
@@ -31,6 +32,9 @@ BLOCK_BYTES = 4096  # a block is at least so long, unless one of the other rules
 SECTOR_BYTES = 512  # what a disk writes whole or not at all
 BLOCK_MS = 1000
 ZERO_SECTOR = bytes(SECTOR_BYTES)
+CHECKSUM = re.compile(rb"[0-9a-f]{16}")
+DIGITS_MAX = 18
+TIMESTAMP_MAX = 253402300799  # the last second that a calendar with four digits knows
 
 
 def synced_line(offset: int) -> bytes:
@@ -49,23 +53,29 @@ class Checksum:
     value: int
 
 
+def number_in(digits: bytes) -> int | None:
+    """A number of an annotation: decimal digits, and no more of them than 64 bits hold."""
+    return int(digits) if digits.isdigit() and len(digits) <= DIGITS_MAX else None
+
+
 def parse_checksum(line: bytes) -> Checksum | None:
     """Read a `#CRC64` line, without its LF; None when it is not exactly as it is written: a flipped bit must show."""
-    size, _, value = line[len(CHECKSUM_PREFIX) : -1].partition(b":")
-    try:
-        checksum = Checksum(int(size), int(value, 16))
-    except ValueError:
+    digits, _, value = line[len(CHECKSUM_PREFIX) : -1].partition(b":")
+    size = number_in(digits)
+    if size is None or CHECKSUM.fullmatch(value) is None:
         return None
+    checksum = Checksum(size, int(value, 16))
     return checksum if line + b"\n" == checksum_line(checksum.size, checksum.value) else None
 
 
 def parse_synced(line: bytes) -> int | None:
     """Read a `#SYNCED` line; None when it is malformed."""
-    digits = line[len(SYNCED_PREFIX) :].strip()
-    return int(digits) if digits.isdigit() else None
+    return number_in(line[len(SYNCED_PREFIX) :].strip())
 
 
 def parse_timestamp(line: bytes) -> int | None:
-    """The Unix seconds of a `#TS` line; None for any other annotation, and for a malformed one."""
-    digits = line[len(TIMESTAMP_PREFIX) :].strip()
-    return int(digits) if line.startswith(TIMESTAMP_PREFIX) and digits.isdigit() else None
+    """The Unix seconds of a `#TS` line; None for any other annotation, and for one that names no time of this era."""
+    if not line.startswith(TIMESTAMP_PREFIX):
+        return None
+    seconds = number_in(line[len(TIMESTAMP_PREFIX) :].strip())
+    return seconds if seconds is not None and seconds <= TIMESTAMP_MAX else None

@@ -5,13 +5,17 @@ at the first tear: everything behind it was written after the last fsync that is
 the disk changed bytes that were safe, and is not for a program to decide upon.
 
 A tear is  the end of the file inside a command; zeros from some place to the end; or, in a log with annotations, a sector
-of zeros. It must lie behind the highest offset that any `#SYNCED` line of the file vouches for.
+of zeros. It must lie behind the highest offset that any `#SYNCED` line of the file vouches for. Where the end of the file
+seems to be inside a command only because a length is wrong, whole commands follow up to the very end: that is damage.
+
+Damage ends where sound blocks follow, or else, in what no checksum covers, where commands can be read again
+(log_resync.py). A transaction is damaged as a whole: nobody gets half of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.log_blocks import (
@@ -24,20 +28,27 @@ from rotomdb.storage.log_blocks import (
     parse_checksum,
     parse_synced,
 )
+from rotomdb.storage.log_items import LogItems, TransactionError, ZerosError
+from rotomdb.storage.log_resync import next_beginning, runs_to_the_end
 from rotomdb.storage.quoting import quoted
-from rotomdb.storage.request import LogReader, ZerosError
 
 SEARCH_BYTES = 1 << 20
+Progress = Callable[[int], object]
 OWN_ZEROS = "the block holds zeros of its own, so that a tear cannot be told from damage"
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Bytes that cannot be replayed: from the last verified block, or sound item, to where a block follows again."""
+    """Bytes that cannot be replayed: from the last verified block, or sound item, to where something sound follows again.
+
+    Attributes:
+        before_block: A block follows, which names its database itself (log_blocks, B4); else the one before goes on.
+    """
 
     start: int
     end: int
     reason: str
+    before_block: bool = False
 
 
 @dataclass
@@ -48,6 +59,7 @@ class Examination:
         size: Bytes of the file.
         usable: Bytes up to the first tear: what is to be replayed, damages excepted.
         torn: Why the rest is to be cut; empty: nothing is.
+        torn_at: Where the reading stopped then; what is cut begins before it, at the last sound item.
         damages: In ascending order, all before `usable`.
         covered: Bytes that a checksum verified, annotations included.
         open_block: Where the bytes at the end begin that no checksum covers yet.
@@ -58,6 +70,7 @@ class Examination:
     size: int
     usable: int
     torn: str = ""
+    torn_at: int = 0
     damages: list[Damage] = field(default_factory=list)
     covered: int = 0
     open_block: int = 0
@@ -71,16 +84,26 @@ class Failure:
 
     start: int  # of the unverified bytes
     sound: int  # end of the last whole item before it, outside transactions
-    resume: int  # where sound blocks follow; -1: nowhere
+    at: int  # what could not be read
+    resume: int  # where something sound follows; -1: nowhere
+    before_block: bool  # that is a block
     tear: int  # where zeros begin that a crash may have left, or the file ends; -1: no such thing
     reason: str
+    may_hide_multi: bool  # the bytes that are lost may hold the beginning of a transaction
+
+    @property
+    def begin(self) -> int:
+        # Where no block follows, the checksum of the sound items before it may be what is lost: they count.
+        return self.start if self.before_block else self.sound
 
 
 def examine(
     data: memoryview | bytes,
     start: int = 0,
     corrupt_tail_max: int = 0,
-    on_progress: Callable[[int], object] | None = None,
+    on_progress: Progress | None = None,
+    *,
+    behind_damage: bool = False,
 ) -> Examination:
     """Walk over a log once.
 
@@ -88,10 +111,14 @@ def examine(
         start: Where the commands begin (behind an RDB preamble).
         corrupt_tail_max: Bytes at the end that may hold anything and are cut (aof-load-corrupt-tail-max-size).
         on_progress: Called with the offset every few ms.
+        behind_damage: What is before `start` is damaged, and may hold the beginning of a transaction.
     """
     walk = Walk(data, start, on_progress)
     failures: list[Failure] = []
     while (failure := walk.next_failure()) is not None:
+        if walk.ends_lost_transaction(failures[-1].may_hide_multi if failures else behind_damage):
+            previous = failures.pop() if failures else replace(failure, start=start, sound=start, may_hide_multi=True)
+            failure = replace(previous, resume=failure.resume)
         failures.append(failure)
         if failure.resume < 0:
             break
@@ -99,15 +126,14 @@ def examine(
     walk.close()
     result = Examination(len(data), len(data), covered=walk.covered, synced=walk.synced, open_block=walk.block)
     for failure in failures:
-        if failure.resume < 0 and len(data) - failure.sound <= corrupt_tail_max:
-            result.usable, result.torn = failure.sound, failure.reason
+        if len(data) - failure.sound <= corrupt_tail_max:
+            result.usable, result.torn, result.torn_at = failure.sound, failure.reason, failure.at
             break
         if failure.tear >= max(walk.synced, 0) and failure.tear >= 0:
-            result.usable, result.torn = failure.tear, failure.reason
+            result.usable, result.torn, result.torn_at = failure.tear, failure.reason, failure.at
             break
-        # A failure that nothing follows begins at its last sound item: the checksum of those before it may be lost.
-        begin = failure.start if failure.resume >= 0 else failure.sound
-        result.damages.append(Damage(begin, failure.resume if failure.resume >= 0 else len(data), failure.reason))
+        end = failure.resume if failure.resume >= 0 else len(data)
+        result.damages.append(Damage(failure.begin, end, failure.reason, failure.before_block))
     if failures and failures[-1].resume < 0 and not result.torn:
         result.open_block = len(data)
     result.open_block = min(result.open_block, result.usable)
@@ -115,7 +141,7 @@ def examine(
     return result
 
 
-def checksum_of(data: memoryview, on_progress: Callable[[int], object] | None) -> int:
+def checksum_of(data: memoryview, on_progress: Progress | None) -> int:
     """CRC64 of what may be a whole log without annotations, with the progress told in between."""
     checksum = 0
     for at in range(0, len(data), SEARCH_BYTES):
@@ -130,81 +156,122 @@ class Walk:
 
     Attributes:
         block: Where the bytes begin that no checksum covers yet.
-        sound: End of the last item that is part of no open transaction.
     """
 
-    def __init__(
-        self, data: memoryview | bytes, start: int, on_progress: Callable[[int], object] | None = None
-    ) -> None:
+    def __init__(self, data: memoryview | bytes, start: int, on_progress: Progress | None = None) -> None:
         self.data = memoryview(data)
         self.start = start
-        self.reader = LogReader(data, start, on_progress=on_progress)
-        self.block = self.sound = start
+        self.items = LogItems(data, start, on_progress=on_progress)
+        self.block = start
         self.covered = 0
         self.synced = -1
         self.claimed = -1  # by a #SYNCED line of the open block
+        self.stray_exec = False
+        self.misread = False  # the walk stopped at an annotation, and not at bytes that are no item
+        self.holds_blocks = True  # as far as is known: something behind looks like a checksum line
 
     def close(self) -> None:
         """Let go of the data, so that a mapping can be closed."""
-        self.reader.close()
+        self.items.close()
         self.data.release()
 
     def resume_at(self, offset: int) -> None:
-        self.reader.seek(offset)
-        self.block = self.sound = offset
+        self.items.seek(offset)
+        self.block = offset
         self.claimed = -1
+
+    def ends_lost_transaction(self, may_hide_multi: bool) -> bool:
+        """Whether the last failure is the EXEC of a transaction whose beginning is in the damage before."""
+        return self.stray_exec and may_hide_multi and self.items.transactions == 0
 
     def next_failure(self) -> Failure | None:
         """Walk on to what is wrong; None at a clean end."""
-        at_end = at_zeros = False
+        items = self.items
+        at_end = at_zeros = misplaced = False
         try:
             reason = self.walk_sound_items()
         except EOFError as error:
             reason, at_end = str(error), True
+        except TransactionError as error:
+            reason, misplaced = f"{error} at offset {items.offset}", True
         except ValueError as error:
-            at_zeros = isinstance(error, ZerosError)
-            reason = f"bad file format at offset {self.reader.offset}: {error}"
-        if reason is None:
-            return None
+            reason, at_zeros = f"bad file format at offset {items.offset}: {error}", isinstance(error, ZerosError)
+        else:
+            if reason is None:
+                return None
         resume = self.resume_point()
-        end = resume if resume >= 0 else len(self.data)
-        own_zeros = self.own_zeros(end)
-        tear = self.zeros_from(end, own_zeros, annotated=resume >= 0)
-        if tear < 0 and (at_zeros or (at_end and resume < 0)):
+        before_block = resume >= 0
+        end = resume if before_block else len(self.data)
+        own_zeros = self.own_zeros(end) if before_block or self.annotated else end
+        tear = self.tear(end, own_zeros, before_block=before_block)
+        if tear < 0 and (at_zeros or (at_end and not before_block)):
             tear = self.sound
         if own_zeros < end:
             # Torn or not, whether others of that write's sectors are missing cannot be seen: it goes as a whole (B5).
             reason += f" ({OWN_ZEROS})"
             tear = min(tear, own_zeros)
-        return Failure(self.block, self.sound, resume, tear, reason)
+        self.stray_exec = misplaced and not items.in_transaction
+        if not before_block and misplaced:
+            # A second MULTI begins another transaction, the one before it is lost; an EXEC alone has no effect.
+            resume, tear = (items.behind if self.stray_exec else items.offset), -1
+        elif not before_block:
+            resume, tear = self.resume_in_commands(tear, at_end=at_end)
+        return Failure(self.block, self.sound, self.failed_at, resume, before_block, tear, reason, not misplaced)
+
+    @property
+    def annotated(self) -> bool:
+        """Whether blocks are known to be in the log."""
+        return self.covered > 0 or self.claimed >= 0
+
+    def tear(self, end: int, own_zeros: int, *, before_block: bool) -> int:
+        """Where zeros begin that a crash may have left in the unverified bytes up to `end`, or -1."""
+        if before_block or self.annotated or self.data[self.start] == 0:
+            return self.zeros_from(end, own_zeros)
+        return self.zeros_at_end()
+
+    def resume_in_commands(self, tear: int, *, at_end: bool) -> tuple[int, int]:
+        """Where commands follow in what no checksum covers (-1: nowhere), and the tear, where it is one."""
+        wrong_length = at_end and not self.annotated and tear == self.sound
+        if tear >= 0 and not wrong_length:
+            return -1, tear
+        resume = next_beginning(self.data, self.failed_at + 1)
+        if resume == len(self.data):
+            return -1, tear
+        if tear < 0 or runs_to_the_end(self.data, resume):
+            return resume, -1
+        return -1, tear
 
     def walk_sound_items(self) -> str | None:
-        reader = self.reader
-        in_transaction = False
+        items = self.items
+        self.misread = False
         while True:
-            before = reader.offset
-            item = reader.skip_item()
+            item = items.skip()
+            if item is True:
+                continue
             if item is None:
-                if in_transaction:
-                    raise EOFError("end of file inside a transaction")
                 return None
-            if isinstance(item, bytes):
-                if item.startswith(CHECKSUM_PREFIX):
-                    reason = self.check_block(before, item)
-                    if reason is not None:
-                        return reason
-                    self.block = reader.offset
-                elif item.startswith(SYNCED_PREFIX):
-                    claimed = parse_synced(item)
-                    self.claimed = self.claimed if claimed is None else claimed
-                elif flipped_bits(item[: len(CHECKSUM_PREFIX)], CHECKSUM_PREFIX) == 1:
-                    return f"damaged checksum annotation {quoted(item[:64])} at offset {before}"
-            elif item == (b"MULTI",):
-                in_transaction = True
-            elif item == (b"EXEC",):
-                in_transaction = False
-            if not in_transaction:
-                self.sound = reader.offset
+            if item.startswith(CHECKSUM_PREFIX):
+                reason = self.check_block(items.at, item)
+                if reason is not None:
+                    self.misread = True
+                    return reason
+                self.block = items.offset
+            elif item.startswith(SYNCED_PREFIX):
+                claimed = parse_synced(item)
+                self.claimed = self.claimed if claimed is None else claimed
+            elif flipped_bits(item[: len(CHECKSUM_PREFIX)], CHECKSUM_PREFIX) == 1:
+                self.misread = True
+                return f"damaged checksum annotation {quoted(item[:64])} at offset {items.at}"
+
+    @property
+    def failed_at(self) -> int:
+        """Where the item begins that the walk could not accept."""
+        return self.items.at if self.misread else self.items.offset
+
+    @property
+    def sound(self) -> int:
+        """End of the last item before that which is part of no open transaction."""
+        return min(self.items.sound, self.failed_at)
 
     def check_block(self, end: int, line: bytes) -> str | None:
         """Verify the block that this annotation closes; returns what is wrong with it."""
@@ -220,7 +287,7 @@ class Walk:
                 f"checksum of the {checksum.size} bytes from offset {begin} is {computed:016x}, "
                 f"recorded was {checksum.value:016x}"
             )
-        self.covered += self.reader.offset - begin
+        self.covered += self.items.offset - begin
         if self.claimed <= end:  # a claim beyond the block is nonsense that its checksum happens to bless
             self.synced = max(self.synced, self.claimed)
         self.claimed = -1
@@ -229,7 +296,11 @@ class Walk:
     def resume_point(self) -> int:
         """Behind the damaged block: its own annotation tells where it ends, or else a later block that verifies."""
         behind = -1
+        if not self.holds_blocks:
+            return -1
+        self.holds_blocks = False
         for position, line_end, checksum in self.annotations(self.block):
+            self.holds_blocks = True
             begin = position - checksum.size
             if begin == self.block and behind < 0:
                 behind = line_end
@@ -263,27 +334,44 @@ class Walk:
 
     def own_zeros(self, end: int) -> int:
         """Where the first write begins, in the unverified bytes, that had long zeros of its own; `end`: there is none."""
-        content = bytes(self.data[self.block : end])
-        head = (content.partition(b"\n")[0].startswith(SYNCED_PREFIX) and content.find(b"\n") + 1) or 0
-        if flipped_bits(content[head : head + len(ZEROS_LINE)], ZEROS_LINE) <= 1:
+        head = bytes(self.data[self.block : min(self.block + 64, end)])
+        line = (head.startswith(SYNCED_PREFIX) and head.find(b"\n") + 1) or 0
+        if flipped_bits(head[line : line + len(ZEROS_LINE)], ZEROS_LINE) <= 1:
             return self.block
-        at = content.find(ZEROS_LINE)
-        return self.block + at if at >= 0 else end
+        at = self.find(ZEROS_LINE, self.block)
+        return at if 0 <= at < end else end
 
-    def zeros_from(self, end: int, own_zeros: int, *, annotated: bool) -> int:
+    def zeros_from(self, end: int, own_zeros: int) -> int:
         """End of the last item before zeros that a crash may have left in the unverified bytes up to `end`; or -1.
 
-        Zeros to the end of the file, from anywhere; in a log with annotations also whole sectors of zeros, and zeros from
-        the end of an item to the end of its sector.
+        That are whole sectors of zeros, zeros from the end of an item to the end of its sector, zeros to the end of the file.
         """
         content_end = end_of_content(self.data)
-        if not (annotated or self.covered or self.claimed >= 0 or self.data[self.start] == 0):
-            return self.last_item_before(content_end) if content_end < len(self.data) else -1
         sector = self.zero_sector(own_zeros)
         places = [zeros for zeros in (sector, self.zeros_behind_items(end)) if zeros >= 0]
         if self.block <= content_end < end:
             places.append(content_end)
         return self.last_item_before(min(places)) if places else -1
+
+    def zeros_at_end(self) -> int:
+        """In a log without annotations: end of the last item before the zeros at the end of the file; or -1.
+
+        They must be what the walk met, or ended in: damage before them is none of theirs.
+        """
+        content_end = end_of_content(self.data)
+        if content_end == len(self.data):
+            return -1
+        items = LogItems(self.data, self.block, content_end)
+        try:
+            while items.skip() is not None:
+                pass
+        except EOFError:
+            pass
+        except ValueError:
+            return -1
+        finally:
+            items.close()
+        return items.sound
 
     def zero_sector(self, end: int) -> int:
         """First whole sector of zeros in the unverified bytes, or -1."""
@@ -301,21 +389,15 @@ class Walk:
 
     def last_item_before(self, offset: int, *, whole_transactions: bool = True) -> int:
         """End of the last item at or before `offset` from the open block on, by default outside transactions."""
-        reader = LogReader(self.data, self.block, offset)
-        sound, in_transaction = self.block, False
+        items = LogItems(self.data, self.block, offset)
         try:
-            while (item := reader.skip_item()) is not None:
-                if item == (b"MULTI",):
-                    in_transaction = True
-                elif item == (b"EXEC",):
-                    in_transaction = False
-                if not in_transaction or not whole_transactions:
-                    sound = reader.offset
+            while items.skip() is not None:
+                pass
         except (EOFError, ValueError):
             pass
         finally:
-            reader.close()
-        return sound
+            items.close()
+        return items.sound if whole_transactions else items.offset
 
 
 def flipped_bits(found: bytes, wanted: bytes) -> int:

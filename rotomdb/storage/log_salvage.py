@@ -4,8 +4,8 @@ With checksums (log_blocks.py) each block is known to be right or wrong. A burst
 a few wrong characters in its annotation, are undone: the checksum then tells that the result is the original. Anything else
 is set aside as a whole, so that nothing wrong passes for right.
 
-Without checksums the walk goes on at the next place from which several commands can be read; what is inside a command that
-can be read is taken as it is.
+Without checksums what is set aside is what the examination calls damaged (log_examination.py), so that a server that goes on
+around it has the same data; behind a torn end the walk also goes on where commands can be read again.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.crc_repair import repaired
 from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, Checksum, checksum_line, parse_checksum
-from rotomdb.storage.request import LogReader
+from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_items import LogItems
+from rotomdb.storage.log_resync import next_beginning
 
 BURST_MAX = 3  # bytes; a longer one would be found by chance
 CHARACTERS_MAX = 4  # wrong ones in an annotation whose block is right
-CHAIN = 3  # commands in a row that make a beginning credible
 BLOCK_MAX = 64 << 20  # bytes in which a burst is looked for
-ARGUMENTS_MAX = 1 << 20
-NAME_MAX = 32
+PART_BYTES = 1 << 20  # what fits into memory of what no checksum covers
 
 Progress = Callable[[int], None]
 
@@ -178,15 +178,15 @@ def tail(data: memoryview, start: int) -> Iterator[Piece]:
 
 
 def is_sound(content: bytes) -> bool:
-    """Whether it is whole commands."""
-    reader = LogReader(content)
+    """Whether it is whole commands and whole transactions."""
+    items = LogItems(content)
     try:
-        while reader.skip_item() is not None:
+        while items.skip() is not None:
             pass
     except (EOFError, ValueError):
         return False
     finally:
-        reader.close()
+        items.close()
     return True
 
 
@@ -194,87 +194,33 @@ def is_sound(content: bytes) -> bool:
 
 
 def by_commands(data: memoryview, start: int, on_progress: Progress) -> Iterator[Piece]:
-    """Runs of commands that can be read, and what lies between them."""
-    position = start
+    """What can be read, and what lies between: the damages of the examination, and what is behind a torn end."""
+    position, behind_damage = start, False
     while position < len(data):
-        end, reason = run_of_commands(data, position)
-        if end > position:
-            yield from in_parts(data, position, end)
-        position = end
-        on_progress(position)
-        if position >= len(data):
+        found = examine(data, position, behind_damage=behind_damage)
+        for damage in found.damages:
+            yield from in_parts(data, position, damage.start)
+            yield Piece(damage.start, damage.end, None, False, reason=damage.reason)
+            position = damage.end
+            on_progress(position)
+        yield from in_parts(data, position, found.usable)
+        if not found.torn:
             return
-        resume = next_command(data, position + 1)
-        yield Piece(position, resume, None, False, reason=reason)
-        position = resume
+        position = next_beginning(data, max(found.torn_at, found.usable) + 1)
+        yield Piece(found.usable, position, None, False, reason=found.torn)
+        behind_damage = True
 
 
 def in_parts(data: memoryview, start: int, end: int) -> Iterator[Piece]:
-    """A sound range, cut between commands into parts that fit into memory."""
-    reader = LogReader(data, start, end)
+    """A sound range, cut between its units into parts that fit into memory."""
+    items = LogItems(data, start, end)
     try:
         begin = start
-        while reader.skip_item() is not None:
-            if reader.offset - begin >= 1 << 20:
-                yield Piece(begin, reader.offset, bytes(data[begin : reader.offset]), False)
-                begin = reader.offset
+        while items.skip() is not None:
+            if items.sound - begin >= PART_BYTES:
+                yield Piece(begin, items.sound, bytes(data[begin : items.sound]), False)
+                begin = items.sound
         if end > begin:
             yield Piece(begin, end, bytes(data[begin:end]), False)
     finally:
-        reader.close()
-
-
-def run_of_commands(data: memoryview, start: int) -> tuple[int, str]:
-    """How far commands can be read, and what stops them. An unfinished transaction at the end is not part of it."""
-    reader = LogReader(data, start)
-    transaction = -1
-    before = start
-    try:
-        while True:
-            before = reader.offset
-            item = reader.skip_item()
-            if item is None:
-                return (transaction if transaction >= 0 else before), "an unfinished transaction"
-            if item == (b"MULTI",):
-                transaction = before
-            elif item == (b"EXEC",):
-                transaction = -1
-    except EOFError as error:
-        return before, str(error)
-    except ValueError as error:
-        return before, f"bad file format: {error}"
-    finally:
-        reader.close()
-
-
-def next_command(data: memoryview, start: int) -> int:
-    """The next place from which several commands, or all to the end of the file, can be read; the end when there is none."""
-    step = 1 << 20
-    for base in range(start, len(data), step):
-        piece = bytes(data[base - 1 : base + step + 1])
-        at = min((found for found in (piece.find(b"\n*"), piece.find(b"\n#")) if found >= 0), default=-1)
-        while at >= 0:
-            if is_beginning(data, base + at):
-                return base + at
-            at = min(
-                (found for found in (piece.find(b"\n*", at + 1), piece.find(b"\n#", at + 1)) if found >= 0), default=-1
-            )
-    return len(data)
-
-
-def is_beginning(data: memoryview, offset: int) -> bool:
-    reader = LogReader(data, offset)
-    try:
-        for _ in range(CHAIN):
-            item = reader.next_item()
-            if item is None:
-                return True
-            if isinstance(item, list) and not (
-                0 < len(item[0]) <= NAME_MAX and item[0].replace(b".", b"").replace(b"_", b"").isalnum()
-            ):
-                return False
-    except (EOFError, ValueError):
-        return False
-    finally:
-        reader.close()
-    return True
+        items.close()

@@ -15,9 +15,11 @@ from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
 from rotomdb.storage.rdb_reader import end_of_rdb, read_aux
-from rotomdb.storage.request import LogReader
+
+DATABASE_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -104,29 +106,18 @@ class Item:
 
 def items(data: memoryview, start: int, time: int = 0) -> Iterator[Item]:
     """The items of a log that has been examined; `time`: of the last annotation before."""
-    log = LogReader(data, start)
-    transaction = -1
+    log = LogItems(data, start)
     database = 0
     try:
-        while True:
-            at = log.offset
-            item = log.next_item()
-            if item is None:
-                return
-            begin = at if transaction < 0 else transaction
+        while (item := log.take()) is not None:
             if isinstance(item, bytes):
                 told = parse_timestamp(item)
                 time = time if told is None else told
-                yield Item([], item, begin, at, log.offset, time, database)
+                yield Item([], item, log.unit, log.at, log.offset, time, database)
                 continue
-            name = item[0].upper()
-            if name == b"MULTI":
-                transaction = at
-            elif name == b"EXEC":
-                transaction = -1
-            elif name == b"SELECT" and len(item) == 2 and item[1].isdigit():
-                database = int(item[1])
-            yield Item(item, b"", begin, at, log.offset, time, database)
+            if len(item) == 2 and item[0].upper() == b"SELECT" and item[1].isdigit():
+                database = int(item[1][:DATABASE_DIGITS])
+            yield Item(item, b"", log.unit, log.at, log.offset, time, database)
     finally:
         log.close()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from rotomdb.errors import SourceError
+from rotomdb.storage.disk import viewed
 from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
 from rotomdb.storage.live_server import connected, is_live, length_in, without_password
 from rotomdb.storage.rdb_reader import HIGHEST_TYPE
@@ -70,23 +71,18 @@ def mapped(file: IO[bytes], name: str) -> Iterator[RdbSource]:
         yield RdbSource(memoryview(b""), name, lambda start, end: None)
         return
     mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-    try:
-        mapping.madvise(mmap.MADV_SEQUENTIAL)
-        view = memoryview(mapping)
+    mapping.madvise(mmap.MADV_SEQUENTIAL)
 
-        def release(start: int, end: int) -> None:
-            start -= start % mmap.PAGESIZE
-            end -= end % mmap.PAGESIZE
-            if end > start:
-                mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
+    def release(start: int, end: int) -> None:
+        start -= start % mmap.PAGESIZE
+        end -= end % mmap.PAGESIZE
+        if end > start:
+            mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
 
-        try:
-            yield RdbSource(payload_as_rdb(view), name, release)
-        finally:
-            view.release()
-    finally:
-        with contextlib.suppress(BufferError):  # an error on its way out still holds a piece
-            mapping.close()
+    with viewed(mapping) as view:
+        data = payload_as_rdb(view)
+        yield RdbSource(data, name, release)
+        data.release()
 
 
 def payload_as_rdb(view: memoryview) -> memoryview:

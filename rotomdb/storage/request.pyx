@@ -1,4 +1,4 @@
-"""Requests in RESP: the one parser for sockets and for append-only files.
+"""Requests in RESP: the one parser for sockets and for append-only files (log_items.pyx).
 
 A parser keeps what it has of an unfinished request, so that a request of a hundred thousand arguments, arriving in
 pieces, is read once.
@@ -13,10 +13,6 @@ from libc.string cimport memchr
 
 from rotomdb.engine.number cimport parse_int64
 
-from rotomdb.storage.quoting import one_line
-
-cdef extern from "platform.h" nogil:
-    int64_t rotom_monotonic_ns()
 
 cdef extern from "Python.h":
     void Py_XDECREF(PyObject* object)
@@ -26,9 +22,6 @@ cdef enum:
     INLINE_MAX = 64 * 1024            # bytes of a line
     STRANGER_ARGUMENTS = 10           # what a client may send before it has authenticated
     STRANGER_BULK_BYTES = 16384
-    ITEMS_PER_LOOK = 16               # of a log, or so many bytes, between two looks at the clock
-    BYTES_PER_LOOK = 4096
-    PROGRESS_NS = 5000000
 
 
 cdef class RequestParser:
@@ -230,148 +223,3 @@ def split_arguments(bytes line):
 
 def is_hex(bytes digits):
     return all(digit in b"0123456789abcdefABCDEF" for digit in digits)
-
-
-class ZerosError(ValueError):
-    """A command whose last bytes are zeros: what a power loss leaves of a write."""
-
-
-cdef class LogReader:
-    """Commands of an append-only file, front to back, from a buffer that the caller keeps.
-
-    `offset` is the end of the last whole command; `line_offset` of the item being read.
-    """
-
-    cdef RequestParser parser
-    cdef const char* data
-    cdef Py_ssize_t size
-    cdef object owner, on_progress
-    cdef readonly Py_ssize_t offset
-    cdef Py_ssize_t looked
-    cdef int items, items_per_look
-    cdef int64_t told_ns
-
-    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1, on_progress=None):
-        """Read from `offset` to `end`, by default all there is.
-
-        Args:
-            on_progress: Called with the offset before an item, every few ms; true: call again before the next item.
-        """
-        self.owner = data
-        self.size = data.shape[0] if end < 0 else min(end, data.shape[0])
-        self.data = <const char*>&data[0] if self.size else NULL
-        self.offset = self.looked = offset
-        self.parser = RequestParser(from_log=True)
-        self.on_progress = on_progress
-
-    cdef int tell_progress(self) except -1:
-        """Look at the clock now and then, and tell how far the reading has come."""
-        cdef int64_t now
-        self.items += 1
-        if self.items < self.items_per_look and self.offset - self.looked < BYTES_PER_LOOK:
-            return 0
-        self.items, self.looked = 0, self.offset
-        now = rotom_monotonic_ns()
-        if self.items_per_look > 1 and now - self.told_ns < PROGRESS_NS:
-            return 0
-        self.items_per_look = 1 if self.on_progress(self.offset) else ITEMS_PER_LOOK
-        self.told_ns = rotom_monotonic_ns()
-        return 0
-
-    def close(self):
-        """Let go of the buffer, so that a mapping can be closed."""
-        self.owner = None
-        self.size = 0
-
-    def seek(self, Py_ssize_t offset):
-        """Go on reading at another place."""
-        self.offset = offset
-
-    cdef int64_t header(self, Py_ssize_t at, char mark, Py_ssize_t* behind) except -1:
-        """The number of a line such as `*3`; *behind is where the next line begins."""
-        cdef const char* end
-        cdef Py_ssize_t line
-        cdef int64_t number
-        if at >= self.size:
-            raise EOFError("unexpected end of file inside a command")
-        end = <const char*>memchr(self.data + at, c'\n', <size_t>min(self.size - at, INLINE_MAX))
-        if end == NULL:
-            if self.size - at <= INLINE_MAX and self.data[at] == mark:
-                raise EOFError("unexpected end of file inside a command")
-            raise ValueError("expected '%c'" % <unsigned char>mark)
-        if self.data[at] != mark:
-            raise ValueError("expected '%c', got '%s'" % (<unsigned char>mark, one_line(chr(<unsigned char>self.data[at]))))
-        line = end - self.data
-        behind[0] = line + 1
-        if line > at and self.data[line - 1] == c'\r':
-            line -= 1
-        if not parse_int64(self.data + at + 1, line - at - 1, &number) or number < 0 or number > self.parser.max_bulk_bytes:
-            raise ValueError("invalid length")
-        return number
-
-    def skip_item(self):
-        """Walk over the next item without building it; errors as for `next_item`.
-
-        Returns:
-            None at the end; the line of an annotation; for a command its one word when it is a single one (MULTI, EXEC),
-            else the empty tuple.
-        """
-        cdef Py_ssize_t at
-        cdef int64_t count, length = 0
-        if self.offset >= self.size:
-            return None
-        if self.on_progress is not None:
-            self.tell_progress()
-        if self.data[self.offset] == c'#':
-            at = self.offset
-            line = self.next_item()
-            if 0 in line:
-                self.offset = at
-                raise ZerosError("zeros in an annotation")
-            return line
-        count = self.header(self.offset, c'*', &at)
-        if count == 0 or count > 2147483647:
-            raise ValueError("invalid multibulk length")
-        for _ in range(count):
-            length = self.header(at, c'$', &at)
-            if self.size - at < length + 2:
-                raise EOFError("unexpected end of file inside a command")
-            at += <Py_ssize_t>length + 2
-            # What stands there is not checked, as other loaders do not; but zeros are what a power loss leaves.
-            if self.data[at - 1] == 0:
-                raise ZerosError("zeros where an argument ends")
-        self.offset = at
-        if count == 1:
-            return (PyBytes_FromStringAndSize(self.data + at - length - 2, <Py_ssize_t>length).upper(),)
-        return ()
-
-    def next_item(self):
-        """The next command (a list), annotation (its line, bytes), or None at a clean end.
-
-        Raises:
-            EOFError: the data end inside an item.
-            ValueError: the bytes at `offset` are no command.
-        """
-        cdef Py_ssize_t consumed
-        cdef const char* end
-        cdef int result
-        if self.offset >= self.size:
-            return None
-        if self.on_progress is not None:
-            self.tell_progress()
-        if self.data[self.offset] == c'#':
-            end = <const char*>memchr(self.data + self.offset, c'\n', <size_t>(self.size - self.offset))
-            if end == NULL:
-                raise EOFError("annotation without line end")
-            line = PyBytes_FromStringAndSize(self.data + self.offset, end - (self.data + self.offset))
-            self.offset = end - self.data + 1
-            return line
-        result = self.parser.parse(self.data + self.offset, self.size - self.offset, &consumed)
-        if result == PARSE_COMPLETE:
-            self.offset += consumed
-            return self.parser.take()
-        self.parser.clear()
-        self.parser.remaining = 0
-        if result == PARSE_MORE:
-            raise EOFError("unexpected end of file inside a command")
-        raise ValueError(self.parser.error.decode("latin-1"))

@@ -30,13 +30,13 @@ from rotomdb.errors import ManifestError, RdbError
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_salvage import salvage_log
 from rotomdb.storage.manifest import parse_manifest
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
-from rotomdb.storage.request import LogReader
 from rotomdb.testing.logs import structured_log
 from rotomdb.testing.payloads import ENCODINGS, file_of, payload_of, sound_body_of
 from rotomdb.testing.restores import PayloadUser
@@ -91,9 +91,9 @@ def read_payload(data: bytes) -> None:
 
 def read_log(data: bytes) -> None:
     with contextlib.suppress(EOFError, ValueError):
-        reader = LogReader(data)
+        reader = LogItems(data)
         try:
-            while reader.next_item() is not None:
+            while reader.take() is not None:
                 pass
         finally:
             reader.close()

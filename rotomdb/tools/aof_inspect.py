@@ -19,10 +19,10 @@ from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import Examination, examine
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.manifest import read_manifest
 from rotomdb.storage.point_in_time import Item, Source, find_log, preamble_end, walk
 from rotomdb.storage.rdb_reader import check_rdb
-from rotomdb.storage.request import LogReader
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance, progress, table
@@ -318,18 +318,18 @@ def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
         start = preamble_end(data, path)
         found: Examination = examine(data, start)
         seconds = 0
-        reader = LogReader(data, start, found.usable)
+        items = LogItems(data, start, found.usable)
         try:
-            while (item := reader.next_item()) is not None:
+            while (item := items.take()) is not None:
                 if isinstance(item, bytes):
                     seconds = parse_timestamp(item) or seconds
                 else:
                     last.append((seconds, item))
-            end = reader.offset
+            end = items.sound
         except (EOFError, ValueError) as error:
-            raise AofError(str(path), reader.offset, str(error)) from None
+            raise AofError(str(path), items.offset, str(error)) from None
         finally:
-            reader.close()
+            items.close()
     for when, words in last:
         show(when, words)
     return end, seconds
@@ -341,22 +341,27 @@ def show(seconds: int, words: list[bytes]) -> None:
 
 
 def show_new(disk: Disk, path: Path, offset: int, seconds: int) -> tuple[int, int]:
-    """What was appended since; an unfinished command waits for the next look."""
+    """What was appended since; an unfinished command or transaction waits for the next look."""
     if not disk.exists(path) or disk.size(path) <= offset:
         return offset, seconds
     with disk.mapped(path) as data:
-        reader = LogReader(data, offset)
+        items = LogItems(data, offset)
+        unit: list[list[bytes]] = []
         try:
-            while (item := reader.next_item()) is not None:
+            while (item := items.take()) is not None:
                 if isinstance(item, bytes):
                     seconds = parse_timestamp(item) or seconds
                 else:
-                    show(seconds, item)
+                    unit.append(item)
+                if not items.in_transaction:
+                    for words in unit:
+                        show(seconds, words)
+                    unit.clear()
         except EOFError:
             pass
         except ValueError as error:
-            raise AofError(str(path), reader.offset, str(error)) from None
+            raise AofError(str(path), items.offset, str(error)) from None
         finally:
-            offset = reader.offset
-            reader.close()
+            offset = items.sound
+            items.close()
     return offset, seconds

@@ -19,14 +19,15 @@ from rotomdb.storage.block_writer import BlockWriter
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
-from rotomdb.storage.log_salvage import LogSalvage, Piece, next_command, salvage_log
+from rotomdb.storage.log_items import LogItems
+from rotomdb.storage.log_resync import readable_commands
+from rotomdb.storage.log_salvage import LogSalvage, Piece, salvage_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.output import directory_beside, writing
 from rotomdb.storage.point_in_time import Source, find_log, preamble_end
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import RdbWriter
-from rotomdb.storage.request import LogReader
 from rotomdb.tools.aof_check import free_name
 from rotomdb.tools.log_keys import keys_of
 from rotomdb.tools.paths import LOG, output_option
@@ -199,19 +200,15 @@ def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], obje
 
 def without_annotations(content: bytes) -> bytes:
     """A block's commands, with time annotations; its own are written anew, for the place where they will stand."""
-    reader = LogReader(content)
+    items = LogItems(content)
     kept = []
     try:
-        at = 0
-        while (item := reader.skip_item()) is not None:
-            line = isinstance(item, bytes) and (
-                item.startswith((CHECKSUM_PREFIX, SYNCED_PREFIX)) or item == ZEROS_LINE[:-1]
-            )
+        while (item := items.skip()) is not None:
+            line = item is not True and (item.startswith((CHECKSUM_PREFIX, SYNCED_PREFIX)) or item == ZEROS_LINE[:-1])
             if not line:
-                kept.append(content[at : reader.offset])
-            at = reader.offset
+                kept.append(content[items.at : items.offset])
     finally:
-        reader.close()
+        items.close()
     return b"".join(kept)
 
 
@@ -219,19 +216,9 @@ def set_aside(data: memoryview, piece: Piece, path: Path, place: Path | None, ke
     """Keep what is damaged beside, and see which keys it names, as far as it can be read."""
     if place is not None:
         (place / f"{path.name}.set-aside-at-{piece.start}").write_bytes(data[piece.start : piece.end])
-    content = memoryview(bytes(data[piece.start : piece.end]))
-    at = 0
-    while at < len(content):
-        reader = LogReader(content, at)
-        try:
-            while (item := reader.next_item()) is not None:
-                if isinstance(item, list) and item[0].upper() != b"SELECT":
-                    keys.update(keys_of(item))
-            return
-        except (EOFError, ValueError):
-            at = max(next_command(content, max(reader.offset, at) + 1), at + 1)
-        finally:
-            reader.close()
+    for words in readable_commands(bytes(data[piece.start : piece.end])):
+        if words[0].upper() != b"SELECT":
+            keys.update(keys_of(words))
 
 
 def print_salvage(report: dict[str, Any]) -> None:

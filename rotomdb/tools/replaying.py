@@ -12,7 +12,7 @@ from rotomdb.commands.registry import REGISTRY
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError
-from rotomdb.storage.aof_reader import Judge, ReplayReport, refuse_damage, replay
+from rotomdb.storage.aof_reader import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Examination
 from rotomdb.storage.point_in_time import find_log
@@ -39,15 +39,7 @@ def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Cal
     load_all()
     dispatcher = Dispatcher(engine, REGISTRY.values())
     dispatcher.loading = True
-    execute = replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
-
-    def replay_command(words: list[bytes]) -> None:
-        if words[0].upper() == b"FUNCTION" and len(words) > 2 and words[1].upper() == b"LOAD":
-            engine.function_libraries.append(words[-1])
-        else:
-            execute(words)
-
-    return replay_command
+    return replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
 
 
 def replay_log(
@@ -75,9 +67,9 @@ def replay_log(
                 if on_progress is not None:
                     on_progress(name, offset, size)
 
+            execute(SELECT_FIRST)
             allowed = judge or whole_unless_last(file, number == len(log.paths) - 1)
             report = replay(data, str(file), engine, execute, judge=allowed, on_progress=advance)
-            execute([b"SELECT", b"0"])
             result.files.append((file, report))
     return result
 

@@ -27,9 +27,10 @@ from rotomdb.errors import RdbError, RdbValueError
 from rotomdb.storage.aof_reader import replay
 from rotomdb.storage.aof_scan import AofScanner
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.propagation import encode_command
 from rotomdb.storage.rdb_reader import RdbReader
-from rotomdb.storage.request import LogReader, split_arguments
+from rotomdb.storage.request import split_arguments
 
 TEXT = st.one_of(st.binary(max_size=30), st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: b"%d" % n))
 DATA = sorted((Path(__file__).parents[1] / "data").glob("*.rdb"))
@@ -70,14 +71,14 @@ def test_integer_text_is_parsed_strictly(value: int) -> None:
 
 @given(st.lists(TEXT, min_size=1, max_size=70))
 def test_command_round_trip(words: list[bytes]) -> None:
-    assert LogReader(encode_command(*words)).next_item() == words
+    assert LogItems(encode_command(*words)).take() == words
 
 
 @given(st.binary(max_size=200))
 def test_log_reader_takes_any_bytes(data: bytes) -> None:
-    reader = LogReader(data)
+    reader = LogItems(data)
     try:
-        while reader.next_item() is not None:
+        while reader.take() is not None:
             pass
     except (EOFError, ValueError):
         pass

@@ -23,10 +23,10 @@ from rotomdb.storage.checksum import crc64
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
 from rotomdb.storage.crc_repair import find_burst, find_two, repaired
 from rotomdb.storage.dump_payload import seal
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
-from rotomdb.storage.request import LogReader
 from tests.tools.running import DATA
 
 words = (
@@ -279,10 +279,10 @@ def test_what_only_a_file_can_hold_is_restored_as_a_plain_hash(type: int, value:
         for _ in reader.walk(sink):
             pass
     sink.flush()
-    commands = LogReader(b"".join(pieces))
-    assert commands.next_item() == [b"SELECT", b"0"]
+    commands = LogItems(b"".join(pieces))
+    assert commands.take() == [b"SELECT", b"0"]
     with rotomdb.connect(tmp_path) as database:
-        database.execute_command(*commands.next_item() or [])
+        database.execute_command(*commands.take() or [])
         assert database.hgetall("h") == {b"field1": b"1", b"field2": b"2"}
 
 

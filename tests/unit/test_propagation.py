@@ -10,7 +10,7 @@ from rotomdb.commands import load_all
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine
-from rotomdb.storage.request import LogReader
+from rotomdb.storage.log_items import LogItems
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def context() -> Context:
 
 def logged(context: Context) -> list[list[bytes]]:
     """Commands in the stream since the last call, without SELECT."""
-    reader = LogReader(context.dispatcher.stream.take())
+    reader = LogItems(context.dispatcher.stream.take())
     items: list[list[bytes]] = []
-    while (item := reader.next_item()) is not None:
+    while (item := reader.take()) is not None:
         if isinstance(item, list) and item[0] != b"SELECT":
             items.append(item)
     return items
@@ -90,9 +90,9 @@ def test_select_is_logged_when_the_database_changes(context: Context) -> None:
     context.execute("SET", "a", "1")
     context.execute("SELECT", "2")
     context.execute("SET", "b", "1")
-    reader = LogReader(context.dispatcher.stream.take())
+    reader = LogItems(context.dispatcher.stream.take())
     names = []
-    while (item := reader.next_item()) is not None:
+    while (item := reader.take()) is not None:
         names.append(item)
     assert names[0] == [b"SELECT", b"0"]
     assert names[2] == [b"SELECT", b"2"]

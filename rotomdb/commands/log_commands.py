@@ -1,0 +1,136 @@
+"""What the replay of a log does with each command: execute it, step over it, or refuse the log.
+
+Replay decides with this before it executes, and the tools that only look decide with the same, so that they agree about
+what a server takes.
+
+    writes, SELECT                        executed
+    what changes no data                  stepped over: reads, PING, PUBLISH, CONFIG, SCRIPT LOAD, REPLCONF ...
+    libraries of functions                carried, as those in an RDB are: the data set keeps them
+    scripts, functions that are called    refused: what they did is not in the log
+    MIGRATE                               refused: servers log the DEL that it comes to, nobody the command
+    anything else                         refused: nobody can tell what it did
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rotomdb.commands.registry import CommandSpec, Flag
+from rotomdb.engine.number import parse_int
+from rotomdb.storage.quoting import quoted
+
+# Redis's commands that this server does not have, and that change no data.
+HARMLESS = frozenset((
+    "script", "replconf", "psync", "sync", "replicaof", "slaveof", "failover", "cluster", "lolwut", "sentinel", "hotkeys",
+    "commandlog", "eval_ro", "evalsha_ro", "fcall_ro", "function|list", "function|dump", "function|stats", "function|kill",
+    "function|help",
+))  # fmt: skip
+CARRIED = frozenset(("function|load", "function|delete", "function|flush"))
+SCRIPTS = frozenset(("eval", "evalsha", "fcall"))
+NO_SCRIPTS = "it runs a script, which this server cannot"
+NAME_MAX = 64
+LIBRARY_NAME = re.compile(rb"#!\S+[ \t]+(?:.*[ \t])?name=([A-Za-z0-9_]+)")
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What replay does with a command, and how many words it must have (negative: at least)."""
+
+    execute: bool = True
+    carry: bool = False
+    arity: int = -1
+    refusal: str = ""
+
+    def takes(self, count: int) -> bool:
+        return count == self.arity or (self.arity < 0 and count >= -self.arity)
+
+
+STEP_OVER = Treatment(execute=False)
+CARRY = Treatment(execute=False, carry=True, arity=-2)
+
+
+class LogCommands:
+    """The commands that a server with so many databases takes from a log.
+
+    Args:
+        specs: By the name under which each can be called, `client|id` for a subcommand.
+    """
+
+    def __init__(self, specs: Mapping[str, CommandSpec], databases: int) -> None:
+        self.specs = specs
+        self.databases = databases
+        self.known: dict[tuple[bytes, bytes], Treatment] = {}
+        self.containers = {name.partition("|")[0] for name in self.specs if "|" in name} | {"function", "script"}
+
+    def has_subcommands(self, name: bytes) -> bool:
+        return name.lower().decode("latin-1") in self.containers
+
+    def treatment(self, name: bytes, second: bytes = b"") -> Treatment:
+        """Of a command whose first words are these; `second` counts where there are subcommands."""
+        key = (name, second if self.has_subcommands(name) else b"")
+        found = self.known.get(key)
+        if found is None:
+            found = self.decide(name, key[1])
+            if len(self.known) < 4096:
+                self.known[key] = found
+        return found
+
+    def decide(self, name: bytes, second: bytes) -> Treatment:
+        word = name[:NAME_MAX].lower().decode("latin-1")
+        whole = f"{word}|{second[:NAME_MAX].lower().decode('latin-1')}" if second else word
+        spec = self.specs.get(whole) or self.specs.get(word)
+        if whole in CARRIED:
+            return CARRY
+        if word == "migrate":
+            return Treatment(refusal=f"{quoted(name)} is in no log: what it moved cannot be told")
+        if spec is not None and (spec.function is not None or "|" in spec.name):
+            executed = bool(spec.flags & (Flag.WRITE | Flag.READONLY)) or word == "select"
+            return Treatment(arity=spec.arity) if executed else STEP_OVER
+        if word in HARMLESS or whole in HARMLESS:
+            return STEP_OVER
+        reason = f"Unknown command {quoted(name + (b' ' + second if second else b''))} reading the append only file"
+        return Treatment(refusal=f"{reason}: {NO_SCRIPTS}" if word in SCRIPTS else reason)
+
+    def refusal(self, name: bytes, second: bytes, count: int) -> str | None:
+        """Why a server refuses a log with such a command, as far as that can be told without executing it."""
+        found = self.treatment(name, second)
+        if found.refusal:
+            return found.refusal
+        if not found.takes(count):
+            return wrong_arity(name)
+        if name.lower() == b"select" and count == 2:
+            return self.database_refusal(second)
+        return None
+
+    def database_refusal(self, word: bytes) -> str | None:
+        index = parse_int(word)
+        if index is None or index < 0:
+            return f"SELECT of {quoted(word)}, which is no database"
+        return out_of_range(index, self.databases) if index >= self.databases else None
+
+
+def wrong_arity(name: bytes) -> str:
+    return f"wrong number of arguments for {quoted(name.lower())} command"
+
+
+def out_of_range(index: int, databases: int) -> str:
+    return f"database {index} is out of range, the limit is {databases}: it needs a server with `databases {index + 1}`, at least"
+
+
+def carry_library(libraries: list[bytes], words: list[bytes]) -> None:
+    """Apply FUNCTION LOAD, DELETE or FLUSH to the libraries that a data set carries."""
+    action = words[1].upper()
+    if action == b"FLUSH":
+        libraries.clear()
+        return
+    name = words[-1] if action == b"DELETE" else library_name(words[-1])
+    libraries[:] = [code for code in libraries if library_name(code) != name or not name]
+    if action == b"LOAD":
+        libraries.append(words[-1])
+
+
+def library_name(code: bytes) -> bytes:
+    found = LIBRARY_NAME.match(code.partition(b"\n")[0])
+    return found[1] if found else b""

@@ -239,9 +239,9 @@ cdef class LogItems:
 
     cdef Py_ssize_t name_of(self, bytes word, Py_ssize_t at):
         """Where the first word of the command that begins at `at` stands: behind two header lines."""
-        cdef int lines
+        cdef int _
         cdef const char* found
-        for lines in range(2):
+        for _ in range(2):
             found = <const char*>memchr(self.data + at, c'\n', <size_t>(self.size - at))
             at = found - self.data + 1
         self.name_length = PyBytes_GET_SIZE(word)

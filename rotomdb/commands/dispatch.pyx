@@ -439,7 +439,7 @@ cdef class Dispatcher:
         command.nanoseconds += end - start
         self.commands_processed += 1
         if (self.slowlog_threshold_us >= 0 and end - start >= self.slowlog_threshold_us * 1000
-                and not command.flags & FLAG_SKIP_SLOWLOG and self.on_slow is not None):
+                and not command.flags & FLAG_SKIP_SLOWLOG and value is not BLOCKED and self.on_slow is not None):
             self.on_slow(context, [<object>arguments[i] for i in range(count)], (end - start) // 1000)
         if not outermost:
             context.command = outer            # else it stays as the context's last command, for CLIENT LIST

@@ -362,7 +362,7 @@ def slowlog_get(ctx: Context, count: Int = 10) -> list[object]:
     """Returns the slow log's entries."""
     if count < -1:
         raise CommandError("ERR count should be greater than or equal to -1")
-    calls = list(ctx.server.slow_calls)
+    calls = list(ctx.server.slow_log.entries)
     return [
         [call.id, call.time, call.microseconds, call.arguments, call.address.encode(), call.name.encode("latin-1")]
         for call in (calls if count == -1 else calls[:count])
@@ -378,7 +378,7 @@ def slowlog_get(ctx: Context, count: Int = 10) -> list[object]:
 )
 def slowlog_len(ctx: Context) -> int:
     """Returns the number of entries in the slow log."""
-    return len(ctx.server.slow_calls)
+    return len(ctx.server.slow_log.entries)
 
 
 @command(
@@ -391,7 +391,7 @@ def slowlog_len(ctx: Context) -> int:
 )
 def slowlog_reset(ctx: Context) -> object:
     """Clears all entries from the slow log."""
-    ctx.server.slow_calls.clear()
+    ctx.server.slow_log.entries.clear()
     return OK
 
 

@@ -1,7 +1,7 @@
 """Crash reports in Redis's layout: the sections that tell of the server, and the ways to end with one.
 
 The native part (registers, stacks) is crash_signals.h. A report goes to the log; what a client sent stands in it, unless
-`hide-user-data-from-log` is on or the command carries a password.
+`hide-user-data-from-log` is on, and never passwords.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rotomdb import __version__
 from rotomdb.commands.connection import describe
 from rotomdb.server import crash_signals
 from rotomdb.server.config import DIRECTIVES
+from rotomdb.server.secrets import without_secrets
 from rotomdb.storage.quoting import quoted
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ARGUMENTS_SHOWN = 32
 BYTES_SHOWN = 1024
-CARRY_PASSWORDS = frozenset({"auth", "hello", "migrate", "config|set", "acl|setuser"})
 OUT_OF_MEMORY_BYTES = (1 << 63) - 1  # that DEBUG OOM asks for
 
 
@@ -74,8 +74,8 @@ class CrashReport:
             return
         if hasattr(client, "address"):
             yield describe(client, client).rstrip()
-        hidden = self.server.config.values.get("hide-user-data-from-log") or client.command.name in CARRY_PASSWORDS
-        for number, word in enumerate(request[:ARGUMENTS_SHOWN]):
+        hidden = self.server.config.values.get("hide-user-data-from-log")
+        for number, word in enumerate(without_secrets(request)[:ARGUMENTS_SHOWN]):
             shown = "*redacted*" if hidden and number else quoted(word[:BYTES_SHOWN])
             yield f"argv[{number}]: '{shown}'"
 

@@ -8,22 +8,10 @@ from rotomdb.commands.dispatch import Command, Context, Dispatcher
 from rotomdb.commands.registry import Flag
 from rotomdb.commands.reply import Status
 from rotomdb.server.client import Client
+from rotomdb.server.secrets import without_secrets
 from rotomdb.storage.quoting import quoted
 
 HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
-REDACTED = b"(redacted)"
-
-
-def without_secrets(command: Command, request: list[bytes]) -> list[bytes]:
-    """Passwords do not belong on other people's screens."""
-    if command.name == "auth":
-        return [request[0], *[REDACTED] * (len(request) - 1)]
-    if command.name == "hello":
-        words = [word.upper() for word in request]
-        if b"AUTH" in words:
-            at = words.index(b"AUTH")
-            return [*request[: at + 1], *[REDACTED] * len(request[at + 1 : at + 3]), *request[at + 3 :]]
-    return request
 
 
 class Monitors:
@@ -46,7 +34,7 @@ class Monitors:
         if command.flags & HIDDEN:
             return
         origin = getattr(context, "address", "") or "?:0"
-        words = " ".join(quoted(word) for word in without_secrets(command, request))
+        words = " ".join(quoted(word) for word in without_secrets(request))
         line = Status(f"{time.time():.6f} [{context.db.index} {origin}] {words}".encode())
         for client in list(self.clients):
             client.push_later(line)

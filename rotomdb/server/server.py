@@ -12,7 +12,6 @@ import signal
 import socket
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 from rotomdb.commands import load_all
 from rotomdb.commands.digest import dataset_digest
-from rotomdb.commands.dispatch import Context, Dispatcher
+from rotomdb.commands.dispatch import Dispatcher
 from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
@@ -45,6 +44,7 @@ from rotomdb.server.pausing import Pausing
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
 from rotomdb.server.shutdown import Shutdown, manner_of
+from rotomdb.server.slow_log import SlowLog
 from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
@@ -70,18 +70,6 @@ BGSAVE_MISCONF = (
     "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
     "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 )
-
-
-@dataclass
-class SlowCall:
-    """An entry of the slow log."""
-
-    id: int
-    time: int
-    microseconds: int
-    arguments: list[bytes]
-    address: str
-    name: str
 
 
 @dataclass
@@ -127,7 +115,6 @@ class Server(Hub):
         self.engine = Engine(config["databases"])
         self.dispatcher = Dispatcher(self.engine, REGISTRY.values() if specs is None else specs)
         self.dispatcher.server = self
-        self.dispatcher.on_slow = self.record_slow_call
         self.dispatcher.on_error = self.count_error
         self.dispatcher.on_internal_error = self.internal_error
         directory = Path(config["dir"])
@@ -169,8 +156,8 @@ class Server(Hub):
         self.monitors = Monitors(self.dispatcher)
         self.pausing = Pausing(self, self.dispatcher, self.reactor)
         self.blocking = Blocking(self.dispatcher, self.reactor)
-        self.slow_calls: deque[SlowCall] = deque(maxlen=config["slowlog-max-len"])
-        self.next_slow_id = 0
+        self.slow_log = SlowLog(config["slowlog-max-len"])
+        self.dispatcher.on_slow = self.slow_log.record
         self.statistics = Statistics(started=time.time(), startup_memory=used_memory())
         self.error_counts: dict[str, int] = {}
         self.freeing = False
@@ -234,8 +221,7 @@ class Server(Hub):
         self.max_bulk_bytes = self.engine.string_max_bytes = config["proto-max-bulk-len"]
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
-        if self.slow_calls.maxlen != config["slowlog-max-len"]:
-            self.slow_calls = deque(self.slow_calls, maxlen=config["slowlog-max-len"])
+        self.slow_log.resize(config["slowlog-max-len"])
 
     def apply_notifications(self, notifications: Notifications) -> None:
         self.dispatcher.on_event = notifications.notify if notifications.any else None
@@ -585,19 +571,6 @@ class Server(Hub):
                 )
                 self.statistics.output_limit_disconnections += 1
                 self.close_client(client)
-
-    def record_slow_call(self, context: Context, arguments: list[bytes], microseconds: int) -> None:
-        kept = arguments[:32] if len(arguments) <= 32 else [
-            *arguments[:31], b"... (%d more arguments)" % (len(arguments) - 31)
-        ]  # fmt: skip
-        kept = [word if len(word) <= 128 else word[:128] + b"... (%d more bytes)" % (len(word) - 128) for word in kept]
-        self.slow_calls.appendleft(
-            SlowCall(
-                self.next_slow_id, int(time.time()), microseconds, kept,
-                getattr(context, "address", ""), getattr(context, "name", ""),
-            )
-        )  # fmt: skip
-        self.next_slow_id += 1
 
     def internal_error(self, trace: str) -> None:
         self.log.trace("warning", "internal error in a command:", trace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -130,3 +131,31 @@ def test_keys_and_their_flags_are_redis_s(
         return [[key, sorted(flags)] for key, flags in Link(port, 2).run(list(words))]
 
     assert answer(rotom().port) == answer(redis_server().port)
+
+
+def test_passwords_are_not_kept_in_the_slow_log_nor_shown_by_monitor(rotom: Callable[..., RotomServer]) -> None:
+    server = rotom("--slowlog-log-slower-than", "0")
+    with server.client() as client, server.client() as watched:
+        with watched.monitor() as monitor:
+            for request in (
+                "AUTH user-word pass-word", "HELLO 3 AUTH user-word pass-word", "CONFIG SET requirepass pass-word hz 10",
+                "MIGRATE 127.0.0.1 1 key 0 1 AUTH pass-word", "MIGRATE 127.0.0.1 1 key 0 1 AUTH2 user-word pass-word",
+                "ACL SETUSER user-word >pass-word",
+            ):  # fmt: skip
+                with contextlib.suppress(redis.RedisError):
+                    client.execute_command(*request.split())
+            client.echo("the end")
+            seen = ""
+            while "the end" not in seen:
+                seen = monitor.next_command()["command"]
+                assert "pass-word" not in seen and "user-word" not in seen
+        client.execute_command("CONFIG", "SET", "requirepass", "")
+        kept = b" ".join(word for entry in client.slowlog_get(100) for word in entry["command"].split())
+    assert b"pass-word" not in kept and b"user-word" not in kept
+    assert kept.count(b"(redacted)") >= 7 and b"hz" in kept
+
+
+def test_a_command_that_waits_is_not_in_the_slow_log_for_its_waiting(rotom: Callable[..., RotomServer]) -> None:
+    with rotom("--slowlog-log-slower-than", "0").client() as client:
+        client.blpop(["absent"], timeout=0.01)
+        assert not any(b"BLPOP" in entry["command"] for entry in client.slowlog_get(100))

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.processes import ControlledServer, RedisServer, RotomServer, ServerProcess
+
+# What the clock on the wall says of a busy machine is no property of the code.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 INTERNAL_ERROR = "internal error"  # what a server logs of an exception that it did not foresee

@@ -1,3 +1,5 @@
+from libc.stdint cimport uint8_t
+
 from rotomdb.engine.buffer cimport Buffer
 
 cdef enum BytesForm:
@@ -7,3 +9,6 @@ cdef enum BytesForm:
     FORM_HEX
 
 cdef void put_json_bytes(Buffer* out, const char* data, size_t size, int form) noexcept nogil
+cdef void put_encoded(Buffer* out, const char* data, size_t size) noexcept nogil
+cdef void put_unquoted(Buffer* out, const char* data, size_t size, int form) noexcept nogil
+cdef bint is_text(const uint8_t* data, size_t size) noexcept nogil

@@ -135,6 +135,43 @@ cdef void put_hex(Buffer* out, const uint8_t* data, size_t size) noexcept nogil:
     out.length += size * 2
 
 
+cdef void put_encoded(Buffer* out, const char* data, size_t size) noexcept nogil:
+    """Bytes as the object that stands for what is no text."""
+    buffer_append(out, b'{"b64":"', 8)
+    put_base64(out, <const uint8_t*>data, size)
+    buffer_append(out, b'"}', 2)
+
+
+cdef void put_escapes(Buffer* out, const uint8_t* data, size_t size) noexcept nogil:
+    """Text, with \\xHH for what is no UTF-8 and two backslashes for one."""
+    cdef size_t at = 0, run
+    cdef char* room
+    while at < size:
+        run = 1 if data[at] < 0x80 else sequence_length(data + at, size - at)
+        if run == 0:
+            buffer_append(out, b"\\x", 2)
+            room = buffer_reserve(out, 2)
+            room[0] = HEX_DIGITS[data[at] >> 4]
+            room[1] = HEX_DIGITS[data[at] & 15]
+            out.length += 2
+            at += 1
+            continue
+        if data[at] == c'\\':
+            buffer_append_byte(out, c'\\')
+        buffer_append(out, data + at, run)
+        at += run
+
+
+cdef void put_unquoted(Buffer* out, const char* data, size_t size, int form) noexcept nogil:
+    """Bytes in one of the forms that need no quotes around them: all but FORM_AUTO."""
+    if form == FORM_ESCAPED:
+        put_escapes(out, <const uint8_t*>data, size)
+    elif form == FORM_HEX:
+        put_hex(out, <const uint8_t*>data, size)
+    else:
+        put_base64(out, <const uint8_t*>data, size)
+
+
 cdef void put_json_bytes(Buffer* out, const char* data, size_t size, int form) noexcept nogil:
     """Bytes as JSON, in one of the forms."""
     cdef const uint8_t* bytes_at = <const uint8_t*>data
@@ -142,10 +179,9 @@ cdef void put_json_bytes(Buffer* out, const char* data, size_t size, int form) n
         put_text(out, bytes_at, size, True)
     elif form == FORM_AUTO and is_text(bytes_at, size):
         put_text(out, bytes_at, size, False)
+    elif form == FORM_AUTO:
+        put_encoded(out, data, size)
     else:
-        buffer_append(out, b'{"b64":"' if form == FORM_AUTO else b'"', 8 if form == FORM_AUTO else 1)
-        if form == FORM_HEX:
-            put_hex(out, bytes_at, size)
-        else:
-            put_base64(out, bytes_at, size)
-        buffer_append(out, b'"}', 2 if form == FORM_AUTO else 1)
+        buffer_append_byte(out, c'"')
+        put_unquoted(out, data, size, form)
+        buffer_append_byte(out, c'"')

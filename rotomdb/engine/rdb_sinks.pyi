@@ -25,6 +25,11 @@ class JsonSink(TextSink):
     written: bool
     def __init__(self, write: Write, key_form: int = 0, value_form: int = 0, separator: bytes = b"\n") -> None: ...
 
+    def function(self, code: bytes) -> None: ...
+
+class CsvSink(JsonSink):
+    def header(self) -> None: ...
+
 class ObjectSink(ValueSink):
     value: Any
     field_times: dict[bytes, int]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
 
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import JsonSink, ObjectSink, StreamValue, TextSink, id_text
+from rotomdb.engine.rdb_sinks import CsvSink, JsonSink, ObjectSink, StreamValue, TextSink, id_text
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.output import Output, writing
@@ -80,8 +79,9 @@ def dump(
         elif form == "csv":
             unsupported = dump_csv(source, out, selection, FORMS[keys_as], FORMS[values_as])
         else:
-            rows = records(source, selection)
-            unsupported = dump_python(rows, out) if form == "python" else print_table(rows)
+            unsupported = (
+                dump_python(source, out, selection) if form == "python" else print_table(records(source, selection))
+            )
         if unsupported:
             out.keep()
             out.flush()
@@ -106,7 +106,7 @@ def dump_json(
     sink = JsonSink(out.write, key_form, value_form, b",\n" if array else b"\n")
     if array:
         sink.put(b"[\n")
-    run(source, sink, selection, lambda code: None)
+    run(source, sink, selection, sink.function if selection is None else skip)
     sink.put(b"\n]\n" if array else b"\n" if sink.written else b"")
     sink.flush()
     return sink.unsupported
@@ -114,14 +114,21 @@ def dump_json(
 
 def dump_commands(source: Opened, out: Output, selection: Selection | None, *, text: bool, replace: bool) -> int:
     sink = CommandSink(out.write, text, replace)
-    run(source, sink, selection, lambda code: sink.command(b"FUNCTION", b"LOAD", b"REPLACE", code))
+    on_function = partial(sink.command, b"FUNCTION", b"LOAD", b"REPLACE") if selection is None else skip
+    run(source, sink, selection, on_function)
     return 0
+
+
+def skip(code: bytes) -> None:
+    """A function library is no key: it is not selected."""
 
 
 Row = tuple[KeyRecord, ObjectSink]
 
 
-def records(source: Opened, selection: Selection | None) -> Iterator[Row]:
+def records(
+    source: Opened, selection: Selection | None, on_function: Callable[[bytes], object] = skip
+) -> Iterator[Row]:
     """Each key with its value as Python objects."""
     reader: RdbReader = source.reader()
     sink = ObjectSink()
@@ -130,45 +137,18 @@ def records(source: Opened, selection: Selection | None) -> Iterator[Row]:
             if isinstance(event, KeyRecord):
                 reader.visit(sink)
                 yield event, sink
+            elif isinstance(event, Function) and selection is None:
+                on_function(event.code)
     finally:
         reader.close()
 
 
 def dump_csv(source: Opened, out: Output, selection: Selection | None, key_form: int, value_form: int) -> int:
     """The rows of the JSON form in columns; values that are no strings stay JSON."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180; with it a lone CR is quoted
-    columns = ("db", "key", "type", "encoding", "ttl_ms_absolute", "field_ttls_ms_absolute", "value")
-    writer.writerow(columns)
-    unsupported = 0
-    pieces: list[bytes] = []
-    sink = JsonSink(pieces.append, key_form, value_form, b"")
-    reader: RdbReader = source.reader()
-    try:
-        for event in reader.records(selection, source.advance):
-            if not isinstance(event, KeyRecord):
-                continue
-            reader.visit(sink)
-            sink.flush()
-            row = json.loads(b"".join(pieces))
-            pieces.clear()
-            unsupported += "unsupported" in row
-            writer.writerow([cell(row.get(name)) for name in columns])
-            if buffer.tell() > 1 << 16:
-                out.write(buffer.getvalue().encode())
-                buffer.seek(0)
-                buffer.truncate()
-    finally:
-        out.write(buffer.getvalue().encode())
-        reader.close()
-    return unsupported
-
-
-def cell(value: Any) -> str:
-    """Text as it is, anything else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    sink = CsvSink(out.write, key_form, value_form)
+    sink.header()
+    run(source, sink, selection, sink.function if selection is None else skip)
+    return sink.unsupported
 
 
 def plain(value: Any, form: int) -> Any:
@@ -214,9 +194,13 @@ class Literal(float):
         return float.__repr__(self).replace("inf", "1e999")
 
 
-def dump_python(rows: Iterator[Row], out: Output) -> int:
+def dump_python(source: Opened, out: Output, selection: Selection | None) -> int:
     unsupported = 0
-    for record, sink in rows:
+
+    def put_function(code: bytes) -> None:
+        out.write(f"{(0, b'', 'function', None, code, [])!r}\n".encode())
+
+    for record, sink in records(source, selection, put_function):
         unsupported += sink.module_name is not None
         value: Any = literal_stream(sink.value) if isinstance(sink.value, StreamValue) else sink.value
         if LOGICAL_TYPES[record.type] == "zset":

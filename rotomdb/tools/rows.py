@@ -7,7 +7,7 @@ import base64
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +35,9 @@ def write_rows(path: Path, out: IO[bytes]) -> None:
     number = 0
     try:
         for number, row in enumerate(rows_of(path), 1):
+            if row["type"] == "function":
+                writer.function(as_bytes(row["value"]))
+                continue
             value = value_of(row["type"], row["value"])
             if row.get("unsupported"):
                 raise SourceError(f"{path}: row {number}: the value of a module is not in it")
@@ -68,24 +71,72 @@ def rows_of(path: Path) -> Iterator[Row]:
                        "field_ttls_ms_absolute": times}  # fmt: skip
                 continue
             loaded = json.loads(text.removesuffix(","))
-            yield from loaded if isinstance(loaded, list) else [loaded]
+            yield from map(in_bytes, loaded if isinstance(loaded, list) else [loaded])
 
 
 def from_cells(cells: dict[str, str]) -> Row:
-    text = cells["value"]
-    return {
-        "db": int(cells["db"]),
-        "key": from_text(cells["key"]),
+    text, values_as = cells["value"], cells.get("values_as") or "auto"
+    is_text = cells["type"] in ("string", "function")
+    return in_bytes({
+        "db": int(cells["db"] or 0),
+        "key": from_text(cells["key"], cells.get("keys_as") or "auto"),
         "type": cells["type"],
         "ttl_ms_absolute": int(cells["ttl_ms_absolute"]) if cells["ttl_ms_absolute"] else None,
-        "value": from_text(text) if cells["type"] == "string" else json.loads(text),
+        "value": from_text(text, values_as) if is_text else json.loads(text or "null"),
         "field_ttls_ms_absolute": json.loads(cells["field_ttls_ms_absolute"] or "[]"),
-    }
+        "keys_as": cells.get("keys_as") or "auto",
+        "values_as": values_as,
+        "unsupported": cells["type"] == "module",
+    })  # fmt: skip
 
 
-def from_text(text: str) -> Any:
-    """Text of a cell, in which bytes that are no UTF-8 stand as a JSON object."""
-    return json.loads(text) if text.startswith('{"b64":') else text
+def from_text(text: str, form: str) -> Any:
+    """Text of a cell, in which bytes that are no UTF-8 stand as a JSON object unless another form is in use."""
+    return json.loads(text) if form == "auto" and text.startswith('{"b64":') else text
+
+
+ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
+DECODERS: dict[str, Callable[[str], bytes]] = {
+    "hex": bytes.fromhex,
+    "base64": lambda text: base64.b64decode(text, validate=True),
+    "escaped": lambda text: ESCAPE.sub(lambda at: bytes.fromhex(at[1].decode()) if at[1] else b"\\", text.encode()),
+}
+
+
+def in_bytes(row: Row) -> Row:
+    """The row with its texts in bytes, where it says that they are in another form than usual."""
+    for name, form in (("key", row.get("keys_as")), ("value", row.get("values_as"))):
+        if form and form != "auto" and row["type"] != "function":
+            row[name] = decoded(row[name], DECODERS[form], row["type"] if name == "value" else "string")
+    form = row.get("values_as")
+    if form and form != "auto":
+        times = row.get("field_ttls_ms_absolute") or []
+        row["field_ttls_ms_absolute"] = [(DECODERS[form](name), when) for name, when in times]
+    return row
+
+
+def decoded(value: Any, decode: Callable[[str], bytes], kind: str) -> Any:
+    """A value in which `decode` is applied to what are bytes of the data set."""
+    if kind == "string":
+        return decode(value)
+    if kind in ("list", "set"):
+        return [decode(item) for item in value]
+    if kind == "hash":
+        return [(decode(name), decode(data)) for name, data in value]
+    if kind == "zset":
+        return [(decode(member), score) for member, score in value]
+    if kind == "stream":
+        value["entries"] = [
+            (i, [(decode(name), decode(data)) for name, data in fields]) for i, fields in value["entries"]
+        ]
+        for group in value["groups"]:
+            group["name"] = decode(group["name"])
+            group["pending"] = [
+                (i, None if owner is None else decode(owner), when, times) for i, owner, when, times in group["pending"]
+            ]
+            for consumer in group["consumers"]:
+                consumer["name"] = decode(consumer["name"])
+    return value
 
 
 def as_bytes(value: Any) -> bytes:

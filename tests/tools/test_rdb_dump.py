@@ -60,7 +60,7 @@ def test_values_of_all_kinds_are_json(mixed: Path) -> None:
 def test_csv_has_a_row_a_key(mixed: Path) -> None:
     table = list(csv.DictReader(io.StringIO(run("dump", "-f", "csv", mixed).stdout)))
     assert len(table) == 7
-    assert {row["key"]: row["value"] for row in table}["list"] == '["a", "2", "three"]'
+    assert {row["key"]: row["value"] for row in table}["list"] == '["a","2","three"]'
 
 
 def test_python_lines_are_literals_with_bytes(mixed: Path) -> None:

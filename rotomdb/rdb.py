@@ -10,7 +10,7 @@
         writer.add("greeting", "hello", expire_ms=1_900_000_000_000)
         writer.add("scores", rotomdb.rdb.SortedSet({"ada": 3, "bob": 1.5}))
 
-The format: docs/formats.md. Memory does not grow with the file.
+The format: docs/formats.md. Memory does not grow with the file, but for 16 bytes and a set's overhead per key that is written.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from xxhash import xxh3_128_digest
 
 from rotomdb.engine import Engine, streams
 from rotomdb.engine.rdb_encoder import dump_value, encode_length, encode_string
@@ -42,6 +44,7 @@ Text = bytes | str | int | float
 Id = tuple[int, int]
 STREAM_BODY_VERSION = 11
 BODY_VERSION = 12
+DEFAULT_TARGET = "redis-7.2"
 
 
 @dataclass(frozen=True)
@@ -302,9 +305,11 @@ def raw_id(entry_id: Id) -> bytes:
 class Writer(WholeFile):
     """A new RDB. As a context manager it is there whole or, after an exception, not at all."""
 
-    def __init__(self, path: str | Path, target: Target) -> None:
+    def __init__(self, path: str | Path, target: Target, *, lossy: bool) -> None:
         super().__init__(path)
         self._writer = RdbWriter(self._file.write, target)
+        self._lossy = lossy
+        self._names: set[tuple[int, bytes]] = set()  # digests of the keys: servers refuse a file that has one twice
 
     def _finish(self) -> None:
         self._writer.finish()
@@ -332,8 +337,16 @@ class Writer(WholeFile):
 
         Raises:
             TypeError: Redis has no such value.
+            ValueError: the key has been written already; or no target was named, and the usual one cannot hold the value.
         """
+        name = db, xxh3_128_digest(as_bytes(key))
+        if name in self._names:
+            raise ValueError(f"the key {key!r} of database {db} is in the file already")
         add_to(self._writer.sink, key, value, db, expire_ms, field_times)
+        self._names.add(name)
+        if self.lost and not self._lossy:
+            what = ", ".join(self.lost)
+            raise ValueError(f"{DEFAULT_TARGET} cannot hold {what} (key {key!r}): name a target, such as redis-7.4")
 
     def copy(self, entry: Entry) -> None:
         """Write a key of a snapshot."""
@@ -357,6 +370,10 @@ def add_to(
     reader.close()
 
 
-def create(path: str | Path, *, target: str = "redis-7.2") -> Writer:
-    """Begin a new snapshot for a server (one of TARGETS). Raises KeyError for an unknown target."""
-    return Writer(path, TARGETS[target])
+def create(path: str | Path, *, target: str | None = None) -> Writer:
+    """Begin a new snapshot for a server (one of TARGETS). Raises KeyError for an unknown target.
+
+    Args:
+        target: What it cannot hold is left out and listed in `lost`. None: as for redis-7.2, and a value that it cannot hold is an error.
+    """
+    return Writer(path, TARGETS[target or DEFAULT_TARGET], lossy=target is not None)

@@ -21,12 +21,14 @@ from typing import IO
 from rotomdb.errors import SourceError
 from rotomdb.storage.disk import viewed
 from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
-from rotomdb.storage.live_server import connected, is_live, length_in, without_password
+from rotomdb.storage.key_by_key import read_by_keys
+from rotomdb.storage.live_server import LiveServer, connected, is_live, length_in, without_password
 from rotomdb.storage.rdb_reader import HIGHEST_TYPE
 
 CHUNK_BYTES = 1 << 20
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 END_MARK_BYTES = 40
+HOPELESS = (b"-LOADING", b"-NOAUTH", b"-MASTERDOWN")  # the other way would be refused as well
 Progress = Callable[[int], None]
 
 
@@ -44,7 +46,9 @@ class RdbSource:
 
 
 @contextlib.contextmanager
-def open_rdb(spec: str, on_progress: Progress | None = None) -> Iterator[RdbSource]:
+def open_rdb(
+    spec: str, on_progress: Progress | None = None, on_note: Callable[[str], None] = lambda note: None
+) -> Iterator[RdbSource]:
     """The RDB that `spec` names: a path, `-`, or `redis://[user:password@]host[:port]`.
 
     Raises:
@@ -53,7 +57,7 @@ def open_rdb(spec: str, on_progress: Progress | None = None) -> Iterator[RdbSour
     """
     with contextlib.ExitStack() as stack:
         if is_live(spec):
-            file: IO[bytes] = stack.enter_context(spooled(receive(spec), on_progress))
+            file: IO[bytes] = stack.enter_context(spooled(receive(spec, on_note), on_progress))
         else:
             file = sys.stdin.buffer if spec == "-" else stack.enter_context(Path(spec).open("rb"))
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -139,19 +143,33 @@ def inflated(file: IO[bytes], head: bytes, name: str) -> Iterator[bytes]:
         raise
 
 
-def receive(url: str) -> Iterator[bytes]:
-    """The RDB that a server sends to a replica, as `redis-cli --rdb` asks for it. Raises SourceError."""
+def receive(url: str, on_note: Callable[[str], None]) -> Iterator[bytes]:
+    """The RDB that a server sends to a replica, or its keys one by one where it does not. Raises SourceError."""
     with connected(url) as server:
-        server.ask(b"REPLCONF", b"rdb-only", b"1")  # before 7.0 an error, and no harm
-        server.send(b"SYNC")
-        yield from transfer(server.stream, server.name)
+        if server.database is None:
+            server.ask(b"REPLCONF", b"rdb-only", b"1")  # before 7.0 an error, and no harm
+            server.send(b"SYNC")
+            header = first_line(server)
+            if not header.startswith(b"-") or header.startswith(HOPELESS):
+                yield from transfer(server.stream, server.name, header)
+                return
+            why = f"SYNC: {header[1:].strip().decode('utf-8', 'replace')}"
+        else:
+            why = f"only database {server.database} is wanted"
+    on_note(f"{server.name}: {why}: read key by key with SCAN and DUMP, which is no moment in time")
+    with connected(url) as server:
+        yield from read_by_keys(server)
 
 
-def transfer(stream: io.BufferedRWPair, name: str) -> Iterator[bytes]:
-    """The payload of a full synchronisation, in either framing."""
-    header = stream.readline()
+def first_line(server: LiveServer) -> bytes:
+    header = server.stream.readline()
     while header == b"\n":  # the server is still writing its snapshot
-        header = stream.readline()
+        header = server.stream.readline()
+    return header
+
+
+def transfer(stream: io.BufferedRWPair, name: str, header: bytes) -> Iterator[bytes]:
+    """The payload of a full synchronisation, in either framing."""
     if not header.startswith(b"$"):
         text = header[1:].strip().decode("utf-8", "replace") or "the server closed the connection"
         raise SourceError(f"{name}: SYNC: {text}")

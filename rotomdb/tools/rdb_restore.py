@@ -48,6 +48,7 @@ class Restoring:
     failures: list[str] = field(default_factory=list)
     failed: int = 0
     done: int = 0
+    source_database: int | None = None  # of the keys, where the address names the one that they go to
 
 
 @click.command()
@@ -63,7 +64,7 @@ class Restoring:
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 @click.argument("file", type=DATA)
-@click.argument("server", metavar="redis://[USER:PASSWORD@]HOST[:PORT]")
+@click.argument("server", metavar="redis://[USER:PASSWORD@]HOST[:PORT][/DB]")
 @selecting
 def restore(
     replace: bool,
@@ -163,19 +164,21 @@ def send_all(
         for key, replies in keys:
             take_replies(work, key, replies)
         keys.clear()
-        if state is not None and not work.failed:
+        if state is not None and not work.failed and work.done:
             state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done}))
 
     pending = 0
     for event in reader.records(selection, source.advance):
         before = sink.commands
         if isinstance(event, Function):
+            if selection is not None:
+                continue  # no key: it is not selected
             sink.command(b"FUNCTION", b"LOAD", b"REPLACE", event.code)
             keys.append((None, 1))
             continue
         if not isinstance(event, KeyRecord) or event.start < work.done:
             continue
-        end = reader.visit(sink)
+        end = send_key(reader, sink, event, work)
         keys.append((event.key, sink.commands - before))
         pending += end - event.start
         if len(keys) >= BATCH_KEYS or pending > BATCH_BYTES:
@@ -183,6 +186,22 @@ def send_all(
             exchange()
             pending = 0
     exchange()
+
+
+def send_key(reader: RdbReader, sink: CommandSink, record: KeyRecord, work: Restoring) -> int:
+    """Hand a key to the sink, for the database that the address names where it names one; returns where the record ends."""
+    if work.server.database is None:
+        return reader.visit(sink)
+    if work.source_database not in (None, record.db):
+        raise SourceError(
+            f"{work.server.name}: keys of databases {work.source_database} and {record.db} would all go into {work.server.database}; "
+            "choose one with --db"
+        )
+    work.source_database = record.db
+    reader.walker.database = work.server.database
+    end = reader.visit(sink)
+    reader.walker.database = record.db
+    return end
 
 
 def take_replies(work: Restoring, key: bytes | None, replies: int) -> None:

@@ -20,7 +20,7 @@ from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.tools.rows import is_dump, write_rows
-from rotomdb.tools.terminal import PROBLEMS, Advance, error_text, fail, progress
+from rotomdb.tools.terminal import PROBLEMS, Advance, complain, error_text, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")
 
@@ -88,7 +88,7 @@ def open_any(spec: str) -> Iterator[RdbSource]:
             with mapped(file, spec) as source:
                 yield source
         return
-    with open_rdb(spec) as source:
+    with open_rdb(spec, on_note=complain) as source:
         yield source
 
 

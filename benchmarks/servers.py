@@ -36,7 +36,10 @@ class Peer:
         begin = time.perf_counter()
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*program, "--port", str(self.port), "--bind", "127.0.0.1", *self.options],
+                [
+                    *program, "--port", str(self.port), "--bind", "127.0.0.1", "--enable-debug-command", "yes",
+                    *self.options,
+                ],
                 cwd=self.directory, stdout=log, stderr=log,
             )  # fmt: skip
         self.client = redis.Redis(port=self.port, socket_timeout=600)

@@ -33,6 +33,7 @@ from rotomdb.commands import load_all
 from rotomdb.commands.registry import REGISTRY, CommandSpec, declare
 from rotomdb.errors import RotomError
 from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.reactor import Handler
 from rotomdb.server.server import Server as ServerParts
@@ -103,7 +104,7 @@ class Server:
         for name, value in self.directives.items():
             text = {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
             words += [f"--{name.replace('_', '-')}", text]
-        config.load_words(words)
+        load_words(config, words)
         config.values["dir"] = str(self.data_directory())
         load_all()
         specs = {**REGISTRY, **{spec.name: spec for spec in self.specs}}

@@ -138,7 +138,20 @@ class RestoreError(RotomError):
 
 
 class ConfigError(RotomError):
-    """A directive is unknown or its value is not acceptable; `str()` names the source and the line."""
+    """A directive is unknown or its value is not acceptable; `str()` names the source and the line.
+
+    Attributes:
+        reason: What is wrong.
+        line: Number of the line at fault, from 1; 0: it was not about a line.
+        text: That line.
+    """
+
+    def __init__(self, reason: str, source: str = "", line: int = 0, text: str = "") -> None:
+        super().__init__(f"{source}:{line}: '{text}': {reason}" if line else reason)
+        self.reason = reason
+        self.source = source
+        self.line = line
+        self.text = text
 
 
 # While saving.

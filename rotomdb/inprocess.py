@@ -17,6 +17,7 @@ from typing import Any
 from rotomdb.commands.dispatch import Context
 from rotomdb.errors import CommandError, RotomError
 from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.server.encoder import plain_reply
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
@@ -39,7 +40,7 @@ class Database:
         words = ["--dir", str(path.resolve()), "--port", "0"]
         for name, value in {"loglevel": "warning", "save": "", "appendonly": "yes", **directives}.items():
             words += [f"--{name.replace('_', '-')}", str(value)]
-        config.load_words(words)
+        load_words(config, words)
         self.parts = Server(config, log=Logger(config["loglevel"], config["logfile"]))
         self.dispatcher = self.parts.dispatcher
         self.dispatcher.on_block = self.dispatcher.on_block_until = None  # nobody else could end the wait

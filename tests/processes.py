@@ -116,7 +116,10 @@ class RotomServer(ServerProcess):
         return {**super().environment(), "PYTHONMALLOC": "debug", "PYTHONFAULTHANDLER": "1"}
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "rotomdb", "--port", str(self.port), "--bind", "127.0.0.1", *self.arguments]
+        return [
+            sys.executable, "-m", "rotomdb", "--port", str(self.port), "--bind", "127.0.0.1",
+            "--enable-debug-command", "yes", *self.arguments,
+        ]  # fmt: skip
 
 
 class ControlledServer(RotomServer):
@@ -125,7 +128,7 @@ class ControlledServer(RotomServer):
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "rotomdb.testing.server", str(self.directory / "control"),
-            "--port", str(self.port), "--bind", "127.0.0.1", *self.arguments,
+            "--port", str(self.port), "--bind", "127.0.0.1", "--enable-debug-command", "yes", *self.arguments,
         ]  # fmt: skip
 
     def control(self, words: str) -> None:

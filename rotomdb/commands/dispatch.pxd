@@ -52,6 +52,8 @@ cdef class Dispatcher:
     cdef readonly PropagationStream stream
     cdef readonly dict commands           # lower-case name -> Command
     cdef dict spellings                   # name as received -> Command
+    cdef dict real_names                  # name for clients -> name in logs, of renamed commands; None: there are none
+    cdef dict real_commands               # by these names; None: as `commands`
     cdef public object server             # what the commands know of the server; None in tools
     cdef public int64_t dirty             # changes since the last save
     cdef public int64_t commands_processed

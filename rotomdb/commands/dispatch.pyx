@@ -243,6 +243,8 @@ cdef class Dispatcher:
         self.stream = PropagationStream()
         self.commands = {}
         self.spellings = {}
+        self.real_names = None
+        self.real_commands = None
         self.watchers = {}
         self.awaited = {}
         self.ready = {}
@@ -269,6 +271,38 @@ cdef class Dispatcher:
 
     def update_clock(self):
         self.refresh_clock()
+
+    # Names
+
+    def rename(self, list pairs):
+        """Serve commands under other names: pairs of (name so far, new name; empty: not at all)."""
+        self.real_commands = dict(self.commands)
+        for old, new in pairs:
+            command = self.commands.pop(old.encode())
+            if new:
+                self.commands[new.encode()] = command
+        self.real_names = {
+            name: command.name.encode() for name, command in self.commands.items() if name != command.name.encode()
+        }
+
+    def named_in_log(self):
+        """The commands by the names that a log knows them by, whatever clients call them."""
+        return self.commands if self.real_commands is None else self.real_commands
+
+    def find_in_log(self, bytes name):
+        """The command that a log names so, whatever clients call it; None: there is none."""
+        return self.named_in_log().get(name.lower())
+
+    def execute_from_log(self, Context context, list arguments not None):
+        """As `execute`, for a command of a log, where nothing is renamed."""
+        cdef dict commands = self.commands, spellings = self.spellings
+        if self.real_commands is None:
+            return self.execute(context, arguments)
+        self.commands, self.spellings = self.real_commands, {}
+        try:
+            return self.execute(context, arguments)
+        finally:
+            self.commands, self.spellings = commands, spellings
 
     # Finding and checking
 
@@ -550,8 +584,19 @@ cdef class Dispatcher:
     # Effects
 
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count):
+        cdef object real
         if not self.stream.active:
             return
+        if self.real_names is not None:
+            # The log is read without the configuration that renamed the command.
+            real = self.real_names.get((<bytes>arguments[0]).lower())
+            if real is not None:
+                named = (real, *[<object>arguments[i] for i in range(1, count)])
+                if self.depth == 0 and not self.pending:
+                    self.stream.feed_command(database, named, self.engine.now_ms)
+                else:
+                    self.pending.append((database, named))
+                return
         if self.depth == 0 and not self.pending:
             self.stream.feed(database, arguments, count, self.engine.now_ms)
         else:

@@ -24,7 +24,7 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
     """
     context = Context(dispatcher)
     context.replaying = True
-    execute = dispatcher.execute
+    execute = dispatcher.execute_from_log
     engine = dispatcher.engine
     commands = LogCommands(callable_commands(dispatcher), len(engine.databases))
     plain: set[bytes] = set()  # names that are executed, whatever follows
@@ -56,9 +56,9 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
 
 
 def callable_commands(dispatcher: Dispatcher) -> dict[str, CommandSpec]:
-    """By the names under which they can be called here."""
+    """By the names under which a log calls them."""
     specs = {}
-    for word, command in dispatcher.commands.items():
+    for word, command in dispatcher.named_in_log().items():
         name = word.decode("latin-1")
         specs[name] = command.spec
         for subcommand in (command.subcommands or {}).values():

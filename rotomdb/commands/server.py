@@ -25,8 +25,7 @@ from rotomdb.commands.registry import (
     container,
 )
 from rotomdb.commands.reply import NO_REPLY, OK, MapReply, Status, Verbatim
-from rotomdb.engine import glob
-from rotomdb.errors import CommandError, ConfigError, SaveError
+from rotomdb.errors import CommandError, SaveError
 
 GROUP = "server"
 
@@ -274,11 +273,9 @@ CONFIG_FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
 )
 def config_get(ctx: Context, *patterns: Bytes) -> MapReply:
     """Returns the effective values of configuration parameters."""
-    config = ctx.server.config
     reply = MapReply()
-    for name in sorted(config.values):
-        if any(glob.match(pattern.lower(), name.encode(), True) for pattern in patterns):
-            reply += (name.encode(), config.get(name).encode("utf-8", "surrogateescape"))
+    for name, value in ctx.server.runtime_config.get(patterns).items():
+        reply += (name, value)
     return reply
 
 
@@ -295,21 +292,8 @@ def config_get(ctx: Context, *patterns: Bytes) -> MapReply:
 def config_set(ctx: Context, *pairs: Bytes) -> object:
     """Sets configuration parameters in-flight."""
     if len(pairs) % 2:
-        raise CommandError("ERR wrong number of arguments for 'config|set' command")
-    values = {}
-    try:
-        for i in range(0, len(pairs), 2):
-            name = pairs[i].decode("latin-1").lower()
-            if name in values:
-                raise CommandError(
-                    f"ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
-                )
-            values[name] = ctx.server.config.set(name, pairs[i + 1].decode("utf-8", "surrogateescape"))
-        ctx.server.change_config(values)
-    except ConfigError as error:
-        raise CommandError(str(error)) from None
-    except (OSError, SaveError) as error:
-        raise CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {error}") from None
+        raise syntax_error()
+    ctx.server.runtime_config.set(list(zip(pairs[::2], pairs[1::2], strict=True)), ctx)
     return OK
 
 
@@ -323,12 +307,7 @@ def config_resetstat(ctx: Context) -> object:
 @command("CONFIG|REWRITE", since="2.8.0", flags=CONFIG_FLAGS, group=GROUP)
 def config_rewrite(ctx: Context) -> object:
     """Persists the effective configuration to file."""
-    if ctx.server.config.path is None:
-        raise CommandError("ERR The server is running without a config file")
-    try:
-        ctx.server.rewrite_config()
-    except OSError as error:
-        raise CommandError(f"ERR Rewriting config file: {error.strerror}") from None
+    ctx.server.runtime_config.rewrite()
     return OK
 
 

@@ -31,7 +31,7 @@ def announce_start(config: Config, log: Logger) -> None:
         f"rotomdb version={__version__}, redis={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={os.getpid()}, "
         "just started",
     )
-    if config.path is None and not config.changed:
+    if config.path is None and not config.given:
         log(
             "warning",
             "Warning: no config file specified, using the default config. In order to specify a config file use "

@@ -42,7 +42,9 @@ class CrashReport:
             str(Path(path).absolute()) if path else "", f"rotomdb {__version__}", offset, self.write_rest
         )
         crash_signals.enable(self.server.config["crash-log-enabled"])
-        self.server.on_change["crash-log-enabled"] = crash_signals.enable
+        self.server.runtime_config.on_change["crash-log-enabled"] = lambda before: crash_signals.enable(
+            self.server.config["crash-log-enabled"]
+        )
 
     # Sections
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rotomdb import __version__
 from rotomdb.server.memory_report import memory_report, total_system_memory
+from rotomdb.server.process import executable, supervisor
 from rotomdb.storage.rdb import REDIS_VERSION
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def server_section(server: Server) -> Iterator[Field]:
     yield "multiplexing_api", "epoll" if sys.platform == "linux" else "poll"
     yield "python_version", platform.python_version()
     yield "process_id", os.getpid()
-    yield "process_supervised", "no"
+    yield "process_supervised", supervisor(server.config)
     yield "run_id", server.run_id
     yield "tcp_port", server.config["port"]
     yield "server_time_usec", time.time_ns() // 1000
@@ -55,7 +56,7 @@ def server_section(server: Server) -> Iterator[Field]:
     yield "hz", server.config["hz"]
     yield "configured_hz", server.config["hz"]
     yield "lru_clock", server.engine.lru_clock
-    yield "executable", sys.executable
+    yield "executable", executable()
     yield "config_file", server.config.path or ""
     yield "io_threads_active", 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ OF_ONE_CONNECTION = frozenset({
 })  # fmt: skip
 Address = object  # as accept() gives it: (host, port, ...) or the path of a unix socket
 Accept = Callable[[socket.socket, Address], None]
+SO_MARK = 36  # of Linux
 
 
 class Listener(Handler):
@@ -75,8 +77,8 @@ class Listener(Handler):
         self.socket.close()
 
 
-def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int) -> list[socket.socket]:
-    """Bind every address; one with a leading `-` may fail. Raises ConfigError."""
+def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int, mark: int = 0) -> list[socket.socket]:
+    """Bind every address; one with a leading `-` may fail. `mark`: SO_MARK of the sockets. Raises ConfigError."""
     sockets: list[socket.socket] = []
     for entry in addresses:
         optional = entry.startswith("-")
@@ -95,23 +97,25 @@ def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int) -> list[sock
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if mark:
+                listening.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
             listening.bind((host, port))
             listening.listen(backlog)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             listening.close()
             if optional:
                 continue
             for bound in sockets:
                 bound.close()
             raise ConfigError(
-                f"Could not create server TCP listening socket {address}:{port}: bind: {error.strerror}"
+                f"Could not create server TCP listening socket {address}:{port}: bind: {reason_of(error)}"
             ) from None
         listening.setblocking(False)
         sockets.append(listening)
     return sockets
 
 
-def listen_unix(path: str, permissions: int, backlog: int) -> socket.socket:
+def listen_unix(path: str, permissions: int, group: str, backlog: int) -> socket.socket:
     """Bind a unix socket, replacing a dead one. Raises ConfigError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -120,12 +124,19 @@ def listen_unix(path: str, permissions: int, backlog: int) -> socket.socket:
         listening.bind(path)
         if permissions:
             os.chmod(path, permissions)
+        if group:
+            shutil.chown(path, group=int(group) if group.isdigit() else group)
         listening.listen(backlog)
-    except OSError as error:
+    except (OSError, ValueError, LookupError) as error:
         listening.close()
-        raise ConfigError(f"Opening Unix socket {path}: bind: {error.strerror}") from None
+        raise ConfigError(f"Opening Unix socket {path}: bind: {reason_of(error)}") from None
     listening.setblocking(False)
     return listening
+
+
+def reason_of(error: Exception) -> str:
+    """Why an address cannot be used; names with strange bytes fail before the system sees them."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def address_text(family: int, address: Address) -> str:

@@ -2,128 +2,93 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import platform
-import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rotomdb import __version__
 from rotomdb.errors import ConfigError, FileFormatError, ManifestError, RotomError
 from rotomdb.server.announcing import announce_mode, announce_ready, announce_start, warn_of_backlog, warn_of_overcommit
-from rotomdb.server.config import DIRECTIVES, Config, Directive, Kind, format_value
+from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_file, load_text, load_words
+from rotomdb.server.configuration_page import configuration_page, help_page
 from rotomdb.server.logger import Logger
+from rotomdb.server.process import (
+    OWN_DESCRIPTORS,
+    apply_oom_scores,
+    daemonize,
+    descriptors_for,
+    disable_huge_pages,
+    run_on,
+    show_process_title,
+    stop_for_upstart,
+    supervisor,
+    take_process,
+    tell_systemd,
+)
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.rdb import REDIS_VERSION
 
-OWN_DESCRIPTORS = 32  # files and sockets that are no clients
-
-USAGE = """\
-Usage: rotomdb-server [FILE | -] [--directive value ...]
-
-A Redis-compatible server that keeps its data safe on disk. Without any configuration it listens on port 6379 and logs
-every write to appendonlydir/ in the current directory (appendonly yes, appendfsync everysec).
-
-  FILE                 a redis.conf, or a .toml file with the same directives
-  -                    read the configuration from standard input
-  --directive value    override a directive, for example: --port 7777 --appendfsync always
-  -v, --version        show the version
-  -h, --help           show this page
-
-Examples:
-  rotomdb-server
-  rotomdb-server /etc/redis/redis.conf --port 7777
-  echo "appendfsync always" | rotomdb-server - --dir /var/lib/rotomdb
-
-Directives and their defaults:
-"""
-
-
-def help_page() -> str:
-    lines = [USAGE]
-    for row in DIRECTIVES.values():
-        lines.append(f"  --{row.name} {shown_default(row)}\n        {row.doc} [{shown_kind(row)}]\n")
-    return "".join(lines)
-
-
-def shown_default(row: Directive) -> str:
-    return format_value(row, row.default) or '""'
-
-
-def shown_kind(row: Directive) -> str:
-    return "|".join(row.choices) if row.kind is Kind.ENUM else row.kind.value
-
-
-def configuration_page() -> str:
-    """docs/configuration.md, from the table of directives."""
-    lines = [
-        "# Configuration\n\nGenerated from the table in `rotomdb/server/config.py` by "
-        "`python -m rotomdb.server.main --configuration-page`; a test fails when it is stale.\n\n"
-        "| directive | default | values | at run time | what it does |\n| --- | --- | --- | --- | --- |\n"
-    ]
-    for row in DIRECTIVES.values():
-        mutable = "yes" if row.mutable else "no"
-        kind = shown_kind(row).replace("|", "\\|")
-        lines.append(f"| `{row.name}` | `{shown_default(row)}` | {kind} | {mutable} | {row.doc} |\n")
-    return "".join(lines)
-
 
 def read_config(words: list[str]) -> Config:
-    """Configuration from the command line's words. Raises ConfigError."""
+    """Configuration from the command line's words: a file, standard input, overrides. Raises ConfigError."""
     config = Config()
-    if words and words[0] != "-" and not words[0].startswith("--"):
-        config.load_file(Path(words.pop(0)))
-    if "-" in words:  # first, or behind overrides, as Redis takes it
-        words.remove("-")
-        config.load_text(sys.stdin.read(), "standard input")
-        config.save_lines_seen = False
-    config.load_words(words)
+    words = list(words)
+    if words and not words[0].startswith("-"):
+        load_file(config, Path(words.pop(0)))
+    at = [i for i in (0, len(words) - 1) if words and words[i] == "-"]  # first, or behind overrides, as Redis takes it
+    if at:
+        words.pop(at[0])
+        load_text(config, sys.stdin.buffer.read(), "standard input")
+    load_words(config, words)
+    config.check_users()
     return config
 
 
-def disable_huge_pages() -> None:
-    """Huge pages make a fork copy 2 MB where 4 KB were written."""
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE
-
-
-def raise_descriptor_limit(config: Config, log: Logger) -> None:
-    """Room for maxclients connections and our own files; with less, maxclients is lowered and the log says so."""
-    wanted = config["maxclients"] + OWN_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= wanted or soft == resource.RLIM_INFINITY:
-        return
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft < wanted:
-        config.values["maxclients"] = max(soft - OWN_DESCRIPTORS, 1)
-        log(
-            "warning",
-            f"Current maximum open files is {soft}. maxclients has been reduced to {config['maxclients']} to compensate "
-            "for low ulimit. If you need higher maxclients increase 'ulimit -n'.",
-        )
-
-
-def enter_directory(path: str) -> None:
+def enter_directory(config: Config) -> None:
+    """Go to `dir`, which is absolute from now on. Raises ConfigError."""
+    path = config["dir"]
     try:
         os.chdir(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"'dir {path}': Can't chdir to '{path}': {reason}") from None
+    config.values["dir"] = str(Path.cwd())
+
+
+def show_config_error(error: ConfigError) -> None:
+    """In Redis's form, and with the name of the file behind it."""
+    lines = [f"\n*** FATAL CONFIG FILE ERROR (rotomdb {__version__}, Redis {REDIS_VERSION}) ***"]
+    if error.line:
+        lines += [f"Reading the configuration file, at line {error.line}", f">>> '{error.text}'"]
+    lines.append(error.reason)
+    if error.source:
+        lines.append(f"({error.source}:{error.line})")
+    sys.stderr.write("\n".join(lines).encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def prepare_process(config: Config, log: Logger) -> None:
+    """Bring the process in line with the configuration, as far as the system lets us."""
+    possible = descriptors_for(config["maxclients"])
+    if possible < config["maxclients"]:
+        log(
+            "warning",
+            f"Current maximum open files is {possible + OWN_DESCRIPTORS}. maxclients has been reduced to {possible} to "
+            "compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'.",
+        )
+        config.values["maxclients"] = possible
+    if config["disable-thp"]:
+        disable_huge_pages()
+    run_on(config["server-cpulist"])
+    take_process()
+    show_process_title(config)
+    try:
+        apply_oom_scores(config)
     except OSError as error:
-        raise ConfigError(f"'dir {path}': Can't chdir to '{path}': {error.strerror}") from None
-
-
-def daemonize() -> None:
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(null, descriptor)
+        log("warning", f"Unable to write oom_score_adj: {error.strerror}")
 
 
 def main() -> None:
@@ -139,14 +104,28 @@ def main() -> None:
         return
     try:
         config = read_config(words)
-        enter_directory(config["dir"])
-        config.values["dir"] = str(Path.cwd())
+        enter_directory(config)
     except ConfigError as error:
-        sys.stderr.write(f"\n*** FATAL CONFIG FILE ERROR ***\n{error}\n")
+        show_config_error(error)
         sys.exit(1)
-    if config["daemonize"]:
+    if supervisor(config) == "upstart":
+        stop_for_upstart()
+    if config["daemonize"] and supervisor(config) == "no":
         daemonize()
     sys.exit(serve(config))
+
+
+def system_log(config: Config) -> Callable[[str, str], None]:
+    """What a line of the log goes to besides its own place."""
+    import syslog
+
+    syslog.openlog(
+        config["syslog-ident"],
+        syslog.LOG_PID | syslog.LOG_NDELAY,
+        getattr(syslog, f"LOG_{config['syslog-facility'].upper()}"),
+    )
+    levels = {"debug": syslog.LOG_DEBUG, "verbose": syslog.LOG_INFO, "notice": syslog.LOG_NOTICE}
+    return lambda level, message: syslog.syslog(levels.get(level, syslog.LOG_WARNING), message)
 
 
 def serve(config: Config, disk: Disk | None = None) -> int:
@@ -157,13 +136,17 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     tune_allocator()
     server = Server(config, disk=disk)
     log = server.log
+    if config["syslog-enabled"]:
+        log.also = system_log(config)
     announce_start(config, log)
     for warning in config.warnings:
         log("warning", warning)
     server.crashes.install()
-    raise_descriptor_limit(config, log)
-    if config["disable-thp"]:
-        disable_huge_pages()
+    prepare_process(config, log)
+    if not config["port"] and not config["unixsocket"]:
+        log("warning", "Configured to not listen anywhere, exiting.")
+        return 1
+    tell_systemd(config, "STATUS=Loading data...\n")
     server.install_signals()
     announce_mode(config, log)
     warn_of_backlog(config, log)
@@ -183,10 +166,13 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     gc.collect()
     gc.freeze()
     announce_ready(config, log)
+    tell_systemd(config, "STATUS=Ready to accept connections\nREADY=1\n")
     try:
         return server.run()
     except Exception as error:
         server.crashes.unhandled(error)
+    finally:
+        tell_systemd(config, "STOPPING=1\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rotomdb.engine.memory import used_memory
 if TYPE_CHECKING:
     from rotomdb.server.client import Client
     from rotomdb.server.config import Config
+from rotomdb.server.directives import LONG_MAX
 
 EVICTION_SLICE_S = 0.0005  # with the default tenacity of 10
 GARBAGE_SLICE_US = 1000
@@ -46,7 +47,7 @@ class MemoryLimits:
         engine.access_written = policy.rpartition("-")[2].encode() if policy.endswith(("lru", "lfu")) else b""
         engine.lfu_log_factor = config["lfu-log-factor"]
         engine.lfu_decay_time = config["lfu-decay-time"]
-        self.dispatcher.memory_limit = config["maxmemory"]
+        self.dispatcher.memory_limit = min(config["maxmemory"], LONG_MAX)
         limit = config["maxmemory-clients"]
         self.clients_limit = config["maxmemory"] * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
 

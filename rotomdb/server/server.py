@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rotomdb.commands import load_all
 from rotomdb.commands.digest import dataset_digest
@@ -24,12 +23,13 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, LoadingInterrupted, RotomError, SaveError
+from rotomdb.errors import CommandError, LoadingInterrupted, RotomError
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
+from rotomdb.server.directives import INT_MAX
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
@@ -41,8 +41,11 @@ from rotomdb.server.memory_report import MemoryReport, memory_report
 from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
+from rotomdb.server.process import DEFAULT_PID_FILE, become_child
+from rotomdb.server.protected_commands import with_protection
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
+from rotomdb.server.runtime_config import RuntimeConfig
 from rotomdb.server.shutdown import Shutdown, manner_of
 from rotomdb.server.slow_log import SlowLog
 from rotomdb.server.tracking import Tracking
@@ -108,12 +111,17 @@ class Server(Hub):
         load_all()
         self.config = config
         self.log = log or Logger(config["loglevel"], config["logfile"])
+        self.runtime_config = RuntimeConfig(self)
         self.reactor = Reactor()
         self.reactor.report = self.report_failure
         self.reported: dict[str, float] = {}  # traceback -> when the log was told of it
         self.log_error: OSError | None = None  # that the refusal of writes is up to date with
         self.engine = Engine(config["databases"])
-        self.dispatcher = Dispatcher(self.engine, REGISTRY.values() if specs is None else specs)
+        self.dispatcher = Dispatcher(
+            self.engine, with_protection(REGISTRY.values() if specs is None else specs, config)
+        )
+        if config.renamed_commands:
+            self.dispatcher.rename(config.renamed_commands)
         self.dispatcher.server = self
         self.dispatcher.on_error = self.count_error
         self.dispatcher.on_internal_error = self.internal_error
@@ -156,7 +164,7 @@ class Server(Hub):
         self.monitors = Monitors(self.dispatcher)
         self.pausing = Pausing(self, self.dispatcher, self.reactor)
         self.blocking = Blocking(self.dispatcher, self.reactor)
-        self.slow_log = SlowLog(config["slowlog-max-len"])
+        self.slow_log = SlowLog()
         self.dispatcher.on_slow = self.slow_log.record
         self.statistics = Statistics(started=time.time(), startup_memory=used_memory())
         self.error_counts: dict[str, int] = {}
@@ -166,10 +174,6 @@ class Server(Hub):
         self.crashes = CrashReport(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
-        self.on_change: dict[str, Callable[[Any], None]] = {
-            "appendonly": self.change_appendonly,
-            "dir": self.change_directory,
-        }
         self.apply_config()
 
     # Configuration
@@ -178,7 +182,7 @@ class Server(Hub):
         """Bring the parts in line with the values in force."""
         config, aof = self.config, self.persistence.aof.options
         for name in ENGINE_THRESHOLDS:
-            setattr(self.engine, name.replace("-", "_"), config[name])
+            setattr(self.engine, name.replace("-", "_"), min(config[name], INT_MAX))
         aof.policy = FsyncPolicy(config["appendfsync"])
         aof.no_sync_on_rewrite = config["no-appendfsync-on-rewrite"]
         aof.checksum = config["aof-checksum"]
@@ -222,6 +226,8 @@ class Server(Hub):
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
         self.slow_log.resize(config["slowlog-max-len"])
+        self.slow_log.most_arguments = config["slowlog-entry-max-argc"]
+        self.slow_log.longest_argument = config["slowlog-entry-max-string-len"]
 
     def apply_notifications(self, notifications: Notifications) -> None:
         self.dispatcher.on_event = notifications.notify if notifications.any else None
@@ -229,25 +235,19 @@ class Server(Hub):
         self.engine.new_keys = (self.engine.new_keys or []) if wants_new else None
         self.engine.on_miss = self.dispatcher.missed if notifications.any and notifications.misses else None
 
-    def change_config(self, values: dict[str, Any]) -> None:
-        """Put parsed values in force, all or none. Raises OSError or SaveError when one cannot be."""
-        before = {name: self.config.values[name] for name in values}
-        if self.dispatcher.loading:
-            for name in LOADED_BY:
-                if values.get(name, before.get(name)) != before.get(name):
-                    raise SaveError("can't be changed while the data set is being loaded")
-        self.config.values.update(values)
-        try:
-            for name, value in values.items():
-                if name in self.on_change and value != before[name]:
-                    self.on_change[name](value)
-        except (OSError, RotomError):
-            self.config.values.update(before)
-            raise
-        finally:
-            self.apply_config()
-            self.hold_replies()
-            self.refresh_write_error()
+    def refuse_while_loading(self, names: Iterable[str]) -> None:
+        """Raises CommandError when one of the directives cannot change before the data set is there."""
+        for name in names:
+            if self.dispatcher.loading and name in LOADED_BY:
+                raise CommandError(
+                    f"ERR CONFIG SET failed (possibly related to argument '{name}') - can't be changed while the data set is "
+                    "being loaded"
+                )
+
+    def config_changed(self) -> None:
+        self.apply_config()
+        self.hold_replies()
+        self.refresh_write_error()
 
     def change_appendonly(self, wanted: bool) -> None:
         if wanted:
@@ -271,7 +271,7 @@ class Server(Hub):
         self.reactor.after_sleep = self.dispatcher.update_clock
         try:
             # First of all the port: one that is taken is found before any file is made.
-            self.listen_tcp()
+            self.replace_listeners(self.config["bind"], self.config["port"])
             self.owner.take(Path(self.config["dir"]), self.config["port"])
             self.listen_unix()
             self.write_pid_file()
@@ -287,19 +287,30 @@ class Server(Hub):
         self.wake_after_syncs()
         return True
 
-    def listen_tcp(self) -> None:
-        if self.config["port"]:
-            sockets = listen_tcp(self.config["bind"], self.config["port"], self.config["tcp-backlog"])
-            self.listeners += [Listener(s, self.accepting.accept, self.reactor, self.log) for s in sockets]
+    def replace_listeners(self, addresses: tuple[str, ...], port: int) -> None:
+        """Listen on these TCP addresses and no others. Raises ConfigError; what was listened on before stays then."""
+        config = self.config
+        sockets = listen_tcp(addresses, port, config["tcp-backlog"], config["socket-mark-id"]) if port else []
+        self.stop_listening()
+        self.listeners += [Listener(s, self.accepting.accept, self.reactor, self.log) for s in sockets]
+
+    def stop_listening(self) -> None:
+        """Close the TCP sockets that clients connect to."""
+        for listener in [each for each in self.listeners if each.socket.family != socket.AF_UNIX]:
+            self.listeners.remove(listener)
+            listener.close()
 
     def listen_unix(self) -> None:
-        if self.config["unixsocket"]:
-            unix = listen_unix(self.config["unixsocket"], self.config["unixsocketperm"], self.config["tcp-backlog"])
+        config = self.config
+        if config["unixsocket"]:
+            unix = listen_unix(
+                config["unixsocket"], config["unixsocketperm"], config["unixsocketgroup"], config["tcp-backlog"]
+            )
             self.listeners.append(Listener(unix, self.accepting.accept, self.reactor, self.log))
-            self.own_files[self.config["unixsocket"]] = "unix socket"
+            self.own_files[config["unixsocket"]] = "unix socket"
 
     def write_pid_file(self) -> None:
-        path = self.config["pidfile"]
+        path = self.config["pidfile"] or (DEFAULT_PID_FILE if self.config["daemonize"] else "")
         if path:
             try:
                 Path(path).write_text(f"{os.getpid()}\n")
@@ -338,7 +349,7 @@ class Server(Hub):
 
     def keys_of(self, request: list[bytes]) -> list[bytes]:
         """The keys that a command names; none for what is no command."""
-        command = self.dispatcher.find(request[0])
+        command = self.dispatcher.find_in_log(request[0])
         return [] if command is None else list(command.spec.keys_of(request) or ())
 
     def replayer(self) -> Callable[[list[bytes]], None]:
@@ -473,8 +484,9 @@ class Server(Hub):
         self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
         self.sampled = (now, self.dispatcher.commands_processed, self.input_bytes, self.output_bytes)
 
-    def leave_to_parent(self) -> None:
+    def leave_to_parent(self, kind: str) -> None:
         """In a forked child: the sockets are the parent's."""
+        become_child(self.config, kind)
         for listener in self.listeners:
             listener.socket.close()
         self.owner.leave_to_parent()
@@ -604,14 +616,6 @@ class Server(Hub):
         for entry in self.dispatcher.commands.values():
             for command in (entry, *(entry.subcommands or {}).values()):
                 command.reset_counters()
-
-    def rewrite_config(self) -> None:
-        """CONFIG REWRITE. Raises OSError; the old file stays whole then."""
-        path = self.config.path
-        assert path is not None
-        content = self.config.rewritten(path.read_text("utf-8", "surrogateescape"))
-        temporary = path.with_name(f"{path.name}-{os.getpid()}.tmp")
-        self.persistence.disk.replace_atomically(path, temporary, content.encode("utf-8", "surrogateescape"))
 
     # Shutdown
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from rotomdb.commands.dispatch import Context
 from rotomdb.server.secrets import without_secrets
 
-ARGUMENTS_KEPT = 32
-ARGUMENT_BYTES_KEPT = 128
-
 
 @dataclass(frozen=True)
 class SlowCall:
@@ -25,16 +22,13 @@ class SlowCall:
     name: str
 
 
-def shortened(request: list[bytes]) -> list[bytes]:
-    """What is kept of a request."""
+def shortened(request: list[bytes], most: int, longest: int) -> list[bytes]:
+    """What is kept of a request: so many arguments, of so many bytes."""
     kept = request
-    if len(request) > ARGUMENTS_KEPT:
-        left_out = len(request) - ARGUMENTS_KEPT + 1
-        kept = [*request[: ARGUMENTS_KEPT - 1], b"... (%d more arguments)" % left_out]
+    if len(request) > most:
+        kept = [*request[: most - 1], b"... (%d more arguments)" % (len(request) - most + 1)]
     return [
-        word
-        if len(word) <= ARGUMENT_BYTES_KEPT
-        else word[:ARGUMENT_BYTES_KEPT] + b"... (%d more bytes)" % (len(word) - ARGUMENT_BYTES_KEPT)
+        word if len(word) <= longest else word[:longest] + b"... (%d more bytes)" % (len(word) - longest)
         for word in kept
     ]
 
@@ -42,14 +36,17 @@ def shortened(request: list[bytes]) -> list[bytes]:
 class SlowLog:
     """Entries, newest first. Numbers go on counting when they are cleared."""
 
-    def __init__(self, length: int) -> None:
-        self.entries: deque[SlowCall] = deque(maxlen=length)
+    def __init__(self) -> None:
+        self.entries: deque[SlowCall] = deque()
         self.next_id = 0
+        self.most_arguments = 32
+        self.longest_argument = 128
 
     def record(self, context: Context, request: list[bytes], microseconds: int) -> None:
         self.entries.appendleft(
             SlowCall(
-                self.next_id, int(time.time()), microseconds, shortened(without_secrets(request)),
+                self.next_id, int(time.time()), microseconds,
+                shortened(without_secrets(request), self.most_arguments, self.longest_argument),
                 getattr(context, "address", ""), getattr(context, "name", ""),
             )
         )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rotomdb.storage.preallocation import allocate_ahead
@@ -79,6 +79,10 @@ class DiskFile:
                     os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size)
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def no_preparation(file: DiskFile) -> None:
+    """What a new file needs before it is written to: nothing."""
 
 
 class Disk:
@@ -200,10 +204,16 @@ class Disk:
     def step(self, name: str) -> None:
         """A named point between two steps of a protocol, for tests that stop the world there."""
 
-    def replace_atomically(self, path: Path, temporary: Path, content: bytes) -> None:
-        """Replace a small file: after a crash either the old or the new content is there, whole."""
+    def replace_atomically(
+        self, path: Path, temporary: Path, content: bytes, prepare: Callable[[DiskFile], None] = no_preparation
+    ) -> None:
+        """Replace a small file: after a crash either the old or the new content is there, whole.
+
+        `prepare` gets the new file while it is empty, to give it an owner and a mode.
+        """
         file = self.create(temporary)
         try:
+            prepare(file)
             file.write_all(content)
             file.sync()
         except OSError:

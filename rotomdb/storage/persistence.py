@@ -102,7 +102,7 @@ class Persistence:
         self.dirty_at_fork = 0
         self.save_scheduled = False
         self.rewrite_scheduled = False
-        self.in_child: Callable[[], None] = lambda: None
+        self.in_child: Callable[[str], None] = lambda kind: None
         self.fingerprint: Callable[[], bytes] = lambda: b""  # of the whole data set
 
     @property
@@ -315,7 +315,7 @@ class Persistence:
 
         def in_child() -> None:
             self.aof.sync_thread.forget_thread()
-            self.in_child()
+            self.in_child(kind)
 
         self.child = self.machine.fork(kind, self.disk, work, in_child)
         self.status.last_fork_us = self.child.fork_us

@@ -17,6 +17,7 @@ from rotomdb.engine.rdb_sinks import CheckSink
 from rotomdb.engine.rdb_walker import RdbWalker
 from rotomdb.errors import CommandError, RdbUnsupportedTypeError, RdbValueError
 from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
 from rotomdb.storage.dump_payload import unseal
@@ -88,8 +89,9 @@ class PayloadUser:
 
     def __init__(self) -> None:
         config = Config()
-        config.load_words(
-            ["--port", "0", "--save", "", "--appendonly", "no", "--proto-max-bulk-len", "4mb", "--loglevel", "warning"]
+        load_words(
+            config,
+            ["--port", "0", "--save", "", "--appendonly", "no", "--proto-max-bulk-len", "4mb", "--loglevel", "warning"],
         )
         self.server = Server(config, log=Logger("warning", ""))
         self.server.reactor.close()

@@ -86,8 +86,7 @@ class ControlledDisk(Disk):
 def main() -> None:
     control = Path(sys.argv[1]).resolve()
     config = read_config(sys.argv[2:])
-    enter_directory(config["dir"])
-    config.values["dir"] = str(Path.cwd())
+    enter_directory(config)
     sys.exit(serve(config, ControlledDisk(control)))
 
 

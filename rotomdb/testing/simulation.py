@@ -17,6 +17,7 @@ from rotomdb.commands.digest import dataset_digest
 from rotomdb.commands.dispatch import Context
 from rotomdb.errors import CommandError, FileFormatError, ManifestError, RotomError, SaveError, StartupError
 from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
 from rotomdb.storage.child import Outcome, Progress, Reporter, Work
@@ -212,7 +213,7 @@ class SimulatedServer:
         words = ["--dir", str(DATA), "--port", "0", "--loglevel", "warning", "--save", "", "--disk-reserve", "0"]
         for name, value in directives.items():
             words += [f"--{name}", value]
-        config.load_words(words)
+        load_words(config, words)
         log = RememberingLogger(self.messages)
         machine = Machine(
             self.clock.monotonic_ms, self.clock.seconds, lambda: FIRST_PID - 1, self.fork, SimulatedSyncThread

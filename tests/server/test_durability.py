@@ -47,7 +47,7 @@ def test_an_embedded_database_is_an_owner_too(tmp_path: Path) -> None:
 
 
 def test_config_set_dir_takes_the_other_directory_or_fails(rotom: Start, tmp_path: Path) -> None:
-    first, second = rotom(), rotom()
+    first, second = rotom("--enable-protected-configs", "yes"), rotom()
     with first.client() as client:
         with pytest.raises(redis.ResponseError, match="belongs to another server"):
             client.config_set("dir", str(second.directory))

@@ -1,0 +1,174 @@
+"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, TLS, users, scripts, modules.
+
+What would guard data or access is refused unless it is off: a server that silently did without would be worse than none.
+What only tunes the absent part is accepted, with the reason why it has no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choice, memory, number, table, text, yes
+
+NO_REPLICATION = "there is no replication yet"
+NO_CLUSTER = "there is no cluster mode yet"
+NO_TLS = "TLS is not supported yet"
+NO_USERS = "there are no users besides `default` yet"
+NO_SCRIPTS = "there are no scripts yet"
+NO_RDMA = "RDMA is not supported"
+HOST_NAME_MAX = 256
+
+
+def check_host_name(value: str) -> str:
+    if len(value) >= HOST_NAME_MAX:
+        return "Hostnames must be less than 256 characters"
+    fine = all(c.isascii() and (c.isalnum() or c in "-.") for c in value)
+    return "" if fine else "Hostnames may only contain alphanumeric characters, hyphens or dots"
+
+
+def check_node_name(value: str) -> str:
+    fine = all(c.isascii() and (c.isalnum() or c in "-._") for c in value)
+    return "" if fine else "Announced human node name contained invalid character"
+
+
+def idle(reason: str, rows: Iterable[Directive]) -> Iterator[Directive]:
+    return (row.without_effect(reason) for row in rows)
+
+
+def refused(reason: str, rows: Iterable[Directive]) -> Iterator[Directive]:
+    return (row.refused(reason) for row in rows)
+
+
+ABSENT = table((
+    # Replication
+    Directive("replicaof", Kind.WORDS, (), "Master to copy.", False).also("slaveof").refused(NO_REPLICATION, ("no", "one")),
+    *refused(NO_REPLICATION, (
+        text("masterauth", "", "Password of the master.", secret=True).also("primaryauth"),
+        text("masteruser", "", "User at the master.", secret=True).also("primaryuser"),
+        number("min-replicas-to-write", 0, "Replicas without which writes are refused.", high=INT_MAX).also("min-slaves-to-write"),
+    )),
+    *idle(NO_REPLICATION, (
+        number("min-replicas-max-lag", 10, "Seconds after which one does not count.", high=INT_MAX).also("min-slaves-max-lag"),
+        yes("replica-serve-stale-data", True, "Answer while the link is down.").also("slave-serve-stale-data"),
+        yes("replica-read-only", True, "Replicas refuse writes.").also("slave-read-only"),
+        yes("replica-ignore-maxmemory", True, "Replicas do not evict.").also("slave-ignore-maxmemory"),
+        yes("replica-lazy-flush", False, "Replicas drop old data in the background.").also("slave-lazy-flush"),
+        number("replica-priority", 100, "Order in which replicas become master.", high=INT_MAX).also("slave-priority"),
+        text("replica-announce-ip", "", "Address that a replica tells.").also("slave-announce-ip"),
+        number("replica-announce-port", 0, "Port that a replica tells.", 0, 65535).also("slave-announce-port"),
+        yes("replica-announced", True, "Sentinel tells of the replica."),
+        yes("replica-ignore-disk-write-errors", False, "Replicas go on without a disk."),
+        memory("replica-full-sync-buffer-limit", 0, "Bytes kept by a replica while it loads."),
+        yes("repl-diskless-sync", True, "Send snapshots without a file."),
+        number("repl-diskless-sync-delay", 5, "Seconds to wait for more replicas.", high=INT_MAX),
+        number("repl-diskless-sync-max-replicas", 0, "Replicas not to wait beyond.", high=INT_MAX),
+        choice("repl-diskless-load", "disabled", "disabled on-empty-db swapdb flush-before-load", "Load without a file."),
+        yes("repl-rdb-channel", False, "Send the snapshot over a second connection.").unlisted(),
+        yes("dual-channel-replication-enabled", False, "Send the snapshot over a second connection."),
+        yes("repl-mptcp", False, "Multipath TCP to the master."),
+        yes("repl-disable-tcp-nodelay", False, "Gather what goes to replicas."),
+        memory("repl-backlog-size", 1 << 20, "Bytes kept for replicas that come back.", 1),
+        number("repl-backlog-ttl", 3600, "Seconds that they are kept without replicas."),
+        number("repl-timeout", 60, "Seconds of silence after which a link is dead.", 1, INT_MAX),
+        number("repl-ping-replica-period", 10, "Seconds between pings.", 1, INT_MAX).also("repl-ping-slave-period"),
+        number("repl-diskless-sync-period", 5, "Seconds between snapshots.", high=INT_MAX).unlisted(),
+        yes("rdb-del-sync-files", False, "Remove snapshots that were made for replicas."),
+        choice("propagation-error-behavior", "ignore", "ignore panic panic-on-replicas", "What a failing command of the master does."),
+        yes("import-mode", False, "Keys of an import do not expire."),
+    )),
+    # Cluster
+    yes("cluster-enabled", False, "Be a node of a cluster.", mutable=False).refused(NO_CLUSTER),
+    *idle(NO_CLUSTER, (
+        text("cluster-config-file", "nodes.conf", "File of the cluster's state.", mutable=False),
+        number("cluster-node-timeout", 15000, "Milliseconds after which a node counts as failed."),
+        number("cluster-port", 0, "Port of the cluster bus; 0: port + 10000.", 0, 65535, mutable=False),
+        yes("cluster-require-full-coverage", True, "Refuse when slots are missing."),
+        yes("cluster-allow-reads-when-down", False, "Serve reads then."),
+        yes("cluster-allow-pubsubshard-when-down", True, "Serve shard channels then."),
+        yes("cluster-allow-replica-migration", True, "Replicas move to masters without any."),
+        number("cluster-migration-barrier", 1, "Replicas that a master keeps.", high=INT_MAX),
+        yes("cluster-replica-no-failover", False, "Never become master.").also("cluster-slave-no-failover"),
+        number("cluster-replica-validity-factor", 10, "Age from which a replica is too old.", high=INT_MAX)
+        .also("cluster-slave-validity-factor"),
+        text("cluster-announce-ip", "", "Address that the node tells."),
+        text("cluster-announce-client-ipv4", "", "Address for clients."),
+        text("cluster-announce-client-ipv6", "", "Address for clients."),
+        number("cluster-announce-client-port", 0, "Port for clients.", 0, 65535),
+        number("cluster-announce-client-tls-port", 0, "Port for clients.", 0, 65535),
+        number("cluster-announce-port", 0, "Port that the node tells.", 0, 65535),
+        number("cluster-announce-tls-port", 0, "TLS port that the node tells.", 0, 65535),
+        number("cluster-announce-bus-port", 0, "Bus port that the node tells.", 0, 65535),
+        text("cluster-announce-hostname", "", "Name that the node tells.").checked(check_host_name),
+        text("cluster-announce-human-nodename", "", "Name for people.").checked(check_node_name),
+        choice("cluster-preferred-endpoint-type", "ip", "ip hostname unknown-endpoint", "What MOVED names."),
+        memory("cluster-link-sendbuf-limit", 0, "Bytes that may wait on a link.", high=ULONG_MAX),
+        number("cluster-ping-interval", 1000, "Milliseconds between pings.").unlisted(),
+        number("cluster-compatibility-sample-ratio", 0, "Percent of commands checked for a cluster.", 0, 100),
+        yes("cluster-slot-stats-enabled", False, "Count by slot."),
+        number("cluster-databases", 1, "Databases of a cluster.", 1, INT_MAX, mutable=False),
+        number("cluster-blacklist-ttl", 60, "Seconds that a forgotten node is kept out.", high=INT_MAX),
+        number("cluster-manual-failover-timeout", 5000, "Milliseconds of a failover.", 1, INT_MAX),
+        number("cluster-message-gossip-perc", 10, "Percent of nodes in a message.", 1, 100),
+        number("cluster-slot-migration-max-archived-tasks", 32, "Migrations remembered.", 1, INT_MAX).unlisted(),
+        number("cluster-slot-migration-log-max-len", 1000, "Migrations remembered."),
+        number("cluster-slot-migration-write-pause-timeout", 10000, "Milliseconds that writes wait."),
+        number("cluster-slot-migration-sync-buffer-drain-timeout", 60000, "Milliseconds to catch up.").unlisted(),
+        memory("cluster-slot-migration-handoff-max-lag-bytes", 1 << 20, "Bytes behind at which writes wait."),
+        memory("slot-migration-max-failover-repl-bytes", 0, "Bytes behind at which slots change hands.", -1),
+    )),
+    # TLS
+    *refused(NO_TLS, (
+        number("tls-port", 0, "Port for TLS; 0: none.", 0, 65535),
+        yes("tls-replication", False, "TLS to the master."),
+        yes("tls-cluster", False, "TLS on the cluster bus."),
+        choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate."),
+        *(text(name, "", doc) for name, doc in (
+            ("tls-cert-file", "Certificate."), ("tls-key-file", "Its key."),
+            ("tls-client-cert-file", "Certificate as a client."), ("tls-client-key-file", "Its key."),
+            ("tls-dh-params-file", "Parameters of Diffie-Hellman."), ("tls-ca-cert-file", "Authorities, a file."),
+            ("tls-ca-cert-dir", "Authorities, a directory."), ("tls-protocols", "Versions."), ("tls-ciphers", "Ciphers up to 1.2."),
+            ("tls-ciphersuites", "Ciphers from 1.3."),
+        )),
+        text("tls-key-file-pass", "", "Password of the key.", secret=True),
+        text("tls-client-key-file-pass", "", "Password of the key.", secret=True),
+    )),
+    *idle(f"{NO_TLS}, so there is no connection that it could concern", (
+        choice("tls-auth-clients", "yes", "no yes optional", "Ask clients for certificates."),
+        yes("tls-prefer-server-ciphers", False, "The server chooses the cipher."),
+        yes("tls-session-caching", True, "Resume sessions."),
+        number("tls-session-cache-size", 20480, "Sessions kept.", high=INT_MAX),
+        number("tls-session-cache-timeout", 300, "Seconds that they are kept.", high=INT_MAX),
+        number("max-new-tls-connections-per-cycle", 1, "Connections accepted in one turn.", 1, 1000),
+        number("tls-auto-reload-interval", 0, "Seconds between looks at the certificates.", high=INT_MAX),
+    )),
+    *refused(NO_RDMA, (
+        Directive("rdma-bind", Kind.WORDS, (), "Addresses for RDMA."),
+        number("rdma-port", 0, "Port for RDMA.", 0, 65535),
+    )),
+    *idle(NO_RDMA, (
+        number("rdma-rx-size", 1 << 20, "Bytes of a buffer.", 64 << 10, 16 << 20, mutable=False),
+        number("rdma-completion-vector", -1, "Vector of completions.", -1, INT_MAX),
+    )),
+    # Users, scripts, modules, and what earlier versions had
+    text("aclfile", "", "File of users.", mutable=False).refused(NO_USERS),
+    choice("acl-pubsub-default", "resetchannels", "allchannels resetchannels", "Channels of new users.").without_effect(NO_USERS),
+    number("acllog-max-len", 128, "Entries of ACL LOG.").without_effect(NO_USERS),
+    number("busy-reply-threshold", 5000, "Milliseconds until a script makes the server busy.").also("lua-time-limit").without_effect(
+        NO_SCRIPTS),
+    yes("lua-enable-deprecated-api", False, "Old functions for scripts.").fixed().unlisted().without_effect(NO_SCRIPTS),
+    yes("lua-enable-insecure-api", False, "Old functions for scripts.").unlisted().without_effect(NO_SCRIPTS),
+    yes("vset-force-single-threaded-execution", False, "One thread for vector sets.").unlisted().without_effect(
+        "there are no vector sets"),
+    text("req-res-logfile", "", "File of all requests and replies.").fixed().unlisted().refused("requests are not recorded"),
+    *idle("no version that has it does anything with it", (
+        yes("gopher-enabled", False, "Serve the Gopher protocol.").unlisted(),
+        yes("lua-replicate-commands", True, "Log effects of scripts.").unlisted(),
+        number("list-max-ziplist-entries", 512, "Elements of a packed list.").unlisted(),
+        number("list-max-ziplist-value", 64, "Longest element of a packed list.").unlisted(),
+        text("port-range", "", "Ports.").unlisted(),
+        number("tcp-fastopen", 0, "TCP Fast Open.").unlisted(),
+    )),
+))  # fmt: skip
+
+# Directives of modules that Redis 8 loads by itself, by how their names begin.
+MODULE_PREFIXES = ("search-", "bf-", "cf-", "ts-", "json-")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rotomdb.commands.arguments import Options, parse_int, parse_int32
+from rotomdb.commands.client_info import describe
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, shown, syntax_error
 from rotomdb.commands.registry import (
@@ -202,33 +203,10 @@ def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
     return OK
 
 
-def describe(ctx: Context, client: Any) -> str:
-    """A line of CLIENT LIST."""
-    now = ctx.now_ms
-    subscriptions = ctx.server.pubsub.of(client)
-    names = subscriptions.names
-    mode = ctx.server.tracking.modes.get(client)
-    tracked = "" if mode is None else "t" + ("R" if mode.broken_redirect else "") + ("B" if mode.broadcast else "")
-    flags = ("O" if client.monitoring else "") + tracked + ("b" if client.blocked else "") + (
-        "P" if client.subscribed else ""
-    ) + ("x" if client.in_multi else "") + ("e" if client.no_evict else "") + ("T" if client.no_touch else "") or "N"
-    events = "r" + ("w" if client.output_pending else "")
-    command_name = client.command.name if client.command is not None else "NULL"
-    return (
-        f"id={client.id} addr={client.address} laddr={client.local_address} fd={client.fd} name={client.name} "
-        f"age={(now - client.created_ms) // 1000} idle={(now - client.last_interaction_ms) // 1000} flags={flags} "
-        f"db={client.db.index} sub={len(names['channel'])} psub={len(names['pattern'])} ssub={len(names['shard'])} multi={len(client.queue) if client.in_multi else -1} "
-        f"watch={len(client.watched)} qbuf={client.input_pending} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 "
-        f"obl=0 oll=0 omem={client.output_pending} tot-mem={client.input_pending + client.output_capacity + 1024} "
-        f"events={events} cmd={command_name} user={client.user} redir={-1 if mode is None else mode.redirect} resp={client.resp} "
-        f"lib-name={client.library_name} lib-ver={client.library_version}\n"
-    )
-
-
 @command("CLIENT|INFO", since="6.2.0", flags=EVER, group=GROUP, tips="nondeterministic_output")
 def client_info(ctx: Context) -> Verbatim:
     """Returns information about the connection."""
-    return Verbatim(describe(ctx, as_client(ctx)).encode())
+    return Verbatim(describe(ctx.server, as_client(ctx)).encode())
 
 
 @command(
@@ -258,7 +236,7 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
             clients = [ctx.server.clients[number] for number in wanted if number in ctx.server.clients]
         else:
             raise syntax_error()
-    return Verbatim("".join(describe(ctx, client) for client in clients).encode())
+    return Verbatim("".join(describe(ctx.server, client) for client in clients).encode())
 
 
 def client_type(client: Any) -> str:

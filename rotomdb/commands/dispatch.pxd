@@ -35,6 +35,7 @@ cdef class Context:
     cdef public bint abort_exec           # a command of the transaction was refused
     cdef public bint watched_changed
     cdef public list queue                # argument lists of the transaction
+    cdef readonly int64_t queue_bytes     # of their arguments, together
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
     cdef readonly int64_t write_offset    # of the stream after its last write

@@ -20,7 +20,7 @@ from rotomdb.commands.latency_histogram cimport (
     histogram_count, histogram_make, histogram_percentile, histogram_steps,
 )
 from rotomdb.engine.keyspace cimport Engine, Keyspace, mark_all_unsynced, mark_unsynced
-from rotomdb.engine.memory cimport mem_used
+from rotomdb.engine.memory cimport mem_count, mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
@@ -134,6 +134,9 @@ cdef class Context:
         self.queue = []
         self.watched = []
 
+    def __dealloc__(self):
+        mem_count(-self.queue_bytes)
+
     @property
     def now_ms(self):
         """Unix time in ms that the running command sees."""
@@ -211,6 +214,8 @@ cdef class Context:
         self.in_multi = False
         self.abort_exec = False
         self.queue = []
+        mem_count(-self.queue_bytes)
+        self.queue_bytes = 0
         self.unwatch()
 
     def unwatch(self):
@@ -222,6 +227,10 @@ cdef class Context:
                     del self.dispatcher.watchers[index, key]
         self.watched = []
         self.watched_changed = False
+
+    def gathering(self, list values):
+        """What adds one value to a reply of many that is being gathered in `values`."""
+        return values.append
 
     def execute(self, *arguments):
         """Run one command given as separate words and return its value; raises the CommandError it replies with.
@@ -717,6 +726,12 @@ cdef bint needs_memory(Dispatcher dispatcher, Context context, Command command):
 
 
 cdef object queue_request(Context context, PyObject** arguments, int count):
+    cdef int64_t size = 0
+    cdef int i
+    for i in range(count):
+        size += PyBytes_GET_SIZE(<object>arguments[i])
+    mem_count(size)
+    context.queue_bytes += size
     context.queue.append([<object>arguments[i] for i in range(count)])
     return queued_reply
 

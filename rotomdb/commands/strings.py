@@ -199,7 +199,13 @@ def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
 )
 def mget(ctx: Context, *keys: Key) -> list[bytes | None]:
     """Atomically returns the string values of one or more keys."""
-    return strings.get_many(ctx.db, keys)
+    values: list[bytes | None] = []
+    gather = ctx.gathering(values)
+    if gather == values.append:
+        return strings.get_many(ctx.db, keys)
+    for key in keys:
+        gather(strings.get_many(ctx.db, (key,))[0])
+    return values
 
 
 @command(

@@ -47,7 +47,11 @@ def exec_(ctx: Context) -> object:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
     if changed:
         return NULL_ARRAY
-    return [ctx.dispatcher.execute(ctx, arguments) for arguments in queue]
+    replies: list[object] = []
+    gather = ctx.gathering(replies)
+    for arguments in queue:
+        gather(ctx.dispatcher.execute(ctx, arguments))
+    return replies
 
 
 @command(

@@ -1,6 +1,7 @@
-# Growable byte buffer, header only. A zeroed Buffer is a valid empty one.
+# Growable byte buffer, header only, in counted memory. A zeroed Buffer is a valid empty one.
 from libc.string cimport memcpy
-from libc.stdlib cimport abort, free, realloc
+
+from rotomdb.engine.memory cimport mem_free, mem_realloc, mem_try_realloc
 
 cdef struct Buffer:
     char* data
@@ -15,9 +16,7 @@ cdef inline char* buffer_reserve(Buffer* buffer, size_t extra) noexcept nogil:
         wanted = wanted * 2 if wanted < (64 << 20) else wanted + (32 << 20)
         if wanted < 256:
             wanted = 256
-        buffer.data = <char*>realloc(buffer.data, wanted)
-        if buffer.data == NULL:
-            abort()
+        buffer.data = <char*>mem_realloc(buffer.data, wanted)
         buffer.capacity = wanted
     return buffer.data + buffer.length
 
@@ -26,12 +25,33 @@ cdef inline char* buffer_try_reserve(Buffer* buffer, size_t wanted) noexcept nog
     cdef char* data
     buffer.length = 0
     if wanted > buffer.capacity:
-        data = <char*>realloc(buffer.data, wanted)
+        data = <char*>mem_try_realloc(buffer.data, wanted)
         if data == NULL:
             return NULL
         buffer.data = data
         buffer.capacity = wanted
     return buffer.data
+
+cdef inline void buffer_release(Buffer* buffer) noexcept nogil:
+    mem_free(buffer.data)
+    buffer.data = NULL
+    buffer.length = 0
+    buffer.capacity = 0
+
+cdef inline void buffer_fit(Buffer* buffer, size_t room) noexcept nogil:
+    """Give back what is more than the content and `room`."""
+    if buffer.length + room == 0:
+        buffer_release(buffer)
+    elif buffer.capacity > buffer.length + room:
+        buffer.data = <char*>mem_realloc(buffer.data, buffer.length + room)
+        buffer.capacity = buffer.length + room
+
+cdef inline char* buffer_reserve_exactly(Buffer* buffer, size_t extra) noexcept nogil:
+    """As `buffer_reserve`, with nothing to spare: for content whose size is known."""
+    if buffer.length + extra > buffer.capacity:
+        buffer.capacity = buffer.length + extra
+        buffer.data = <char*>mem_realloc(buffer.data, buffer.capacity)
+    return buffer.data + buffer.length
 
 cdef inline void buffer_append(Buffer* buffer, const void* source, size_t length) noexcept nogil:
     memcpy(buffer_reserve(buffer, length), source, length)
@@ -40,9 +60,3 @@ cdef inline void buffer_append(Buffer* buffer, const void* source, size_t length
 cdef inline void buffer_append_byte(Buffer* buffer, unsigned char byte) noexcept nogil:
     buffer_reserve(buffer, 1)[0] = <char>byte
     buffer.length += 1
-
-cdef inline void buffer_release(Buffer* buffer) noexcept nogil:
-    free(buffer.data)
-    buffer.data = NULL
-    buffer.length = 0
-    buffer.capacity = 0

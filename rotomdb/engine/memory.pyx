@@ -44,6 +44,15 @@ cdef void* mem_realloc(void* pointer, size_t size) noexcept nogil:
     return moved
 
 
+cdef void* mem_try_realloc(void* pointer, size_t size) noexcept nogil:
+    global used
+    cdef int64_t before = <int64_t>rotom_allocation_size(pointer) if pointer != NULL else 0
+    cdef void* moved = realloc(pointer, size if size else 1)
+    if moved != NULL:
+        used += <int64_t>rotom_allocation_size(moved) - before
+    return moved
+
+
 cdef void mem_free(void* pointer) noexcept nogil:
     global used
     if pointer != NULL:
@@ -64,6 +73,12 @@ cdef void mem_unmap(void* pointer, size_t size) noexcept nogil:
     global used
     used -= <int64_t>size
     munmap(pointer, size)
+
+
+cdef void mem_count(int64_t change) noexcept nogil:
+    """Count memory that Python objects hold in the place of the engine: arguments that wait to be run."""
+    global used
+    used += change
 
 
 cdef int64_t mem_used() noexcept nogil:

@@ -78,6 +78,7 @@ class Accepting:
         client.address = address_text(connection.family, address)
         client.local_address = address_text(connection.family, own_address(connection))
         if connection.family == socket.AF_UNIX:
+            client.over_unix_socket = True
             client.address = client.local_address  # the peer of a unix socket has no name of its own
         server.reactor.add(client.handler)
         self.next_id += 1

@@ -5,7 +5,21 @@ from rotomdb.engine.buffer cimport Buffer
 from rotomdb.server.reactor cimport Handler
 from rotomdb.storage.request cimport RequestParser
 
+cdef enum Kind:                           # of clients, as client-output-buffer-limit tells them apart
+    NORMAL = 0
+    REPLICA = 1
+    SUBSCRIBER = 2
+    KINDS = 3
+
 cdef class Hub:
+    cdef int64_t[KINDS] hard_limits, soft_limits   # bytes of output; 0: no limit
+    cdef int64_t[KINDS] soft_seconds
+    cdef readonly int64_t lowest_limit    # of them all: no output below it needs a closer look
+    cdef public bint memory_watched       # maxmemory-clients is in force
+    cdef public int64_t clients_limit     # bytes that all clients together may take
+    cdef public int64_t clients_memory    # that they take, where it is watched
+    cdef public int64_t largest_input, largest_output   # since the timer last looked
+    cdef public list yielded              # clients with more requests, after the others had their turn
     cdef public int64_t max_bulk_bytes, max_query_bytes
     cdef public int64_t input_bytes, output_bytes, reads, writes
     cdef public list pending_writes       # clients with unsent replies
@@ -33,7 +47,8 @@ cdef class Client(Context):
     cdef int64_t hold_offset, next_offset      # ... for these offsets; -1: there is no such part
     cdef bint held                        # the hub knows that some of the output waits
     cdef bint write_pending
-    cdef bint running                     # a command of it is being executed
+    cdef bint yielding                    # stands in the hub's list of those
+    cdef readonly bint running            # a command of it is being executed
     cdef list deferred                    # pushes that wait for its reply
     cdef list postponed                   # a request that waits for the end of CLIENT PAUSE
     cdef public bint monitoring
@@ -45,6 +60,21 @@ cdef class Client(Context):
     cdef public str name, address, local_address, library_name, library_version, user
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
+    cdef public bint over_unix_socket
+    cdef Py_ssize_t reading               # bytes in the shared buffer that are being processed
+    cdef int64_t counted_argument_bytes   # of an unfinished request, as far as used_memory knows of them
+    cdef int64_t weighed                  # its part of the hub's clients_memory
+    cdef int64_t output_peak              # bytes of output, since the timer last looked
+    cdef public int64_t attached_bytes    # of subscriptions and of prefixes that it tracks
+    cdef int kind(self) noexcept
+    cdef int64_t listed_output(self) noexcept
+    cdef int check_output(self, bint soon) except -1
+    cdef int64_t memory(self) noexcept
+    cdef void weigh(self) noexcept
+    cdef void tidy(self, bint new_peak) noexcept
+    cdef void forget_memory(self) noexcept
+    cdef bint may_run(self) except -1
+    cdef int after_reading(self) except -1
     cpdef reply(self, value)
     cdef int put(self, value) except -1
     cdef void hold(self, int64_t offset) noexcept

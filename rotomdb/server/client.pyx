@@ -3,6 +3,11 @@
 Requests are parsed out of one buffer that all clients share; a client keeps bytes of its own only while a request is
 unfinished. Replies gather in `output` and leave in one write before the reactor sleeps, but for those that tell of what the
 log has not brought to safety yet: they, and what follows them, wait for the offset of the log that they depend on.
+
+What a client makes the server hold is bounded while it grows, not afterwards. After each reply the output is compared with
+client-output-buffer-limit; a client above it is closed before the next sleep, and nothing more is gathered for it. Requests
+that have made much output wait until the others had their turn. With maxmemory-clients each client's memory is summed up in
+the hub as it changes.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -10,8 +15,9 @@ from libc.stdint cimport int64_t
 from libc.string cimport memmove
 
 from rotomdb.commands.dispatch cimport Context, Dispatcher
-from rotomdb.engine.buffer cimport buffer_append, buffer_release, buffer_reserve
-from rotomdb.server.encoder cimport encode_reply
+from rotomdb.engine.buffer cimport buffer_append, buffer_fit, buffer_release, buffer_reserve, buffer_reserve_exactly
+from rotomdb.engine.memory cimport mem_count
+from rotomdb.server.encoder cimport encode_reply, reply_bytes
 from rotomdb.server.reactor cimport Handler
 from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
@@ -26,6 +32,14 @@ cdef enum:
     READ_BYTES = 64 * 1024
     WRITE_BYTES = 1024 * 1024             # per turn, so that one large reply does not hold up the others
     KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
+    YIELD_BYTES = 1024 * 1024             # of output from one batch of requests, then the other clients have their turn
+    BASE_BYTES = 1200                     # of a connection without buffers
+    WORD_BYTES = 40                       # of an argument beside its content: object, length, place in the list
+    STRANGER_QUERY_BYTES = 1024 * 1024    # what a client may leave unfinished before it has authenticated
+    FIRST_REPLY_BYTES = 16 * 1024         # Redis keeps so much of a reply in the client and counts only what is beyond
+    IDLE_MS = 2000                        # after which an input buffer is cut to what it holds
+
+cdef int64_t UNLIMITED = 9223372036854775807
 
 cdef enum ReplyMode:                      # as in commands/reply.py
     REPLY_ON = 0
@@ -47,6 +61,29 @@ cdef class Hub:
         self.sync_target = -1
         self.max_bulk_bytes = 512 * 1024 * 1024
         self.max_query_bytes = 1024 * 1024 * 1024
+        self.lowest_limit = UNLIMITED
+        self.yielded = []
+
+    def set_output_limits(self, limits):
+        """client-output-buffer-limit: the (hard, soft, seconds) of normal clients, replicas and subscribers; 0: none."""
+        cdef int kind
+        self.lowest_limit = UNLIMITED
+        for kind in range(KINDS):
+            hard, soft, seconds = limits[kind]
+            self.hard_limits[kind] = hard
+            self.soft_limits[kind] = soft
+            self.soft_seconds[kind] = seconds
+            for limit in (hard, soft):
+                if limit:
+                    self.lowest_limit = min(self.lowest_limit, limit)
+
+    def output_limit_overcome(self, client, bint soon):
+        """The client's output is above its limit; it is closed `soon`, or was found by the timer."""
+        raise NotImplementedError
+
+    def evict_clients(self):
+        """All clients together take more than maxmemory-clients."""
+        raise NotImplementedError
 
     def close_client(self, client):
         raise NotImplementedError
@@ -105,12 +142,14 @@ cdef class Client(Context):
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
 
     def __dealloc__(self):
+        mem_count(-self.counted_argument_bytes)
         buffer_release(&self.input)
         buffer_release(&self.output)
 
     def release(self):
         """Break the cycle with the handler once the connection is gone."""
         self.closed = self.closing = True
+        self.forget_memory()
         self.handler.client = None
         try:
             self.socket.close()
@@ -121,6 +160,7 @@ cdef class Client(Context):
         """Close the connection before the next sleep; until then nothing more is read, run or sent for it."""
         if not self.closing:
             self.closing = True
+            self.forget_memory()
             self.hub.closing_clients.append(self)
 
     def fail(self, error):
@@ -133,8 +173,8 @@ cdef class Client(Context):
         cdef ssize_t received
         cdef Py_ssize_t used = 0
         cdef char* room
-        cdef size_t wanted
-        if self.closing:
+        cdef size_t wanted, missing
+        if self.closing or self.yielding:
             return 0
         if self.close_after_reply:
             # Nothing more is answered; what still arrives is only drained so that the peer sees our last reply.
@@ -145,11 +185,16 @@ cdef class Client(Context):
         if self.input.length == 0:
             received = recv(self.fd, shared_input, READ_BYTES, 0)
         else:
-            wanted = READ_BYTES
-            if self.parser.bulk_length > READ_BYTES:
-                wanted = <size_t>self.parser.bulk_length + 2
-                wanted = wanted - self.input.length if wanted > self.input.length + READ_BYTES else <size_t>READ_BYTES
-            room = buffer_reserve(&self.input, wanted)
+            missing = 0
+            if self.parser.bulk_length > READ_BYTES and <size_t>self.parser.bulk_length + 2 > self.input.length:
+                missing = <size_t>self.parser.bulk_length + 2 - self.input.length
+            if missing > READ_BYTES:
+                # Room for what was announced, but never for more than has already come: announcing costs nothing.
+                wanted = min(missing, max(self.input.length, <size_t>READ_BYTES))
+                room = buffer_reserve_exactly(&self.input, wanted)
+            else:
+                wanted = READ_BYTES
+                room = buffer_reserve(&self.input, wanted)
             received = recv(self.fd, room, wanted, 0)
         if received <= 0:
             if received < 0 and (errno == EAGAIN or errno == EINTR):
@@ -162,14 +207,33 @@ cdef class Client(Context):
         self.parser.authenticated = self.authenticated or not self.dispatcher.requires_auth
         self.parser.max_bulk_bytes = self.hub.max_bulk_bytes
         if self.input.length == 0:
+            self.reading = received
             self.process(shared_input, received, &used)
+            self.reading = 0
             if used < received and not self.closing:
                 buffer_append(&self.input, shared_input + used, <size_t>(received - used))
         else:
             self.input.length += received
             self.consume_input()
-        if <int64_t>self.input.length > self.hub.max_query_bytes:
+        self.after_reading()
+        return 0
+
+    cdef int after_reading(self) except -1:
+        """Count what the client has sent of requests that are not run yet, and see to its limit."""
+        cdef int64_t unfinished = <int64_t>self.input.length + self.queue_bytes
+        if self.closing:
+            return 0
+        if self.parser.item_bytes != self.counted_argument_bytes:
+            mem_count(self.parser.item_bytes - self.counted_argument_bytes)
+            self.counted_argument_bytes = self.parser.item_bytes
+        if unfinished > self.hub.max_query_bytes or (
+                unfinished > STRANGER_QUERY_BYTES and not self.parser.authenticated):
             self.hub.query_buffer_exceeded(self)
+            return 0
+        if <int64_t>self.input.capacity + self.parser.item_bytes > self.hub.largest_input:
+            self.hub.largest_input = <int64_t>self.input.capacity + self.parser.item_bytes
+        if self.hub.memory_watched:
+            self.weigh()
         return 0
 
     cdef int consume_input(self) except -1:
@@ -177,10 +241,10 @@ cdef class Client(Context):
         cdef Py_ssize_t used = 0
         self.process(self.input.data, <Py_ssize_t>self.input.length, &used)
         self.input.length -= used
-        if self.input.length:
-            memmove(self.input.data, self.input.data + used, self.input.length)
-        else:
+        if self.input.length == 0:
             buffer_release(&self.input)
+        elif used:
+            memmove(self.input.data, self.input.data + used, self.input.length)
         return 0
 
     def resume(self):
@@ -188,6 +252,7 @@ cdef class Client(Context):
         try:
             if self.input.length and not self.blocked and not self.closing:
                 self.consume_input()
+                self.after_reading()
         except Exception as error:
             self.fail(error)
 
@@ -202,6 +267,7 @@ cdef class Client(Context):
         cdef int result, i
         cdef object value
         cdef RequestParser parser = self.parser
+        cdef size_t enough = self.output.length + YIELD_BYTES
         used[0] = 0
         while used[0] < size and not self.close_after_reply and not self.closing and not self.blocked:
             result = parser.parse(data + used[0], size - used[0], &consumed)
@@ -216,6 +282,8 @@ cdef class Client(Context):
                 return 0
             if parser.count == 0:
                 continue
+            if self.hub.memory_watched and not self.may_run():
+                return 0
             if self.hub.postpones is not None and self.postpone(
                     [<object>parser.items[i] for i in range(parser.count)]):
                 parser.clear()
@@ -229,7 +297,17 @@ cdef class Client(Context):
             if self.deferred is not None:
                 self.push_deferred()
             parser.clear()
+            if self.output.length > enough and used[0] < size:
+                # The socket may take this meanwhile; and if the peer does not read, its limit has a say before there is more.
+                self.yielding = True
+                self.hub.yielded.append(self)
+                return 0
         return 0
+
+    def go_on(self):
+        """The others had their turn."""
+        self.yielding = False
+        self.resume()
 
     # Output
 
@@ -249,18 +327,145 @@ cdef class Client(Context):
         self.put(value)
 
     cdef int put(self, value) except -1:
-        """Append to the output, unless the connection is about to go."""
+        """Append to the output, unless the connection is about to go or has no room for it."""
+        cdef int64_t hard
         if self.closing:
             return 0
+        hard = self.hub.hard_limits[self.kind()]
         try:
+            if hard and self.listed_output() + reply_bytes(value, hard + FIRST_REPLY_BYTES) >= hard + FIRST_REPLY_BYTES:
+                self.hub.output_limit_overcome(self, True)
+                return 0
             encode_reply(&self.output, value, self.resp)
         except Exception as error:
             self.fail(error)              # half of a reply may be there: nothing more can follow it
             return 0
+        if <int64_t>(self.output.length - self.sent) > self.hub.lowest_limit:
+            self.check_output(True)
+        if self.hub.memory_watched:
+            self.weigh()
         if not self.write_pending and self.output.length:
             self.write_pending = True
             self.hub.pending_writes.append(self)
         return 0
+
+    cdef int kind(self) noexcept:
+        """Which of the output limits is its own."""
+        return SUBSCRIBER if self.subscribed else NORMAL
+
+    cdef int64_t listed_output(self) noexcept:
+        """Bytes of output that count for the limits."""
+        cdef int64_t pending = <int64_t>(self.output.length - self.sent)
+        return pending - FIRST_REPLY_BYTES if pending > FIRST_REPLY_BYTES else 0
+
+    cdef int check_output(self, bint soon) except -1:
+        """Enforce client-output-buffer-limit."""
+        cdef int kind = self.kind()
+        cdef int64_t hard = self.hub.hard_limits[kind], soft = self.hub.soft_limits[kind]
+        cdef int64_t listed = self.listed_output()
+        cdef bint over = False
+        if self.closing:
+            return 0
+        if soft and listed >= soft:
+            if self.soft_limit_since_ms == 0:
+                self.soft_limit_since_ms = self.engine.now_ms
+            over = (self.engine.now_ms - self.soft_limit_since_ms) // 1000 > self.hub.soft_seconds[kind]
+        else:
+            self.soft_limit_since_ms = 0
+        if over or (hard and listed >= hard):
+            self.hub.output_limit_overcome(self, soon)
+        return 0
+
+    def drop_output(self):
+        """The client is going to be closed for what it has not read: the memory is needed now."""
+        buffer_release(&self.output)
+        self.sent = 0
+
+    def gathering(self, list values):
+        """What adds one value to a reply of many in `values`: nothing is kept that is beyond the output limit."""
+        cdef int64_t hard = self.hub.hard_limits[self.kind()]
+        if not hard:
+            return values.append
+        room = hard + FIRST_REPLY_BYTES - self.listed_output()
+
+        def gather(value):
+            nonlocal room
+            room -= 8 + reply_bytes(value, room)
+            if not self.closing:
+                if room > 0:
+                    values.append(value)
+                    return
+                self.hub.output_limit_overcome(self, True)
+            values.clear()
+        return gather
+
+    # Memory
+
+    cdef int64_t memory(self) noexcept:
+        """Bytes that the connection takes, buffers, arguments and transaction included."""
+        return (BASE_BYTES + <int64_t>self.input.capacity + <int64_t>self.output.capacity + self.parser.item_bytes
+                + self.parser.count * WORD_BYTES + self.parser.capacity * <int64_t>sizeof(void*)
+                + self.queue_bytes + len(self.queue) * (2 * WORD_BYTES) + len(self.watched) * (4 * WORD_BYTES)
+                + self.attached_bytes)
+
+    cdef void weigh(self) noexcept:
+        """Bring the hub's sum up to date."""
+        cdef int64_t now
+        if not self.closing:
+            now = self.memory()
+            self.hub.clients_memory += now - self.weighed
+            self.weighed = now
+
+    cdef void forget_memory(self) noexcept:
+        self.hub.clients_memory -= self.weighed
+        self.weighed = 0
+
+    cdef bint may_run(self) except -1:
+        """Before a command: whether the client outlives the eviction of the largest, where all take too much."""
+        self.weigh()
+        if self.hub.clients_memory > self.hub.clients_limit:
+            self.hub.evict_clients()
+        return not self.closing
+
+    @property
+    def memory_bytes(self):
+        """Bytes that the connection takes."""
+        return self.memory()
+
+    def buffers(self):
+        """Sizes of its buffers under the names that CLIENT LIST has for them."""
+        cdef int64_t pending = <int64_t>(self.output.length - self.sent)
+        cdef int64_t listed = self.listed_output()
+        cdef int64_t arguments = self.parser.item_bytes, free = 0
+        if self.reading:
+            free = READ_BYTES - self.reading
+        elif self.input.capacity:
+            free = <int64_t>(self.input.capacity - self.input.length)
+        return {
+            "qbuf": self.input.length + self.reading, "qbuf-free": free, "argv-mem": arguments, "multi-mem": self.queue_bytes,
+            "rbs": max(1024, min(<int64_t>self.output.capacity, FIRST_REPLY_BYTES)),
+            "rbp": min(self.output_peak, FIRST_REPLY_BYTES), "obl": pending - listed,
+            "oll": (listed + FIRST_REPLY_BYTES - 1) // FIRST_REPLY_BYTES, "omem": listed, "tot-mem": self.memory(),
+        }
+
+    @property
+    def wants_write(self):
+        return self.handler.wants_write
+
+    cdef void tidy(self, bint new_peak) noexcept:
+        """Give back what idle buffers have more than they hold."""
+        if self.running:
+            return
+        if self.engine.now_ms - self.last_interaction_ms > IDLE_MS:
+            if self.input.capacity > KEEP_BYTES:
+                buffer_fit(&self.input, 0)
+            self.parser.shrink()
+        self.hub.largest_input = max(self.hub.largest_input, <int64_t>self.input.capacity + self.parser.item_bytes)
+        self.hub.largest_output = max(self.hub.largest_output, <int64_t>self.output.length)
+        if new_peak:
+            self.output_peak = <int64_t>self.output.length
+        if self.hub.memory_watched:
+            self.weigh()
 
     cdef void hold(self, int64_t offset) noexcept:
         """What is put out from now on waits for `offset`. Two parts are enough: one for the fsync that runs, one more."""
@@ -333,6 +538,10 @@ cdef class Client(Context):
         cdef size_t budget = WRITE_BYTES
         if self.closing:
             return 0
+        if <int64_t>self.output.length > self.output_peak:
+            self.output_peak = <int64_t>self.output.length
+            if self.output_peak > self.hub.largest_output:
+                self.hub.largest_output = self.output_peak
         end = self.sendable()
         while self.sent < end and budget:
             left = end - self.sent
@@ -358,13 +567,15 @@ cdef class Client(Context):
             if self.close_after_reply:
                 self.hub.close_client(self)
                 return 0
-        elif self.sent > KEEP_BYTES and self.hold_offset >= 0:
+        elif self.sent > KEEP_BYTES and (self.hold_offset >= 0 or self.sent >= self.output.length - self.sent):
             self.drop_sent()
         if self.hold_offset >= 0 and not self.held:
             self.held = True
             self.hub.hold(self)
         if unsent != self.handler.wants_write:
             self.hub.want_write(self, unsent)
+        if self.hub.memory_watched:
+            self.weigh()
         return 0
 
     cdef void drop_sent(self) noexcept:
@@ -374,6 +585,8 @@ cdef class Client(Context):
         self.hold_position -= self.sent
         self.next_position -= self.sent
         self.sent = 0
+        if self.output.capacity > KEEP_BYTES and self.output.capacity // 4 > self.output.length:
+            buffer_fit(&self.output, self.output.length)
 
     def flush_pending(self):
         flush_all([self])
@@ -387,9 +600,27 @@ cdef class Client(Context):
     def input_pending(self):
         return self.input.length
 
-    @property
-    def output_capacity(self):
-        return self.output.capacity
+
+def check_outputs(clients):
+    """Enforce client-output-buffer-limit where nothing is added any more: the soft limits are limits in time."""
+    cdef Client client
+    for client in clients:
+        if client.output.length - client.sent > FIRST_REPLY_BYTES or client.soft_limit_since_ms:
+            client.check_output(False)
+
+
+def tidy_all(clients, bint new_peak):
+    """Once a second: give back memory of idle clients; `new_peak`: measure the peaks of their output anew."""
+    cdef Client client
+    for client in clients:
+        client.tidy(new_peak)
+
+
+def weigh_all(clients):
+    """Sum up the memory of all clients, where that was not watched before."""
+    cdef Client client
+    for client in clients:
+        client.weigh()
 
 
 def flush_all(list clients):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rotomdb import __version__
-from rotomdb.commands.connection import describe
+from rotomdb.commands.client_info import describe
 from rotomdb.server import crash_signals
 from rotomdb.server.config import DIRECTIVES
 from rotomdb.server.secrets import without_secrets
@@ -68,14 +68,14 @@ class CrashReport:
 
     def clients(self) -> Iterator[str]:
         for client in list(self.server.clients.values()):
-            yield describe(client, client).rstrip()
+            yield describe(self.server, client).rstrip()
 
     def current_client(self) -> Iterator[str]:
         client, request = self.server.dispatcher.running_request()
         if client is None:
             return
         if hasattr(client, "address"):
-            yield describe(client, client).rstrip()
+            yield describe(self.server, client).rstrip()
         hidden = self.server.config.values.get("hide-user-data-from-log")
         for number, word in enumerate(without_secrets(request)[:ARGUMENTS_SHOWN]):
             shown = "*redacted*" if hidden and number else quoted(word[:BYTES_SHOWN])

@@ -3,6 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
+from libc.stdint cimport int64_t
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.number cimport format_double
@@ -135,6 +136,26 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
     elif value is not no_reply and value is not blocked:
         raise TypeError(f"a command returned {value!r}, which is no reply")
     return 0
+
+
+cdef int64_t reply_bytes(object value, int64_t enough) except -1:
+    """About how many bytes of reply a value makes; counting ends at `enough`."""
+    cdef int64_t total = 0
+    if PyBytes_CheckExact(value):
+        return PyBytes_GET_SIZE(value)
+    if isinstance(value, (list, tuple)):
+        for element in value:
+            total += 8 + reply_bytes(element, enough - total)
+            if total >= enough:
+                break
+    elif isinstance(value, dict):
+        for key, element in value.items():
+            total += 16 + reply_bytes(key, enough - total) + reply_bytes(element, enough - total)
+            if total >= enough:
+                break
+    elif isinstance(value, (bytes, str)):
+        total = len(value)
+    return total
 
 
 def encode(value, int resp=2):

@@ -66,8 +66,9 @@ def clients_section(server: Server) -> Iterator[Field]:
     yield "connected_clients", len(clients)
     yield "cluster_connections", 0
     yield "maxclients", server.config["maxclients"]
-    yield "client_recent_max_input_buffer", max((c.input_pending for c in clients), default=0)
-    yield "client_recent_max_output_buffer", max((c.output_pending for c in clients), default=0)
+    largest_input, largest_output = server.client_limits.recent_maxima()
+    yield "client_recent_max_input_buffer", largest_input
+    yield "client_recent_max_output_buffer", largest_output
     yield "blocked_clients", len(server.blocking.waits)
     yield "tracking_clients", len(server.tracking.modes)
     yield "clients_in_timeout_table", 0
@@ -117,7 +118,7 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "rss_overhead_bytes", 0
     yield "mem_fragmentation_ratio", f"{report.fragmentation:.2f}"
     yield "mem_fragmentation_bytes", report.resident - report.used
-    yield "mem_not_counted_for_evict", report.aof_buffer
+    yield "mem_not_counted_for_evict", server.memory_limits.not_counted()
     yield "mem_replication_backlog", 0
     yield "mem_total_replication_buffers", 0
     yield "mem_clients_slaves", 0
@@ -217,7 +218,7 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "expired_time_cap_reached_count", server.expire_cycle.cut_short
     yield "expire_cycle_cpu_milliseconds", int(server.expire_cycle.seconds * 1000)
     yield "evicted_keys", server.memory_limits.evicted_keys
-    yield "evicted_clients", server.memory_limits.evicted_clients
+    yield "evicted_clients", server.client_limits.evicted
     yield "evicted_scripts", 0
     yield "total_eviction_exceeded_time", 0
     yield "current_eviction_exceeded_time", 0

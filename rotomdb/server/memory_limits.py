@@ -1,4 +1,4 @@
-"""What happens when memory is short: keys are evicted (`maxmemory`), clients are closed (`maxmemory-clients`)."""
+"""What happens when memory is short: keys are evicted (`maxmemory`). Clients are the subject of client_limits.py."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from rotomdb.engine.eviction import Evictor
 from rotomdb.engine.memory import used_memory
 
 if TYPE_CHECKING:
-    from rotomdb.server.client import Client
     from rotomdb.server.config import Config
 from rotomdb.server.directives import LONG_MAX
 
 EVICTION_SLICE_S = 0.0005  # with the default tenacity of 10
 GARBAGE_SLICE_US = 1000
-CLIENT_OVERHEAD_BYTES = 1024  # of a connection without buffers
 
 
 class MemoryLimits:
@@ -27,8 +25,6 @@ class MemoryLimits:
         self.policy = "noeviction"
         self.slice_s = EVICTION_SLICE_S
         self.evicted_keys = 0
-        self.evicted_clients = 0
-        self.clients_limit = 0
         dispatcher.make_room = self.make_room
 
     def apply(self, config: Config) -> None:
@@ -48,14 +44,12 @@ class MemoryLimits:
         engine.lfu_log_factor = config["lfu-log-factor"]
         engine.lfu_decay_time = config["lfu-decay-time"]
         self.dispatcher.memory_limit = min(config["maxmemory"], LONG_MAX)
-        limit = config["maxmemory-clients"]
-        self.clients_limit = config["maxmemory"] * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
 
     def make_room(self) -> bool:
         """Evict until the data fits or a slice of time is over; False when nothing can be evicted any more."""
         limit = self.dispatcher.memory_limit
         end = time.monotonic() + self.slice_s
-        while used_memory() > limit:
+        while used_memory() - self.not_counted() > limit:
             if self.engine.garbage_objects:
                 self.engine.collect_garbage(GARBAGE_SLICE_US)
             else:
@@ -70,23 +64,6 @@ class MemoryLimits:
                 break  # the rest comes with the next commands
         return True
 
-    def clients_to_close(self, clients: list[Client]) -> list[Client]:
-        """The largest clients whose end brings all of them below `maxmemory-clients`."""
-        if not self.clients_limit:
-            return []
-        sizes = {client: client_memory(client) for client in clients if not client.no_evict}
-        excess = sum(sizes.values()) - self.clients_limit
-        chosen = []
-        for client in sorted(sizes, key=sizes.__getitem__, reverse=True):
-            if excess <= 0:
-                break
-            excess -= sizes[client]
-            chosen.append(client)
-        self.evicted_clients += len(chosen)
-        return chosen
-
-
-def client_memory(client: Client) -> int:
-    """Bytes that a connection takes."""
-    queued = sum(sum(map(len, arguments)) for arguments in client.queue) if client.in_multi else 0
-    return int(client.input_pending + client.output_capacity + queued + CLIENT_OVERHEAD_BYTES)
+    def not_counted(self) -> int:
+        """Memory that evicting keys cannot make less, but more: what waits to be written to the log."""
+        return self.dispatcher.stream.buffer_bytes

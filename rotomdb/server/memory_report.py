@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotomdb.engine.memory import used_memory
-from rotomdb.server.memory_limits import client_memory
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
@@ -109,7 +108,7 @@ def memory_report(server: Server) -> MemoryReport:
         peak=max(server.statistics.peak_memory, used),
         startup=server.statistics.startup_memory,
         resident=resident_bytes(),
-        clients=sum(client_memory(client) for client in server.clients.values()),
+        clients=server.client_limits.clients_bytes(),
         aof_buffer=server.persistence.aof.buffered_bytes,
         keys=server.engine.total_keys(),
         tables={database.index: database.table_overhead() for database in databases if len(database)},

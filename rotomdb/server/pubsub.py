@@ -10,6 +10,8 @@ from rotomdb.commands.reply import PushReply
 from rotomdb.engine import glob
 from rotomdb.server.client import Client
 
+SUBSCRIPTION_BYTES = 200  # in the tables, beside the name
+
 
 @dataclass
 class Subscriptions:
@@ -38,6 +40,8 @@ class PubSub:
     def subscribe(self, client: Client, kind: str, name: bytes) -> int:
         """Returns the client's count after it."""
         subscriptions = self.clients.setdefault(client, Subscriptions())
+        if name not in subscriptions.names[kind]:
+            client.attached_bytes += len(name) + SUBSCRIPTION_BYTES
         subscriptions.names[kind][name] = None
         self.listeners[kind].setdefault(name, {})[client] = None
         client.subscribed = True
@@ -48,6 +52,7 @@ class PubSub:
         subscriptions = self.of(client)
         if name in subscriptions.names[kind]:
             del subscriptions.names[kind][name]
+            client.attached_bytes -= len(name) + SUBSCRIPTION_BYTES
             listeners = self.listeners[kind][name]
             del listeners[client]
             if not listeners:

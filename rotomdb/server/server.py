@@ -27,6 +27,7 @@ from rotomdb.errors import CommandError, LoadingInterrupted, RotomError
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
+from rotomdb.server.client_limits import ClientLimits
 from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
 from rotomdb.server.directives import INT_MAX
@@ -157,6 +158,7 @@ class Server(Hub):
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
         self.expire_cycle = ExpireCycle(self.engine)
+        self.client_limits = ClientLimits(self)
         self.latency = LatencyMonitor()
         self.dispatcher.on_latency = self.latency.record
         self.tracking = Tracking(self.dispatcher)
@@ -169,6 +171,7 @@ class Server(Hub):
         self.statistics = Statistics(started=time.time(), startup_memory=used_memory())
         self.error_counts: dict[str, int] = {}
         self.freeing = False
+        self.turning_back = False  # `go_on` is about to be called
         self.exit_status = 0
         self.ending = Shutdown(self)
         self.crashes = CrashReport(self)
@@ -217,6 +220,7 @@ class Server(Hub):
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
         self.memory_limits.apply(config)
+        self.client_limits.apply(config)
         self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
         self.latency.threshold_ms = config["latency-monitor-threshold"]
         self.dispatcher.latency_threshold_us = min(config["latency-monitor-threshold"] * 1000, THRESHOLD_MAX_US)
@@ -342,9 +346,8 @@ class Server(Hub):
 
     def cron_while_loading(self) -> None:
         """What of the periodic task has nothing to do with the data set."""
-        self.close_idle_clients()
-        self.close_slow_readers()
-        self.close_clients_over_limit()
+        self.client_limits.close_idle()
+        self.client_limits.tick()
         self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
 
     def keys_of(self, request: list[bytes]) -> list[bytes]:
@@ -388,8 +391,20 @@ class Server(Hub):
         if self.pending_writes:
             clients, self.pending_writes = self.pending_writes, []
             flush_all(clients)
+        if self.memory_watched and self.clients_memory > self.clients_limit:
+            self.client_limits.evict()
         if self.closing_clients:
             self.close_marked()
+        if self.yielded and not self.turning_back:
+            self.turning_back = True
+            self.reactor.call_later(0, self.go_on)
+
+    def go_on(self) -> None:
+        """Clients that made much output in the last turn go on with their requests."""
+        self.turning_back = False
+        clients, self.yielded = self.yielded, []
+        for client in clients:
+            client.go_on()
 
     def close_marked(self) -> None:
         clients, self.closing_clients = self.closing_clients, []
@@ -447,10 +462,10 @@ class Server(Hub):
         parts = [
             self.ending.answer_signal, self.persistence.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
             self.hold_replies,  # a log that was being turned on may be on now
-            self.rehash_some, self.expire_some, self.close_slow_readers, self.close_clients_over_limit,
+            self.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
         if self.ticks % hz == 0:
-            parts += [self.persistence.aof.reserve.watch, self.close_idle_clients, self.sample_rates]
+            parts += [self.persistence.aof.reserve.watch, self.client_limits.each_second, self.sample_rates]
         for part in parts:
             try:
                 part()
@@ -467,12 +482,6 @@ class Server(Hub):
         if self.expire_cycle.active:
             with self.latency.measure("expire-cycle"):
                 self.expire_cycle.run(TIME_SHARE / self.config["hz"])
-
-    def close_clients_over_limit(self) -> None:
-        """Enforce maxmemory-clients."""
-        for client in self.memory_limits.clients_to_close(list(self.clients.values())):
-            self.log("notice", f"Evicting client: id={client.id} addr={client.address}")
-            self.close_client(client)
 
     def sample_rates(self) -> None:
         then, commands, received, sent = self.sampled
@@ -553,36 +562,11 @@ class Server(Hub):
         self.statistics.query_limit_disconnections += 1
         self.close_client(client)
 
-    def close_idle_clients(self) -> None:
-        timeout = self.config["timeout"]
-        if not timeout:
-            return
-        for client in list(self.clients.values()):
-            waits = client.blocked or client.subscribed
-            if not waits and self.engine.now_ms - client.last_interaction_ms > timeout * 1000:
-                self.log("verbose", "Closing idle client")
-                self.close_client(client)
+    def output_limit_overcome(self, client: Client, soon: bool) -> None:
+        self.client_limits.overcome(client, soon)
 
-    def close_slow_readers(self) -> None:
-        """Enforce client-output-buffer-limit."""
-        limits = self.config["client-output-buffer-limit"]
-        for client in list(self.clients.values()):
-            hard, soft, seconds = limits["pubsub" if client.subscribed else "normal"]
-            pending = client.output_pending
-            over_soft = bool(soft) and pending > soft
-            if over_soft and not client.soft_limit_since_ms:
-                client.soft_limit_since_ms = self.engine.now_ms
-            elif not over_soft:
-                client.soft_limit_since_ms = 0
-            too_long = over_soft and self.engine.now_ms - client.soft_limit_since_ms > seconds * 1000
-            if (hard and pending > hard) or too_long:
-                self.log(
-                    "warning",
-                    f"Client id={client.id} addr={client.address} scheduled to be closed ASAP for overcoming of output "
-                    "buffer limits.",
-                )
-                self.statistics.output_limit_disconnections += 1
-                self.close_client(client)
+    def evict_clients(self) -> None:
+        self.client_limits.evict()
 
     def internal_error(self, trace: str) -> None:
         self.log.trace("warning", "internal error in a command:", trace)
@@ -608,7 +592,7 @@ class Server(Hub):
         self.expire_cycle.reset_counters()
         self.error_counts.clear()
         self.engine.hits = self.engine.misses = self.engine.expired = self.engine.expired_fields = 0
-        self.memory_limits.evicted_keys = self.memory_limits.evicted_clients = 0
+        self.memory_limits.evicted_keys = self.client_limits.evicted = 0
         self.input_bytes = self.output_bytes = self.reads = self.writes = 0
         self.dispatcher.commands_processed = 0
         self.sampled = (time.monotonic(), 0, 0, 0)

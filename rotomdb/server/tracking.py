@@ -9,6 +9,7 @@ from rotomdb.commands.tracking import Mode
 from rotomdb.server.client import Client
 
 CHANNEL = b"__redis__:invalidate"  # where a RESP2 client that others redirect to listens
+PREFIX_BYTES = 200  # in the tables, beside the prefix
 
 
 class Tracking:
@@ -30,6 +31,7 @@ class Tracking:
             mode.prefixes = mode.prefixes or [b""]
             for prefix in mode.prefixes:
                 self.prefixes.setdefault(prefix, {})[client] = None
+        client.attached_bytes += prefix_bytes(mode) - prefix_bytes(previous)
         self.modes[client] = mode
         client.tracking = not mode.broadcast
         self.dispatcher.on_write = self.written
@@ -39,6 +41,7 @@ class Tracking:
         mode = self.modes.pop(client, None)
         if mode is None:
             return
+        client.attached_bytes -= prefix_bytes(mode)
         client.tracking = False
         for key in mode.read:
             self.forget(key, client)
@@ -125,3 +128,8 @@ class Tracking:
     def counts(self) -> tuple[int, int, int]:
         """(keys, key and client pairs, prefixes) in the tables."""
         return len(self.readers), sum(map(len, self.readers.values())), len(self.prefixes)
+
+
+def prefix_bytes(mode: Mode | None) -> int:
+    """What the prefixes of a client take."""
+    return 0 if mode is None else sum(len(prefix) + PREFIX_BYTES for prefix in mode.prefixes)

@@ -126,6 +126,11 @@ cdef class PropagationStream:
     def __len__(self):
         return self.buffer.length
 
+    @property
+    def buffer_bytes(self):
+        """Memory that the bytes take."""
+        return self.buffer.capacity
+
     def take(self):
         """The bytes since the last call."""
         cdef bytes taken = PyBytes_FromStringAndSize(self.buffer.data, <Py_ssize_t>self.buffer.length)

@@ -10,6 +10,7 @@ cdef class RequestParser:
     cdef PyObject** items             # owned bytes objects
     cdef int count                    # arguments parsed so far
     cdef int capacity
+    cdef int64_t item_bytes           # of the arguments parsed so far, together
     cdef int64_t remaining            # arguments still to come; 0: between requests
     cdef int64_t bulk_length          # of the argument being read; -1: its header is still to come
     cdef public int64_t max_bulk_bytes
@@ -21,4 +22,5 @@ cdef class RequestParser:
     cdef int fail(self, bytes reason)
     cdef int parse_inline(self, const char* data, Py_ssize_t size, Py_ssize_t* consumed) except -1
     cdef void clear(self) noexcept
+    cdef void shrink(self) noexcept
     cdef list take(self)

@@ -22,6 +22,7 @@ cdef enum:
     INLINE_MAX = 64 * 1024            # bytes of a line
     STRANGER_ARGUMENTS = 10           # what a client may send before it has authenticated
     STRANGER_BULK_BYTES = 16384
+    SPARE_ITEMS = 64                  # room for arguments that an idle parser keeps
 
 
 cdef class RequestParser:
@@ -41,6 +42,14 @@ cdef class RequestParser:
         for i in range(self.count):
             Py_XDECREF(self.items[i])
         self.count = 0
+        self.item_bytes = 0
+
+    cdef void shrink(self) noexcept:
+        """Between requests: give back the room that one of very many arguments took."""
+        if self.count == 0 and self.capacity > SPARE_ITEMS:
+            free(self.items)
+            self.items = NULL
+            self.capacity = 0
 
     cdef list take(self):
         """The arguments as a list; ready for the next request."""
@@ -49,6 +58,7 @@ cdef class RequestParser:
         for i in range(self.count):
             PyList_SET_ITEM(arguments, i, <object>self.items[i])    # steals our reference
         self.count = 0
+        self.item_bytes = 0
         return arguments
 
     cdef int push(self, const char* data, Py_ssize_t size) except -1:
@@ -69,6 +79,7 @@ cdef class RequestParser:
             raise MemoryError()
         self.items[self.count] = item
         self.count += 1
+        self.item_bytes += size
         return 0
 
     cdef int fail(self, bytes reason):

@@ -33,7 +33,7 @@ def test_keys_are_evicted_to_stay_below_the_limit(rotom: Callable[..., RotomServ
         ceiling = int(client.config_get("maxmemory")["maxmemory"])
         for number in range(3000):
             client.set(f"key:{number}", VALUE)
-        assert used(client) <= ceiling + 2000
+        assert used(client) <= ceiling + 20_000  # the buffers of the question and its answer count, too
         assert 700 < client.dbsize() < 1000
         assert client.info("stats")["evicted_keys"] == 3000 - client.dbsize()
         digest = server.digest()

@@ -21,6 +21,9 @@ from tests.differential.test_commands import UNORDERED, Link
 from tests.processes import RedisServer, RotomServer
 
 BATCH = 500
+# Timeouts that are refused here while 7.0 pops, and has other data from then on: seconds that end beyond the clock, where it
+# overflows, and a fraction that only a long double holds.
+TIMEOUTS_TAKEN_BY_7_0 = {b"9223372036854775", b"1e-400"}
 BLOCKING = {"blpop", "brpop", "blmove", "brpoplpush", "blmpop", "bzmpop", "bzpopmin", "bzpopmax", "xread", "xreadgroup",
             "wait", "waitaof"}  # fmt: skip
 RANDOM = {"spop", "srandmember", "randomkey", "hrandfield", "zrandmember"}
@@ -98,7 +101,12 @@ def test_every_argument_of_every_command_may_be_extreme(
     for key in (*KEYS_OF_TYPES, ABSENT):
         for spec in commands_but(COMPARED_NOT):
             if not newer(spec.since):
-                compare(reference, ours, [*setup(), *extreme_calls(spec, key)])
+                calls = [
+                    call
+                    for call in extreme_calls(spec, key)
+                    if spec.name not in BLOCKING or not TIMEOUTS_TAKEN_BY_7_0 & {*call}
+                ]
+                compare(reference, ours, [*setup(), *calls])
         assert reference.run(["DEBUG", "DIGEST"]) == ours.run(["DEBUG", "DIGEST"])
 
 

@@ -17,7 +17,7 @@ MISSING = {
     "script|help script|kill script|load",
     "access control": "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save "
     "acl|setuser acl|users acl|whoami",
-    "replication": "failover psync replconf replicaof slaveof sync",
+    "replication": "failover replicaof slaveof",
     "cluster": "cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports "
     "cluster|countkeysinslot cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget "
     "cluster|getkeysinslot cluster|help cluster|info cluster|keyslot cluster|links cluster|meet cluster|migration "
@@ -37,6 +37,9 @@ GAPS = {
     "info": "what belongs to replication, modules and cluster is constant",
     "memory|malloc-stats": "no statistics of the allocator",
     "object|refcount": "always 1: values are not shared",
+    "psync": "always a full copy, after which the connection is closed: no replication yet",
+    "sync": "a full copy, after which the connection is closed: no replication yet",
+    "replconf": "takes what concerns a full copy",
     "pfselftest": "checks the estimate, not the registers of both representations",
     "role": "always a master without replicas",
     "shutdown": "there are no replicas to wait for",

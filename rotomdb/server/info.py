@@ -209,7 +209,7 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "instantaneous_input_repl_kbps", "0.00"
     yield "instantaneous_output_repl_kbps", "0.00"
     yield "rejected_connections", statistics.rejected_connections
-    yield "sync_full", 0
+    yield "sync_full", server.copies.sent
     yield "sync_partial_ok", 0
     yield "sync_partial_err", 0
     yield "expired_subkeys", engine.expired_fields

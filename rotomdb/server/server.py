@@ -32,6 +32,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
 from rotomdb.server.directives import INT_MAX
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
+from rotomdb.server.full_copies import FullCopies
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, listen_tcp, listen_unix
@@ -175,6 +176,7 @@ class Server(Hub):
         self.exit_status = 0
         self.ending = Shutdown(self)
         self.crashes = CrashReport(self)
+        self.copies = FullCopies(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
         self.apply_config()
@@ -460,7 +462,7 @@ class Server(Hub):
         self.ticks += 1
         hz = int(self.config["hz"])
         parts = [
-            self.ending.answer_signal, self.persistence.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
+            self.ending.answer_signal, self.persistence.cron, self.copies.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
             self.hold_replies,  # a log that was being turned on may be on now
             self.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
@@ -510,7 +512,7 @@ class Server(Hub):
         self.reactor.remove(client.handler)
         for forget in (
             Client.discard, self.pubsub.drop, self.tracking.disable, self.monitors.drop, self.blocking.release,
-            self.pausing.drop,
+            self.pausing.drop, self.copies.drop,
         ):  # fmt: skip
             try:
                 forget(client)

@@ -106,7 +106,7 @@ class Shutdown:
                 raise SaveError("the first base of the log is being written")
             log("warning", "Writing initial AOF. Exit anyway.")
         if persistence.child is not None:
-            doing = "saving an .rdb" if persistence.child.kind == "rdb" else "rewriting the AOF"
+            doing = "rewriting the AOF" if persistence.child.kind == "aof" else "saving an .rdb"
             log("warning", f"There is a child {doing}. Killing it!")
             persistence.kill_child()
         error = self.close_log()

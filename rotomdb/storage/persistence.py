@@ -17,7 +17,7 @@ from rotomdb.errors import RdbError, SaveError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import AofOptions, Log
 from rotomdb.storage.aof_reader import Execute
-from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter
+from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter, Work
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.freshness import Source, choose, settle
 from rotomdb.storage.loading import Loader, LoadOptions
@@ -28,7 +28,8 @@ from rotomdb.storage.rdb import SnapshotOptions, save_snapshot
 from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
-SNAPSHOT, REWRITE = "rdb", "aof"
+SNAPSHOT, REWRITE, COPY = "rdb", "aof", "copy"
+CHILD_NAMES = {SNAPSHOT: "snapshot", REWRITE: "AOF rewrite", COPY: "copy"}
 
 
 class ChangeCounter(Protocol):
@@ -103,6 +104,7 @@ class Persistence:
         self.save_scheduled = False
         self.rewrite_scheduled = False
         self.in_child: Callable[[str], None] = lambda kind: None
+        self.on_copy_end: Callable[[Child, Outcome], None] = lambda child, outcome: None
         self.fingerprint: Callable[[], bytes] = lambda: b""  # of the whole data set
 
     @property
@@ -340,20 +342,27 @@ class Persistence:
         assert self.child is not None
         self.log("notice", f"Background append only file rewriting started by pid {self.child.pid}")
 
+    def start_copy(self, work: Work) -> Child:
+        """A child that sends the data set somewhere. Raises OSError when it cannot be made."""
+        self.aof.flush()  # what is sent must not know more than the log
+        self.fork(COPY, work)
+        assert self.child is not None
+        return self.child
+
     def kill_child(self, kind: str | None = None) -> None:
         """End a running child (of that kind) and remove what it wrote."""
         child = self.child
         if child is None or (kind is not None and child.kind != kind):
             return
-        self.log(
-            "notice", f"Killing running {'snapshot' if child.kind == SNAPSHOT else 'AOF rewrite'} child: {child.pid}"
-        )
+        self.log("notice", f"Killing running {CHILD_NAMES[child.kind]} child: {child.pid}")
         child.kill()
         self.child_gone()
         if child.kind == SNAPSHOT:
             self.disk.remove_if_there(self.snapshot_temporary(child.pid))
-        else:
+        elif child.kind == REWRITE:
             self.rewriter.abandon(child.pid)
+        else:
+            self.on_copy_end(child, Outcome(-1, DELIBERATE_KILL))
 
     def child_gone(self) -> None:
         self.child = None
@@ -371,8 +380,10 @@ class Persistence:
         seconds = int(time.time() - child.started)
         if child.kind == SNAPSHOT:
             self.snapshot_ended(child, outcome, seconds)
-        else:
+        elif child.kind == REWRITE:
             self.rewrite_ended(child, outcome, seconds)
+        else:
+            self.on_copy_end(child, outcome)
 
     def snapshot_ended(self, child: Child, outcome: Outcome, seconds: int) -> None:
         status = self.status

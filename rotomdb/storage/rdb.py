@@ -39,6 +39,9 @@ class SnapshotOptions:
     key_save_delay_us: int = 0
     verify: bool = False  # read the file back before it replaces anything
     saved_at: float = 0.0  # Unix time that the file tells; 0: now
+    used_memory: int = 0  # that the file tells; 0: what it is now
+    keys: bool = True
+    functions: bool = True
     log_position: str = ""  # where the log stood: `on FILE:BYTES` or `off FILE:BYTES`
 
 
@@ -69,9 +72,9 @@ class SnapshotWriter:
         timed = any(database.timed_hash_count for database in engine.databases)
         version = VERSION_WITH_FIELD_TIMES if timed else VERSION_WRITTEN
         self.put(b"REDIS%04d" % version + b"".join(encode_aux(*field) for field in self.aux_fields()))
-        for library in engine.function_libraries:
+        for library in engine.function_libraries if self.options.functions else ():
             self.put(bytes([Opcode.FUNCTION2]) + encode_string(library, self.options.compress))
-        for database in engine.databases:
+        for database in engine.databases if self.options.keys else ():
             if len(database) == 0:
                 continue
             self.put(
@@ -98,7 +101,7 @@ class SnapshotWriter:
         yield b"redis-ver", REDIS_VERSION.encode()
         yield b"redis-bits", b"64"
         yield b"ctime", b"%d" % (self.options.saved_at or time.time())
-        yield b"used-mem", b"%d" % used_memory()
+        yield b"used-mem", b"%d" % (self.options.used_memory or used_memory())
         yield b"aof-base", b"1" if self.options.aof_base else b"0"
         if self.options.log_position:
             yield LOG_POSITION_AUX, self.options.log_position.encode()

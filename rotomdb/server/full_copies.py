@@ -1,0 +1,152 @@
+"""SYNC and PSYNC: who waits for a full copy of the data set, and the child that sends it.
+
+Nothing follows the copy: there is no replication yet. So the connection is closed behind it, whoever asked, and no replica can
+believe that it is in step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rotomdb.engine.memory import used_memory
+from rotomdb.server.client import Client
+from rotomdb.storage.child import Child, Outcome
+from rotomdb.storage.full_copy import Reader, send_copy
+from rotomdb.storage.rdb import SnapshotOptions
+
+if TYPE_CHECKING:
+    from rotomdb.server.server import Server
+
+CLOSING_MS = 5000  # that a reader has to close its side once it has everything
+KEEP_ALIVE_TICKS = 10
+
+
+@dataclass
+class Wishes:
+    """What a connection said with REPLCONF.
+
+    Attributes:
+        only: Parts of the data set that are wanted, `functions`; None: all of it.
+    """
+
+    knows_mark: bool = False
+    copy_only: bool = False
+    only: frozenset[bytes] | None = None
+    port: int = 0
+
+
+class FullCopies:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.wishes: dict[Client, Wishes] = {}
+        self.waiting: dict[Client, bytes] = {}  # and the first line of the reply
+        self.receiving: list[Client] = []
+        self.sent = 0  # copies since the start
+        server.persistence.on_copy_end = self.ended
+
+    def wishes_of(self, client: Client) -> Wishes:
+        return self.wishes.setdefault(client, Wishes())
+
+    def drop(self, client: Client) -> None:
+        """The connection has gone; the child notices by itself."""
+        self.wishes.pop(client, None)
+        self.waiting.pop(client, None)
+        if client in self.receiving:
+            self.receiving.remove(client)
+
+    def request(self, client: Client, *, partial: bool) -> None:
+        """Send a copy as soon as there is no other child.
+
+        Args:
+            partial: PSYNC: the reply names the history and the place in it.
+        """
+        stream = self.server.dispatcher.stream
+        greeting = f"+FULLRESYNC {self.server.run_id} {stream.offset}\r\n" if partial else ""
+        self.server.log("notice", f"Replica {client.address} asks for synchronization")
+        client.blocked = client.no_evict = True  # what it sends from now on is not answered
+        self.waiting[client] = greeting.encode()
+        self.server.reactor.call_later(0, self.start)
+
+    def cron(self) -> None:
+        if self.waiting:
+            self.start()
+            if self.server.ticks % KEEP_ALIVE_TICKS == 0:
+                for client in self.waiting:
+                    if not client.output_pending:
+                        with contextlib.suppress(OSError):
+                            client.socket.send(b"\n")
+
+    def start(self) -> None:
+        """Begin the copy for all who wait and want the same."""
+        persistence = self.server.persistence
+        # What was said to them before has to be out: the child writes to the same sockets.
+        ready = [client for client in self.waiting if not client.output_pending]
+        if not ready or persistence.child is not None:
+            return
+        only = self.wishes_of(ready[0]).only
+        group = [client for client in ready if self.wishes_of(client).only == only]
+        readers = [Reader(client.fd, self.wishes_of(client).knows_mark, self.waiting[client]) for client in group]
+        options = SnapshotOptions(
+            self.server.config["rdbcompression"],
+            self.server.config["rdbchecksum"],
+            incremental_sync=False,
+            key_save_delay_us=persistence.settings.key_save_delay_us,
+            saved_at=time.time(),
+            used_memory=used_memory(),
+            keys=only is None,
+            functions=only is None or b"functions" in only,
+        )
+        self.server.log("notice", "Starting BGSAVE for SYNC with target: replicas sockets")
+        try:
+            child = persistence.start_copy(
+                lambda reporter, disk: send_copy(self.server.engine, readers, options, reporter.report)
+            )
+        except OSError as error:
+            self.server.log("warning", f"BGSAVE for replication failed: fork: {error.strerror}")
+            for client in group:
+                self.server.close_client(client)
+            return
+        self.server.log("notice", f"Background RDB transfer started by pid {child.pid}")
+        for client in group:
+            del self.waiting[client]
+        self.receiving = group
+
+    def ended(self, child: Child, outcome: Outcome) -> None:
+        """The child is done: the readers have everything, or are cut off."""
+        log, whole = self.server.log, outcome.status == 0
+        if whole:
+            log("notice", "Background RDB transfer terminated with success")
+        else:
+            by = f"by signal {outcome.signal}" if outcome.signal else "with error"
+            log("warning", f"Background transfer terminated {by}")
+        readers, self.receiving = self.receiving, []
+        for client in readers:
+            if client.closed:
+                continue
+            if whole and self.wishes_of(client).copy_only:
+                log(
+                    "notice", f"RDB transfer completed, rdb only replica ({client.address}) should be disconnected asap"
+                )
+            elif whole:
+                log(
+                    "warning",
+                    f"Replica {client.address} has a full copy and is disconnected: there is no replication that would "
+                    "keep it in step.",
+                )
+            self.sent += whole
+            self.let_go(client)
+
+    def let_go(self, client: Client) -> None:
+        """Close our side, so that what was sent arrives, and the connection when the reader closes its own."""
+        client.blocked = False
+        client.close_after_reply = True  # from now on it is only drained
+        try:
+            client.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.server.close_client(client)
+            return
+        self.server.reactor.call_later(CLOSING_MS, lambda: self.server.close_client(client))

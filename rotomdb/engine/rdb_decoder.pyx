@@ -47,7 +47,7 @@ cdef enum:
     PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
     RECORDS_PER_LOOK = 16             # or so many bytes, between two looks at the clock
     BYTES_PER_LOOK = 4096
-    SLICE_NS = 5000000                # that `load_keys` takes at a time
+    SLICE_NS = 10000000               # that `load_keys` takes at a time
 
 cdef extern from "platform.h" nogil:
     int64_t rotom_monotonic_ns()

@@ -26,7 +26,7 @@ cdef enum:
     NAME_LENGTH_MAX = 64              # longer first words are no command's name
     ITEMS_PER_LOOK = 16               # or so many bytes, between two looks at the clock
     BYTES_PER_LOOK = 4096
-    PROGRESS_NS = 5000000
+    PROGRESS_NS = 10000000
 
 
 class ZerosError(ValueError):

@@ -174,7 +174,7 @@ def persistence_section(server: Server) -> Iterator[Field]:
     yield "backup_in_progress", int(bool(server.backups.running))
     yield "backup_last_status", {None: "none", True: "ok", False: "err"}[server.backups.last_ok]
     yield "backup_last_time", server.backups.last_time
-    yield "disk_free_bytes", aof.reserve.free
+    yield "disk_free_bytes", aof.reserve.measure()
     yield "disk_low", int(aof.reserve.low)
     yield "disk_reserve_bytes", aof.reserve.held
     if aof.on:

@@ -56,7 +56,7 @@ class Logger:
 
     def write(self, text: str) -> None:
         """Append lines as they are. A log that cannot be written (full disk, closed pipe) ends nobody."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             if not self.path:
                 sys.stdout.write(text)
                 sys.stdout.flush()

@@ -422,6 +422,10 @@ class Server(Hub):
             else:
                 aof.flush()
         except OSError as error:
+            if not aof.options.exit_on_error:
+                aof.write_error = error  # writes are refused, and it is tried again
+                self.refresh_write_error()
+                return
             self.log(
                 "warning",
                 f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",

@@ -120,8 +120,7 @@ class Shutdown:
                 log("warning", f"Error trying to save the DB{consequence}")
                 error = error or failure
         if error is not None and not manner.force:
-            if self.server.config["appendonly"] and not persistence.aof.on:
-                persistence.start_log()
+            persistence.resume_log()
             raise SaveError(str(error)) from error
 
     def close_log(self) -> Exception | None:
@@ -131,7 +130,7 @@ class Shutdown:
             return None
         server.log("notice", "Calling fsync() on the AOF file.")
         try:
-            server.persistence.close_log()
+            server.persistence.finish_log()
         except OSError as error:
             server.log("warning", f"Fail to fsync the AOF file: {error.strerror}.")
             return error

@@ -177,11 +177,16 @@ class AppendOnlyFile(LogAppender):
         if not self.manifest.history or self.options.keep_history:
             return
         directory = self.options.log_directory
-        for file in self.manifest.history:
-            self.disk.remove_if_there(directory / file.name)
         manifest = self.manifest.copy()
         manifest.history.clear()
-        manifest.save(self.disk, directory, self.manifest_name)
+        try:
+            for file in self.manifest.history:
+                self.disk.remove_if_there(directory / file.name)
+            manifest.save(self.disk, directory, self.manifest_name)
+        except OSError as error:
+            # They stay in the manifest, so that the next rewrite or start removes them. What came before is done.
+            self.log("warning", f"Files of the log that are not needed any more could not be removed: {error}")
+            return
         self.manifest = manifest
 
     def rotate(self, reason: str = "background rewrite") -> None:
@@ -300,7 +305,7 @@ class AppendOnlyFile(LogAppender):
         self.name_as_log(base, increment)
         self.file.path = directory / increment.name
         self.waiting = False
-        self.disk.remove_if_there(self.waiting_path)
+        self.disk.discard(self.waiting_path)
 
     def forget_waiting(self) -> None:
         """Turned off again before the base was in place."""
@@ -309,17 +314,13 @@ class AppendOnlyFile(LogAppender):
         if self.file is not None:
             self.file.close()
             self.file = None
-            self.disk.remove_if_there(self.waiting_path)
+            self.disk.discard(self.waiting_path)
         self.stream.active = False
 
     # The end
 
-    def close(self) -> None:
-        """Write and sync everything; called at shutdown and when the AOF is turned off.
-
-        Raises:
-            OSError: something acknowledged or still to be acknowledged is not on disk. The log stays open.
-        """
+    def bring_to_disk(self) -> None:
+        """Write and sync everything. Raises OSError; something acknowledged, or still to be, is not on disk then."""
         if self.file is None:
             return
         self.flush(force=True)
@@ -327,7 +328,12 @@ class AppendOnlyFile(LogAppender):
             raise self.write_error or OSError(errno.EIO, "the log could not be written")
         self.sync_now()
         self.closed_at = self.position
-        self.abandon()
+
+    def close(self) -> None:
+        """Write and sync everything, and close it. Raises OSError; the log stays open then."""
+        if self.file is not None:
+            self.bring_to_disk()
+            self.abandon()
 
     def abandon(self) -> None:
         """Let go of the file as it is."""

@@ -13,6 +13,7 @@ A backup is built under a temporary name and renamed when its checksums are writ
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -165,7 +166,11 @@ class Backups:
         keys = self.persistence.engine.total_keys()
         self.error = None
         self.worker = threading.Thread(target=self.finish, args=(name, files, keys), name="backup", daemon=True)
-        self.worker.start()
+        try:
+            self.worker.start()
+        except RuntimeError as error:
+            self.worker = None
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     def place(self, source: Path, target: Path) -> None:
         """A hard link, or a copy where the backup lies on another file system."""
@@ -213,7 +218,7 @@ class Backups:
         self.log("notice", f"Backup {name} is complete in {self.root / name}")
         try:
             self.drop_old()
-        except OSError as problem:
+        except (OSError, SaveError) as problem:
             self.log("warning", f"Old backups could not be dropped: {problem}")
 
     def list(self) -> list[BackupIndex]:

@@ -23,7 +23,8 @@ from rotomdb.errors import RotomError
 from rotomdb.storage.disk import Disk
 
 REPORT_INTERVAL_S = 0.2
-DELIBERATE_KILL = signal.SIGUSR1  # tells an intended kill from a crash
+DELIBERATE_KILL = signal.SIGUSR1  # from outside: tells an intended kill from a crash
+LOST = 255 << 8  # status of a child whose own nobody can learn: as of exit(255)
 
 
 def private_dirty_bytes(pid: int | str = "self") -> int:
@@ -86,7 +87,7 @@ class Child(Protocol):
         """The outcome once the child has ended."""
 
     def kill(self) -> None:
-        """End it on purpose and wait for that."""
+        """End it on purpose; `poll` tells when it has."""
 
 
 class ForkedChild:
@@ -101,29 +102,32 @@ class ForkedChild:
         self.progress = Progress()
 
     def read_progress(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # nothing more for now
             while data := os.read(self.descriptor, 65536):
                 for line in data.decode().splitlines():
                     with contextlib.suppress(ValueError):
                         self.progress = Progress(**json.loads(line))
 
-    def poll(self, *, wait: bool = False) -> Outcome | None:
+    def poll(self) -> Outcome | None:
         """The outcome once the child has ended."""
         self.read_progress()
-        pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            pid, status = self.pid, LOST  # somebody else in this process has waited for it
         if pid == 0:
             return None
         self.read_progress()
-        os.close(self.descriptor)
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
         return Outcome(
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         )
 
     def kill(self) -> None:
-        """End it on purpose and wait for that."""
+        """End it on purpose; `poll` tells when it has. SIGKILL: one that is stopped would take no other."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, DELIBERATE_KILL)
-        self.poll(wait=True)
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def die_with_parent(parent: int) -> None:
@@ -166,7 +170,8 @@ def fork_child(kind: str, disk: Disk, work: Work, in_child: Callable[[], None]) 
             reporter.report(keys, force=True)
             status = 0
         except (OSError, RotomError) as error:
-            os.write(2, f"{os.getpid()}:C child failed: {error}\n".encode())
+            with contextlib.suppress(OSError):
+                os.write(2, f"{os.getpid()}:C child failed: {error}\n".encode())
         finally:
             # Never return into the parent's event loop, whatever happened.
             os._exit(status)

@@ -7,8 +7,10 @@ call, fail any of them, and rebuild what a power cut may leave. The real one is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,31 @@ from rotomdb.storage.preallocation import allocate_ahead
 
 ENDLESS = 1 << 62  # nothing can be set aside, so that nobody asks again
 synchronise = getattr(os, "fdatasync", os.fsync)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open what is the server's own for writing; a descriptor. Only a regular file is one, under its own name.
+
+    Whoever may write to the directory could else have the server empty a file elsewhere, or wait at a FIFO for ever.
+
+    Raises:
+        OSError: it cannot be opened, or is a symbolic link, a FIFO, a device or a directory.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed for writing", str(path)) from None
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "it is no regular file", str(path)) from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -73,12 +100,21 @@ class DiskFile:
         self.allocated = 0
 
     def close(self) -> None:
-        if self.descriptor >= 0:
+        """Let go of it. What has to be on disk was synced before: an error tells nothing that matters any more."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
             if self.allocated not in (0, ENDLESS):
                 with contextlib.suppress(OSError):  # to its own size: gives back what was set aside
-                    os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size)
-            os.close(self.descriptor)
-            self.descriptor = -1
+                    os.ftruncate(descriptor, os.fstat(descriptor).st_size)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: close the copy of the descriptor, and change nothing of the file."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 def no_preparation(file: DiskFile) -> None:
@@ -90,17 +126,20 @@ class Disk:
 
     def create(self, path: Path) -> DiskFile:
         """Open for writing, emptied. Every write goes to the end, also after a truncation."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        return DiskFile(os.open(path, flags, 0o644), path, 0)
+        return DiskFile(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC), path, 0)
 
     def append(self, path: Path) -> DiskFile:
         """Open for appending, made when absent."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        return DiskFile(descriptor, path, os.fstat(descriptor).st_size)
+        descriptor = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            return DiskFile(descriptor, path, os.fstat(descriptor).st_size)
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut a closed file and sync it."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = open_own(path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, size)
             os.fsync(descriptor)
@@ -119,6 +158,11 @@ class Disk:
 
     def remove_if_there(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
+            self.unlink(path)
+
+    def discard(self, path: Path) -> None:
+        """Remove what nobody needs any more. Where that fails it stays: the next start removes it, or writes over it."""
+        with contextlib.suppress(OSError):
             self.unlink(path)
 
     def make_directory(self, path: Path) -> None:
@@ -218,7 +262,7 @@ class Disk:
             file.sync()
         except OSError:
             file.close()
-            self.remove_if_there(temporary)
+            self.discard(temporary)
             raise
         file.close()
         self.step(f"{path.name}:before-rename")

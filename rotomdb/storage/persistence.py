@@ -28,6 +28,7 @@ from rotomdb.storage.rdb import SnapshotOptions, save_snapshot
 from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
+WAIT_FOR_KILLED_CHILD_S = 0.01
 SNAPSHOT, REWRITE, COPY = "rdb", "aof", "copy"
 CHILD_NAMES = {SNAPSHOT: "snapshot", REWRITE: "AOF rewrite", COPY: "copy"}
 
@@ -98,6 +99,8 @@ class Persistence:
         self.loader = Loader(disk, engine, self.aof, LoadOptions(), log)
         self.status = SaveStatus(last_save=time.time())
         self.child: Child | None = None
+        self.dying: list[Child] = []  # killed, and not seen to end yet
+        self.log_closing = False  # at the end of the server: the log is on disk and gets nothing more
         self.start_log_over = False  # the log that is there is older than what was loaded
         self.log_end = "off"  # where the log ended when it was turned off or closed, as snapshots note it
         self.dirty_at_fork = 0
@@ -243,9 +246,26 @@ class Persistence:
             self.log_end = f"closed {position}"
         return position
 
+    def finish_log(self) -> None:
+        """At the end of the server: bring the log to the disk, for good. Raises OSError.
+
+        It stays open, so that the server can go on with it where the end is refused: `resume_log`.
+        """
+        if self.aof.waiting:
+            self.aof.forget_waiting()
+            return
+        self.aof.bring_to_disk()
+        if self.aof.closed_at:
+            self.log_end = f"closed {self.aof.closed_at}"
+        self.log_closing = True
+
+    def resume_log(self) -> None:
+        """The end of the server was refused after all."""
+        self.log_closing = False
+
     def log_position(self) -> str:
         """Where the log stands, as a snapshot notes it."""
-        if self.aof.file is not None and not self.aof.waiting:
+        if self.aof.file is not None and not self.aof.waiting and not self.log_closing:
             return f"on {self.aof.position}"
         return self.log_end
 
@@ -286,6 +306,8 @@ class Persistence:
         """BGSAVE. Raises SaveError when no child could be made."""
         if self.child is not None:
             raise SaveError("a child is active")
+        if any(child.kind == SNAPSHOT for child in self.dying):
+            raise SaveError("a child that was killed has not ended yet")  # its rename could come after the new one's
         self.status.last_attempt = time.time()
         try:
             self.aof.flush()
@@ -357,12 +379,32 @@ class Persistence:
         self.log("notice", f"Killing running {CHILD_NAMES[child.kind]} child: {child.pid}")
         child.kill()
         self.child_gone()
-        if child.kind == SNAPSHOT:
-            self.disk.remove_if_there(self.snapshot_temporary(child.pid))
-        elif child.kind == REWRITE:
-            self.rewriter.abandon(child.pid)
-        else:
+        if child.kind == REWRITE:
+            self.aof.rewrite_buffer = None
+        elif child.kind == COPY:
             self.on_copy_end(child, Outcome(-1, DELIBERATE_KILL))
+        self.dying.append(child)
+        # As a rule it is gone in a millisecond; one that hangs in the kernel is left to the timer.
+        end = time.monotonic() + WAIT_FOR_KILLED_CHILD_S
+        self.reap_killed()
+        while child in self.dying and time.monotonic() < end:
+            time.sleep(0.0005)
+            self.reap_killed()
+        if child in self.dying:
+            self.remove_files_of(child)  # it runs no more; what a last call still makes goes when it is reaped
+
+    def reap_killed(self) -> None:
+        """Forget the killed children that have ended, and remove what they wrote."""
+        for child in list(self.dying):
+            if child.poll() is not None:
+                self.dying.remove(child)
+                self.remove_files_of(child)
+
+    def remove_files_of(self, child: Child) -> None:
+        if child.kind == SNAPSHOT:
+            self.disk.discard(self.snapshot_temporary(child.pid))
+        elif child.kind == REWRITE:
+            self.rewriter.remove_files(child.pid)
 
     def child_gone(self) -> None:
         self.child = None
@@ -397,7 +439,7 @@ class Persistence:
             status.last_save_ok = True
             status.saves += 1
             return
-        self.disk.remove_if_there(self.snapshot_temporary(child.pid))
+        self.disk.discard(self.snapshot_temporary(child.pid))
         if outcome.signal == DELIBERATE_KILL:
             return
         status.last_save_ok = False
@@ -423,6 +465,8 @@ class Persistence:
         else:
             self.log("warning", "Background AOF rewrite terminated with error")
         self.rewriter.abandon(child.pid)
+        if self.aof.waiting:
+            self.rewrite_scheduled = True
         if outcome.signal != DELIBERATE_KILL:
             status.last_rewrite_ok = False
             self.rewriter.failed()
@@ -438,11 +482,16 @@ class Persistence:
 
     def cron(self) -> None:
         """Ten times a second: reap the child, start what is due. The log is flushed by the caller."""
-        self.check_child()
-        if self.child is None:
-            self.start_what_is_due()
-        else:
-            self.child.read_progress()
+        try:
+            self.reap_killed()
+            self.check_child()
+            if self.child is None:
+                self.start_what_is_due()
+            else:
+                self.child.read_progress()
+        except OSError as error:
+            # Nothing of this may end the server. What could not be done is due again at the next tick.
+            self.log("warning", f"A periodic task of persistence failed: {error}")
 
     def start_what_is_due(self) -> None:
         try:

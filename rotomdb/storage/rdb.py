@@ -142,7 +142,7 @@ def save_snapshot(
             disk.sync_directory(target.parent)
     except (OSError, RdbError, LoadingInterrupted):
         file.close()
-        disk.remove_if_there(temporary)
+        disk.discard(temporary)
         raise
     return keys
 

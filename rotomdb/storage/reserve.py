@@ -50,7 +50,10 @@ class DiskReserve:
     @property
     def held(self) -> int:
         """Bytes of the reserve that are there now."""
-        return self.disk.size(self.path) if self.disk.exists(self.path) else 0
+        try:
+            return self.disk.size(self.path)
+        except OSError:
+            return 0  # it is not there, or nobody can tell: then it is nothing to rely on
 
     def prepare(self) -> None:
         """Make the reserve at the start; a disk that has no room for it is worth a warning, not a refusal."""
@@ -75,7 +78,7 @@ class DiskReserve:
             file.sync()
         except OSError:
             file.close()
-            self.disk.remove_if_there(self.path)
+            self.disk.discard(self.path)
             raise
         file.close()
 
@@ -83,10 +86,21 @@ class DiskReserve:
         """Give the reserve up for the log; False when there was none."""
         if not self.held:
             return False
-        self.disk.unlink(self.path)
+        try:
+            self.disk.unlink(self.path)
+        except OSError:
+            return False  # no room is gained by it
         self.missing = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.log("warning", "The disk is full: the reserve is used to end the log cleanly, and writes are refused.")
         return True
+
+    def measure(self) -> int:
+        """Bytes that are left now; -1 where the file system does not tell."""
+        try:
+            self.free = self.disk.free_bytes(self.place.directory)
+        except OSError:
+            self.free = -1
+        return self.free
 
     def watch(self) -> None:
         """Once a second: look at the room that is left, and make the reserve again once it fits."""
@@ -98,10 +112,7 @@ class DiskReserve:
             else:
                 self.missing = None
                 self.log("warning", "There is room on the disk again: the reserve is back, and writes are accepted.")
-        try:
-            self.free = self.disk.free_bytes(self.place.directory)
-        except OSError:
-            self.free = -1  # not a file system that tells
+        if self.measure() < 0:
             return
         low = self.free < self.warn_below
         if low != self.low:

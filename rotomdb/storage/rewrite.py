@@ -35,6 +35,7 @@ from rotomdb.storage.rdb_reader import Opcode
 BACKOFF_AFTER_FAILURES = 3
 BACKOFF_MAX_MINUTES = 60
 RETRY_WHILE_REFUSING_S = 5
+RETRY_FIRST_BASE_MAX_S = 60
 
 
 def temporary_name(pid: int) -> str:
@@ -91,7 +92,7 @@ def write_commands(
         file.close()
     except OSError:
         file.close()
-        disk.remove_if_there(path)
+        disk.discard(path)
         raise
     return keys
 
@@ -111,7 +112,7 @@ class Rewriter:
         self.verify = False
         self.replacing = False  # the log that is being rewritten is not trusted
         self.failures = 0
-        self.next_attempt = self.last_failure = 0.0
+        self.last_failure = 0.0
 
     # In the parent, before the fork
 
@@ -217,33 +218,48 @@ class Rewriter:
         aof.replace_file(fresh)
 
     def abandon(self, pid: int) -> None:
-        """The child failed or was killed: remove what it left. The increment in use stays in use."""
-        directory = self.aof.options.directory
-        self.disk.remove_if_there(directory / temporary_name(pid))
-        self.disk.remove_if_there(directory / finished_name(pid))
+        """The child failed: remove what it left. The increment in use stays in use."""
+        self.remove_files(pid)
         self.aof.rewrite_buffer = None
+
+    def remove_files(self, pid: int) -> None:
+        directory = self.aof.options.directory
+        self.disk.discard(directory / temporary_name(pid))
+        self.disk.discard(directory / finished_name(pid))
 
     def failed(self) -> None:
         self.failures += 1
-        now = self.last_failure = self.aof.machine.time()
+        self.last_failure = self.aof.machine.time()
+        delay = self.delay_s
         if self.failures >= BACKOFF_AFTER_FAILURES:
-            minutes = min(2 ** (self.failures - BACKOFF_AFTER_FAILURES), BACKOFF_MAX_MINUTES)
-            self.next_attempt = now + minutes * 60
+            when = f"{delay // 60} minutes" if delay > 60 else f"{delay} seconds"
             self.log(
                 "warning",
-                f"Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {minutes} minutes",
+                f"Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {when}",
             )
 
     @property
+    def delay_s(self) -> int:
+        """How long an automatic attempt waits after the failure before it."""
+        if self.failures == 0:
+            return 0
+        if self.aof.failed_sync is not None:
+            return RETRY_WHILE_REFUSING_S  # writes are refused until one succeeds
+        if self.aof.waiting:  # nothing is safe in a log without a base: at once, and then less and less often
+            return 0 if self.failures == 1 else min(1 << min(self.failures - 2, 30), RETRY_FIRST_BASE_MAX_S)
+        if self.failures < BACKOFF_AFTER_FAILURES:
+            return 0
+        return 60 * min(1 << min(self.failures - BACKOFF_AFTER_FAILURES, 30), BACKOFF_MAX_MINUTES)
+
+    @property
     def held_back(self) -> bool:
-        """Whether an automatic attempt has to wait after repeated failures."""
-        refusing = self.aof.failed_sync is not None  # until one succeeds, so it is tried often
-        return self.aof.machine.time() < (self.last_failure + RETRY_WHILE_REFUSING_S if refusing else self.next_attempt)
+        """Whether an automatic attempt has to wait after a failure."""
+        return self.failures > 0 and self.aof.machine.time() < self.last_failure + self.delay_s
 
     def forget_failures(self) -> None:
         """Somebody asked for a rewrite: the wait is over."""
         self.failures = 0
-        self.next_attempt = self.last_failure = 0.0
+        self.last_failure = 0.0
 
     def grown_enough(self, percentage: int, minimum_size: int) -> bool:
         """Whether the log has grown so much since the last rewrite that an automatic one is due."""

@@ -49,8 +49,14 @@ class SyncThread:
     def start(self, file: DiskFile, upto: int) -> None:
         """Sync `file`; afterwards `completed` is `upto`."""
         if self.thread is None:
-            self.thread = threading.Thread(target=self.work, name="aof-fsync", daemon=True)
-            self.thread.start()
+            thread = threading.Thread(target=self.work, name="aof-fsync", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no thread: slower, and as safe
+                self.run(file, upto)
+                self.on_done()
+                return
+            self.thread = thread
         self.file, self.target = file, upto
         self.busy = True
         self.wakeup.release()

@@ -433,7 +433,7 @@ def test_the_reserve_lets_the_log_end_cleanly_and_comes_back(controlled: StartCo
 
 
 def test_a_disk_that_is_filling_up_is_warned_about(rotom: Start) -> None:
-    server = rotom("--disk-free-warning", "1000tb")
+    server = rotom("--disk-free-warning", "1000000gb")
     with server.client() as client:
         end = time.monotonic() + 5
         while not client.info("persistence")["disk_low"]:

@@ -65,7 +65,9 @@ def test_a_reader_is_told_the_length_or_the_mark_as_it_understands(server: Rotom
     marked = talk(server, "REPLCONF capa eof", "REPLCONF rdb-only 1", "SYNC")
     assert marked.startswith(b"$EOF:")
     assert marked.endswith(marked[5:45])
-    assert b"".join(receive(f"redis://127.0.0.1:{server.port}")).startswith(b"REDIS0")
+    notes: list[str] = []
+    assert b"".join(receive(f"redis://127.0.0.1:{server.port}", notes.append)).startswith(b"REDIS0")
+    assert not notes, "read key by key, though SYNC is served"
 
 
 def test_a_replica_gets_a_full_copy_and_is_not_left_to_believe_that_it_is_in_step(server: RotomServer) -> None:

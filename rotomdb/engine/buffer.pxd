@@ -54,7 +54,8 @@ cdef inline char* buffer_reserve_exactly(Buffer* buffer, size_t extra) noexcept 
     return buffer.data + buffer.length
 
 cdef inline void buffer_append(Buffer* buffer, const void* source, size_t length) noexcept nogil:
-    memcpy(buffer_reserve(buffer, length), source, length)
+    if length:                           # of nothing there may be no address, which memcpy must not be given
+        memcpy(buffer_reserve(buffer, length), source, length)
     buffer.length += length
 
 cdef inline void buffer_append_byte(Buffer* buffer, unsigned char byte) noexcept nogil:

@@ -12,6 +12,7 @@ import pytest
 from rotomdb.engine import Engine
 from rotomdb.errors import FileFormatError, ManifestError
 from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
 from tests.conftest import CORPUS
@@ -23,7 +24,8 @@ DIRECTORIES = sorted(path.parent for path in CORPUS.glob("aof/*/*/expected.json*
 def load(directory: Path, target: dict[str, Any], *extra: str) -> Engine:
     """Load a data directory as a server does, without listening."""
     config = Config()
-    config.load_words(
+    load_words(
+        config,
         ["--dir", str(directory), "--appendfilename", target["appendfilename"], "--loglevel", "nothing",
          "--appenddirname", target.get("appenddirname", "appendonlydir"),
          "--databases", str(target.get("load_config", {}).get("databases", 16)), *extra]

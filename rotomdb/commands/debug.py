@@ -68,7 +68,7 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
             persistence.save()
         if b"NOFLUSH" not in words:
             persistence.forget_data()
-        persistence.load_snapshot()
+        persistence.reload_snapshot(saved=b"NOSAVE" not in words, emptied=b"NOFLUSH" not in words)
     except (RotomError, OSError) as error:
         raise CommandError(f"ERR Error trying to load the RDB dump, check server logs: {error}") from None
     return OK

@@ -57,8 +57,12 @@ class Loader:
         self.uncovered = (0, 0)
         self.progress = LoadProgress()
 
-    def load_snapshot(self, path: Path, engine: Engine | None = None) -> LoadReport:
-        """Load an RDB file. Raises RdbError."""
+    def load_snapshot(self, path: Path, engine: Engine | None = None, *, keep_expired: bool = False) -> LoadReport:
+        """Load an RDB file. Raises RdbError.
+
+        Args:
+            keep_expired: Also keys past their time. They go later, by the way that tells the log of it.
+        """
         with self.disk.mapped(path) as data:
             self.progress.begin(len(data))
             self.announce(data, path)
@@ -66,7 +70,7 @@ class Loader:
             try:
                 return reader.load_into(
                     engine or self.engine,
-                    expire_before_ms=int(time.time() * 1000),
+                    expire_before_ms=-1 if keep_expired else int(time.time() * 1000),
                     on_progress=self.progress.loaded,
                 )
             finally:

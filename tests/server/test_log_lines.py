@@ -91,8 +91,8 @@ def test_the_logo_has_the_lines_that_scripts_look_for(rotom: Start) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"*1\r\n$6\r\nSCRIPT\r\n", 'Unknown command "SCRIPT" reading the append only file'),
-        (b"*2\r\n\r3\r\nDEL\r\n$1\r\nm\r\n*1\r\n$4\r\nPING\r\n", "expected '$', got '\\r'"),
+        (b"*1\r\n$6\r\nNOSUCH\r\n", 'Unknown command "NOSUCH" reading the append only file'),
+        (b"*2\r\n\r3\r\nDEL\r\n$1\r\nm\r\n*1\r\n$4\r\nPING\r\n", "expected '$', got \"\\r\""),
         (b"*1\r\n$3\r\nA\nB\r\n", 'Unknown command "A\\nB" reading the append only file'),
     ],
 )

@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport qsort
+from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcmp, strlen
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
@@ -27,6 +27,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     FEW_MEMBERS = 16                      # compared pair by pair
+    LEAST_KEY_SLOTS = 1024                # a power of two
     SPILL_BYTES = 1 << 16
 
 
@@ -44,18 +45,63 @@ cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
 
 
 cdef class CheckSink(ValueSink):
-    """Finds members and fields that occur twice in a value, and values without any.
+    """Finds members and fields that occur twice in a value, values without any, and keys that occur twice in a database.
 
-    Members are told apart by keyed 64-bit hashes: two different ones are taken for one in 2**-64 of pairs.
+    All are told apart by keyed 64-bit hashes: two different ones are taken for one in 2**-64 of pairs.
+
+    Args:
+        unique_keys: Look for keys, too, in 11 to 32 bytes of memory for each; the sink must see every record just once.
     """
 
+    cdef bint unique_keys
+    cdef uint64_t* key_slots              # hashes of the keys so far, by open addressing; 0: free
+    cdef size_t key_slot_count, key_count
     cdef Buffer hashes
     cdef int kind
     cdef int64_t elements
     cdef readonly int64_t empty           # values without elements, which servers drop
 
+    def __cinit__(self, bint unique_keys=False):
+        self.unique_keys = unique_keys
+
     def __dealloc__(self):
         buffer_release(&self.hashes)
+        free(self.key_slots)
+
+    cdef bint put_key(self, uint64_t hash) noexcept nogil:
+        """Take the hash in, unless it is there: False."""
+        cdef size_t at = hash & (self.key_slot_count - 1)
+        while self.key_slots[at] != 0:
+            if self.key_slots[at] == hash:
+                return False
+            at = (at + 1) & (self.key_slot_count - 1)
+        self.key_slots[at] = hash
+        return True
+
+    cdef int grow_keys(self) except -1:
+        cdef uint64_t* former = self.key_slots
+        cdef size_t former_count = self.key_slot_count, i
+        cdef size_t wanted = max(former_count * 2, <size_t>LEAST_KEY_SLOTS)
+        cdef uint64_t* slots = <uint64_t*>calloc(wanted, 8)
+        if slots == NULL:
+            raise MemoryError()
+        self.key_slots = slots
+        self.key_slot_count = wanted
+        for i in range(former_count):
+            if former[i] != 0:
+                self.put_key(former[i])
+        free(former)
+        return 0
+
+    cdef int remember_key(self) except -1:
+        cdef uint64_t hash = table_hash(self.walker.held_key, self.walker.held_length)
+        hash ^= self.walker.database * <uint64_t>0x9E3779B97F4A7C15
+        if self.key_count * 4 >= self.key_slot_count * 3:
+            self.grow_keys()
+        if not self.put_key(hash if hash != 0 else 1):
+            raise RdbValueError(self.walker.start, "duplicate key")
+        self.key_count += 1
+        return 0
 
     cdef int begin_key(self) except -1:
         self.hashes.length = 0
@@ -106,6 +152,8 @@ cdef class CheckSink(ValueSink):
         if twice:
             what = "hash field" if self.kind == KIND_HASH else "set member" if self.kind == KIND_SET else "sorted set member"
             raise RdbValueError(self.walker.value_start, f"duplicate {what}")
+        if self.unique_keys:
+            self.remember_key()
         return 0
 
 

@@ -399,7 +399,7 @@ def check_rdb(
     on_progress: Progress | None = None,
     release: Callable[[int, int], None] = lambda start, end: None,
 ) -> CheckReport:
-    """Verify structure, lengths, encodings, duplicate members and the checksum.
+    """Verify structure, lengths, encodings, duplicate members and keys, and the checksum.
 
     Args:
         report: Filled in; what it holds also counts when the check ends with an error.
@@ -410,7 +410,7 @@ def check_rdb(
     """
     report = report or CheckReport()
     reader = RdbReader(data, path, release)
-    sink = CheckSink()
+    sink = CheckSink(unique_keys=True)
     try:
         report.version = reader.version
         reader.walker.now_ms = int(time.time() * 1000)

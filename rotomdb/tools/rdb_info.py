@@ -28,7 +28,7 @@ PROBLEMS_SHOWN = 100
 @click.option("--first", is_flag=True, help="Stop at the first problem.")
 @click.argument("file", type=DATA)
 def check(as_json: bool, first: bool, file: str) -> None:
-    """Verify a snapshot: structure, lengths, encodings, duplicate members, checksum.
+    """Verify a snapshot: structure, lengths, encodings, duplicate members and keys, checksum.
 
     Reports all problems: behind each the check goes on with the next record that can be read.
 
@@ -83,7 +83,10 @@ def print_verdict(result: dict[str, Any]) -> None:
         click.echo(f"{file}: and {len(result['problems']) - PROBLEMS_SHOWN} more problems")
     if not result["sound"]:
         click.echo(f"{file}: damaged; {result['keys']} keys were read before offset {result['offset']}")
-        click.echo(f"To recover what can be read: rotomdb-rdb salvage {file} -o salvaged.rdb")
+        if result["reason"].startswith("duplicate key"):
+            click.echo("Servers refuse such a file; salvage keeps both values and does not help")
+        else:
+            click.echo(f"To recover what can be read: rotomdb-rdb salvage {file} -o salvaged.rdb")
         return
     trailing = f", {result['trailing_bytes']} bytes behind it are not part of it" if result["trailing_bytes"] else ""
     click.echo(

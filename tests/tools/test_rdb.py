@@ -83,6 +83,25 @@ def test_check_names_file_offset_and_reason(tmp_path: Path) -> None:
     assert bad.read_bytes() == bytes(data)
 
 
+def snapshot_with(*databases: tuple[int, list[bytes]]) -> bytes:
+    data = b"REDIS0009"
+    for index, keys in databases:
+        data += b"\xfe%c" % index + b"".join(b"\x00%c%b\x01v" % (len(key), key) for key in keys)
+    return data + b"\xff" + bytes(8)
+
+
+def test_check_finds_a_key_that_occurs_twice_in_a_database(tmp_path: Path) -> None:
+    file = tmp_path / "dump.rdb"
+    many = [b"key-%d" % number for number in range(5000)]
+    file.write_bytes(snapshot_with((0, many), (3, many)))
+    assert run("check", str(file)).returncode == 0
+    file.write_bytes(snapshot_with((0, many), (3, [*many, many[7]])))
+    done = run("check", str(file))
+    offset = len(snapshot_with((0, many), (3, many))) - 9
+    assert done.returncode == 1
+    assert done.stdout.startswith(f'{file}: offset {offset}: duplicate key (key "key-7", string, db 3)')
+
+
 def test_dump_of_a_cut_file_does_not_look_whole(tmp_path: Path) -> None:
     cut = tmp_path / "cut.rdb"
     cut.write_bytes(STRINGS.read_bytes()[:-30])

@@ -2,14 +2,15 @@
 
     rotomdb-aof-check [--fix] [--truncate-to-timestamp T] FILE|MANIFEST|DIRECTORY
 
-The interface and the output are those of redis-check-aof 7 (docs/formats.md, section 7.1), with two additions: a
-directory stands for the manifest in it, and `--fix` and `--truncate-to-timestamp` copy the file before they cut it.
+The interface and the output are those of redis-check-aof 7 (docs/formats.md, section 7.1), with three additions: a
+directory stands for the manifest in it, `--fix` and `--truncate-to-timestamp` copy the file before they cut it, and the
+checksums that a log carries are verified; what that finds stands behind the lines of redis-check-aof.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,8 @@ from rotomdb.storage.aof_scan import (
     AofScanner,
 )
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.file_kind import FileKind, kind_of
+from rotomdb.storage.log_examination import examine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
 from rotomdb.tools.rdb_report import report_rdb
 from rotomdb.tools.terminal import PROBLEMS, UNREADABLE, guard, progress
@@ -50,6 +53,7 @@ class Checker:
     timestamp: int
     assume_yes: bool
     line: int = 1
+    mismatches: list[str] = field(default_factory=list)  # bytes that a checksum contradicts, and where
 
     # Single files
 
@@ -107,7 +111,27 @@ class Checker:
             f"AOF analyzed: filename={name}, size={size}, ok_up_to={scanner.good}, ok_up_to_line={self.line}, "
             f"diff={difference}"
         )
-        return ("valid" if difference == 0 and result == SCAN_END else "damaged"), scanner.good, size
+        if difference or result != SCAN_END:
+            return "damaged", scanner.good, size
+        self.verify_checksums(path, data, start)
+        return "valid", size, size
+
+    def verify_checksums(self, path: Path, data: memoryview, start: int) -> None:
+        """Note what is wrong with commands that can be read, but are not those that were written."""
+        with progress(f"verifying the checksums of {path.name}", len(data)) as advance:
+            found = examine(data, start, on_progress=advance)
+        if not found.covered and not any(lost.before_block for lost in found.damages):
+            return  # no checksums: redis-check-aof's verdict is all there is
+        self.mismatches += [f"AOF {path} is damaged at offset {lost.start}: {lost.reason}" for lost in found.damages]
+        if found.torn:
+            self.mismatches.append(f"AOF {path} is damaged at offset {found.torn_at}: {found.torn}")
+
+    def conclude_checksums(self) -> None:
+        """What the checksums say, behind all that redis-check-aof prints."""
+        for mismatch in self.mismatches:
+            out(mismatch)
+        if self.mismatches:
+            stop("Checksums do not match, which --fix does not mend: see rotomdb-aof check and salvage")
 
     def timestamp_verdict(self, path: Path, offset: int, size: int, *, last: bool) -> tuple[str, int, int]:
         if offset == 0:
@@ -210,13 +234,15 @@ def starts_with_rdb(path: Path) -> bool:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a line of the file begins with `file`, and the file itself like no log."""
+    """Whether a line of the file begins with `file`, and the file itself like no log, nor like a log's RDB preamble."""
     try:
         with path.open("rb") as file:
             head = file.read(MANIFEST_MAX)
     except OSError as error:
         stop(f"Cannot open file {path}: {error.strerror}")
-    return head[:1] != b"*" and any(line.startswith(b"file") for line in head.split(b"\n"))
+    if head[:1] == b"*" or kind_of(head) is FileKind.RDB:
+        return False
+    return any(line.startswith(b"file") for line in head.split(b"\n"))
 
 
 def resolve(argument: str) -> Path:
@@ -273,6 +299,7 @@ def cli(fix: bool, timestamp: str | None, assume_yes: bool, file: str) -> None:
         checker.check_manifest(path)
     else:
         checker.check_single(file if path == Path(file) else str(path))
+    checker.conclude_checksums()
 
 
 def main() -> None:

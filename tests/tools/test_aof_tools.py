@@ -180,6 +180,25 @@ def annotated(commands: list[tuple[bytes, ...]]) -> bytes:
     return data + writer.end()
 
 
+def test_aof_check_finds_a_flipped_bit_under_a_checksum(tmp_path: Path) -> None:
+    file = tmp_path / "appendonly.aof"
+    data = annotated([(b"SET", b"key", b"value"), (b"SET", b"other", b"value")])
+    file.write_bytes(data)
+    assert run(file, tool="aof_check").returncode == 0
+    file.write_bytes(data.replace(b"value", b"valuf", 1))
+    done = run(file, tool="aof_check")
+    assert done.returncode == 1
+    assert f"AOF {file} is valid\nAOF {file} is damaged at offset 0: checksum of the" in done.stdout
+
+
+def test_aof_check_takes_a_preamble_with_a_line_file_for_a_log(tmp_path: Path) -> None:
+    file = tmp_path / "appendonly.aof"
+    file.write_bytes(b"REDIS0009\x00\x01k\x07\nfile x\xff" + bytes(8) + encode_command(b"SET", b"a", b"b"))
+    done = run(file, tool="aof_check")
+    assert done.returncode == 0
+    assert f"AOF {file} is valid" in done.stdout
+
+
 @pytest.mark.parametrize("blocks", [True, False])
 def test_undo_writes_block_by_block_also_when_a_database_was_selected_once(blocks: bool) -> None:
     commands = [(b"SELECT", b"9"), *((b"SET", b"key:%d" % number, b"x" * 40) for number in range(2000))]

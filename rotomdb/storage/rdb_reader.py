@@ -19,6 +19,7 @@ from rotomdb.engine.rdb_sinks import CheckSink, TextSink
 from rotomdb.engine.rdb_walker import RdbWalker, Selection, ValueSink
 from rotomdb.errors import RdbError, RdbValueError
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.file_kind import HEAD_BYTES, FileKind, kind_of
 from rotomdb.storage.quoting import quoted
 
 TYPE_CHECKING = False
@@ -147,7 +148,9 @@ def parse_header(data: memoryview | bytes, path: str) -> tuple[int, bool]:
             raise RdbError(path, 0, f"RDB version {version} is not understood")
     if head.startswith((b"VKCS", b"VCS")):
         raise RdbError(path, 0, "the compressed form of an unreleased Valkey; save it with compression off")
-    raise RdbError(path, 0, "wrong signature, this is no RDB file")
+    kind = kind_of(bytes(data[:HEAD_BYTES]))
+    found = "its version is no number" if kind is FileKind.RDB else f"this is {kind.value}, no RDB file"
+    raise RdbError(path, 0, f"wrong signature, {found}")
 
 
 class RdbReader:

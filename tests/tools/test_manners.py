@@ -77,17 +77,16 @@ def test_a_command_that_is_stopped_leaves_no_half_written_output(
     large: Path, tmp_path: Path, number: int, status: int, said: str
 ) -> None:
     target = tmp_path / "out.ndjson"
-    # Behind everybody else in the queue for a processor, so that it is not done before this test comes to look.
-    tool = [sys.executable, "-m", "rotomdb.tools.rdb", "dump", "-f", "ndjson", str(large), "-o", str(target)]
-    command = ["nice", "-n", "19", *tool]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 20
-        while not any(path.stat().st_size for path in tmp_path.iterdir()):
-            assert time.monotonic() < end
-            assert process.poll() is None, "it was done before it could be interrupted"
-            time.sleep(0.005)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+    command = [sys.executable, "-m", "rotomdb.tools.rdb", "dump", "-f", "ndjson", str(large), "-o", str(target)]
+    for _ in range(10):  # on a busy machine it may be done before this test comes to look
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            while process.poll() is None and not any(path.stat().st_size for path in tmp_path.iterdir()):
+                time.sleep(0.005)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        if process.returncode != 0:
+            break
+        target.unlink()
     assert process.returncode == status
     assert errors.strip() == said
     assert list(tmp_path.iterdir()) == []

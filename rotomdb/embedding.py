@@ -22,9 +22,12 @@ with server:                             # or server.start() ... server.stop()
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import socket
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +40,7 @@ from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.reactor import Handler
 from rotomdb.server.server import Server as ServerParts
+from rotomdb.storage.inheritance import known
 
 if TYPE_CHECKING:
     import redis
@@ -65,7 +69,7 @@ class Server:
 
     def __init__(self, directory: Path | str | None = None, *, port: int | None = None, **directives: object) -> None:
         self.directory = None if directory is None else Path(directory).resolve()
-        self.temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.temporary: weakref.finalize[..., Server] | None = None  # removes the temporary directory
         self.port = free_port() if port is None else port
         self.directives = {"loglevel": "warning", "bind": "127.0.0.1", "save": "", "appendonly": "yes", **directives}
         self.specs: list[CommandSpec] = []
@@ -73,6 +77,9 @@ class Server:
         self.parts: ServerParts | None = None
         self.thread: threading.Thread | None = None
         self.stopping: socket.socket | None = None
+        self.process = 0  # that started it
+        self.owner = 0  # the same, where that is not this one
+        known.add(self)
 
     # Declaring
 
@@ -97,6 +104,7 @@ class Server:
 
     def start(self) -> Server:
         """Load the data and serve from a thread. Raises what stands in the way."""
+        self.refuse_if_inherited()
         if self.parts is not None:
             raise RuntimeError("the server runs already")
         config = Config()
@@ -116,6 +124,7 @@ class Server:
         for end in (reading, self.stopping):
             end.setblocking(False)
         StopSignal(reading, parts)
+        self.process = os.getpid()
         self.parts = parts
         self.thread = threading.Thread(target=parts.run, name=f"rotomdb-{self.port}", daemon=True)
         self.thread.start()
@@ -124,13 +133,15 @@ class Server:
     def data_directory(self) -> Path:
         """The directory of the data, which now exists."""
         if self.directory is None:
-            self.temporary = tempfile.TemporaryDirectory(prefix="rotomdb-")
-            return Path(self.temporary.name)
+            place = tempfile.mkdtemp(prefix="rotomdb-")
+            self.temporary = weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
+            return Path(place)
         self.directory.mkdir(parents=True, exist_ok=True)
         return self.directory
 
     def stop(self) -> None:
         """Write everything down and stop; nothing happens when the server does not run."""
+        self.refuse_if_inherited()
         if self.parts is None or self.thread is None or self.stopping is None:
             return
         with contextlib.suppress(OSError):
@@ -141,14 +152,33 @@ class Server:
         self.stopping.close()
         self.parts = self.thread = self.stopping = None
         if self.temporary is not None:
-            self.temporary.cleanup()
+            self.temporary()
             self.temporary = None
 
+    def leave_to_parent(self) -> None:
+        """In a process made by fork: the server runs in the parent, and its directory is the parent's to remove."""
+        if self.temporary is not None:
+            self.temporary.detach()
+        if self.parts is None or self.owner:
+            return  # it does not run: then it can be started here
+        self.owner = self.process
+        if self.stopping is not None:
+            self.stopping.close()
+
+    def refuse_if_inherited(self) -> None:
+        if self.owner:
+            raise RotomError(
+                f"the server was started by process {self.owner}, and this one was forked from it: it can be a client of the "
+                "server, and neither start nor stop it"
+            )
+
     def __enter__(self) -> Server:
+        self.refuse_if_inherited()
         return self.start() if self.parts is None else self
 
     def __exit__(self, *exception: object) -> None:
-        self.stop()
+        if not self.owner:  # a child that leaves the block has nothing to end, and no reason to fail
+            self.stop()
 
     def client(self, **options: Any) -> redis.Redis:
         """A redis-py client of this server."""

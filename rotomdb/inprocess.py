@@ -7,6 +7,7 @@ a connection of its own (pub/sub, CLIENT, MONITOR) or other clients (blocking co
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -21,10 +22,13 @@ from rotomdb.server.config_file import load_words
 from rotomdb.server.encoder import plain_reply
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
+from rotomdb.storage.inheritance import known
 
 try:
     import redis
+    from redis.backoff import NoBackoff
     from redis.connection import AbstractConnection, ConnectionPool
+    from redis.retry import Retry
 except ImportError as error:  # pragma: no cover - the extra is not installed
     raise ImportError("rotomdb.connect needs the redis package: pip install 'rotomdb[client]'") from error
 
@@ -45,18 +49,40 @@ class Database:
         self.dispatcher = self.parts.dispatcher
         self.dispatcher.on_block = self.dispatcher.on_block_until = None  # nobody else could end the wait
         self.parts.owner.take(path, 0)
-        self.parts.load()
+        try:
+            self.parts.load()
+        except BaseException:
+            self.parts.owner.release()
+            raise
         self.lock = threading.Lock()
         self.stream = self.dispatcher.stream
         self.aof = self.parts.persistence.aof
         self.next_cron = 0.0
+        self.process = os.getpid()
+        self.inherited = False  # this is another process than the one that opened it
         self.open = True
+        known.add(self)
+
+    def leave_to_parent(self) -> None:
+        """In a process made by fork: it is not open here. What it consists of lets go by itself."""
+        self.inherited = True
+        self.open = False
+        self.lock = threading.Lock()  # another thread may have held the old one, and is not here to give it back
+
+    def refuse(self) -> redis.exceptions.ConnectionError:
+        """Why nothing can be asked of it."""
+        if not self.inherited:
+            return redis.exceptions.ConnectionError("the database is closed")
+        return redis.exceptions.ConnectionError(
+            f"the database was opened by process {self.process}, and this one was forked from it: it cannot use what its parent "
+            "writes to. Open a directory of its own here, or run a server for both"
+        )
 
     def execute(self, context: Context, request: list[bytes]) -> Any:
         """Run one command and write down what it did; a CommandError is returned, not raised."""
         with self.lock:
             if not self.open:
-                raise redis.exceptions.ConnectionError("the database is closed")
+                raise self.refuse()
             now = time.monotonic()
             if now >= self.next_cron:
                 self.next_cron = now + CRON_INTERVAL_S
@@ -79,8 +105,10 @@ class Database:
             raise redis.exceptions.ConnectionError(f"the log could not be written: {self.aof.write_error}")
 
     def close(self) -> None:
-        """Write and sync everything; the client cannot be used afterwards."""
+        """Write and sync everything; the client cannot be used afterwards. Raises ConnectionError in a forked process."""
         with self.lock:
+            if self.inherited:
+                raise self.refuse()
             if self.open:
                 self.open = False
                 with contextlib.suppress(RotomError):
@@ -180,7 +208,8 @@ class EmbeddedRedis(redis.Redis):
     """redis.Redis over an engine in this process. Single commands skip the connection machinery."""
 
     def __init__(self, database: Database, **options: Any) -> None:
-        pool = ConnectionPool(connection_class=EngineConnection, database=database, protocol=2, **options)
+        never = Retry(NoBackoff(), 0, supported_errors=())  # what is closed stays closed
+        pool = ConnectionPool(connection_class=EngineConnection, database=database, protocol=2, retry=never, **options)
         super().__init__(connection_pool=pool)
         self.database = database
         self.context = Context(database.dispatcher)
@@ -205,8 +234,18 @@ class EmbeddedRedis(redis.Redis):
         return callback(reply, **options)
 
     def close(self) -> None:
-        """Write everything down and end; also the end of a `with` block."""
+        """Write everything down and end; also the end of a `with` block. Raises ConnectionError in a forked process."""
         self.database.close()
+
+    def shutdown(self, *args: Any, **options: Any) -> None:
+        """As in redis-py, which takes a ConnectionError for success."""
+        if self.database.inherited:
+            raise self.database.refuse()
+        super().shutdown(*args, **options)
+
+    def __exit__(self, *exception: object) -> None:
+        if not self.database.inherited:  # a child that leaves the block has nothing to end, and no reason to fail
+            self.close()
 
 
 def connect(path: Path | str, *, db: int = 0, decode_responses: bool = False, **directives: object) -> EmbeddedRedis:

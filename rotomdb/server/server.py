@@ -54,6 +54,7 @@ from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.inheritance import known, leave_others
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.owner import DirectoryOwner
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
@@ -143,7 +144,7 @@ class Server(Hub):
             self.log,
             machine,
         )
-        self.persistence.in_child = self.leave_to_parent
+        self.persistence.in_child = self.enter_child
         elsewhere = self.persistence.loader.progress.elsewhere
         self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases, elsewhere)
         self.persistence.loader.keys_of = self.keys_of
@@ -179,6 +180,7 @@ class Server(Hub):
         self.copies = FullCopies(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
+        known.add(self)
         self.apply_config()
 
     # Configuration
@@ -499,12 +501,26 @@ class Server(Hub):
         self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
         self.sampled = (now, self.dispatcher.commands_processed, self.input_bytes, self.output_bytes)
 
-    def leave_to_parent(self, kind: str) -> None:
-        """In a forked child: the sockets are the parent's."""
+    def enter_child(self, kind: str) -> None:
+        """In a child that saves: the sockets are the parent's, and so are other servers of the process."""
         become_child(self.config, kind)
         for listener in self.listeners:
             listener.socket.close()
         self.owner.leave_to_parent()
+        leave_others(self)
+
+    def leave_to_parent(self) -> None:
+        """In a process made by fork that is no child of ours: nothing here is for it (storage/inheritance.py)."""
+        self.persistence.leave_to_parent()
+        self.owner.leave_to_parent()
+        self.reactor.close()  # first: what is closed behind it must not be taken out of the poller, which is the parent's too
+        for listener in self.listeners:
+            listener.socket.close()
+        for client in self.clients.values():
+            client.socket.close()
+        for wakeup in self.wakeups:
+            wakeup.reading.close()
+            wakeup.writing.close()
 
     # Clients
 

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from rotomdb.errors import RotomError
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.inheritance import own_child
 
 REPORT_INTERVAL_S = 0.2
 DELIBERATE_KILL = signal.SIGUSR1  # from outside: tells an intended kill from a crash
@@ -151,7 +152,8 @@ def fork_child(kind: str, disk: Disk, work: Work, in_child: Callable[[], None]) 
     # The kernel takes the forking thread for the parent: one that ends sooner than the process must not end the child.
     from_main_thread = threading.current_thread() is threading.main_thread()
     try:
-        pid = os.fork()
+        with own_child():
+            pid = os.fork()
     except OSError:
         os.close(reading)
         os.close(writing)

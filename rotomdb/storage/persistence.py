@@ -346,6 +346,12 @@ class Persistence:
     def snapshot_temporary(self, pid: int) -> Path:
         return self.directory / f"temp-{pid}.rdb"
 
+    def leave_to_parent(self) -> None:
+        """In a process made by fork that is no child of ours: close copies of descriptors, and change nothing."""
+        if self.aof.file is not None:
+            self.aof.file.leave_to_parent()
+        self.aof.sync_thread.forget_thread()
+
     def fork(self, kind: str, work: Callable[[Reporter, Disk], int]) -> None:
         self.dirty_at_fork = self.counter.dirty
 

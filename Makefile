@@ -33,11 +33,11 @@ sanitize: .make/installed
 .make/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	ROTOMDB_NATIVE=later $(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
 	mkdir -p .make && touch $@
 
 .make/built: .make/installed $(SOURCES)
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(shell getconf _NPROCESSORS_ONLN)
 	mkdir -p .make && touch $@
 
 clean:

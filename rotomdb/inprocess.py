@@ -48,11 +48,11 @@ class Database:
         self.parts = Server(config, log=Logger(config["loglevel"], config["logfile"]))
         self.dispatcher = self.parts.dispatcher
         self.dispatcher.on_block = self.dispatcher.on_block_until = None  # nobody else could end the wait
-        self.parts.owner.take(path, 0)
+        self.parts.data_directory.enter()
         try:
             self.parts.load()
         except BaseException:
-            self.parts.owner.release()
+            self.parts.data_directory.owner.release()
             raise
         self.lock = threading.Lock()
         self.stream = self.dispatcher.stream

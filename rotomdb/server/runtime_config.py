@@ -7,7 +7,6 @@ where a part of the server refuses one, all go back to what they were.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotomdb.commands.dispatch import Context
@@ -109,8 +108,8 @@ class RuntimeConfig:
                 f"Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings.",
             )
             config.values.update(before)
-            for undone in asked[:-1]:
-                self.on_change[undone](values)
+            for undone in reversed(asked[:-1]):
+                self.take_back(undone, values)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise failure(name, reason) from None
         finally:
@@ -119,9 +118,15 @@ class RuntimeConfig:
             if DIRECTIVES[name].idle:
                 server.log("notice", f"'{name}' has no effect: {DIRECTIVES[name].idle}")
 
+    def take_back(self, name: str, values: dict[str, Any]) -> None:
+        """Bring a part of the server back to the value that it had; what fails is told, and the others are taken back."""
+        try:
+            self.on_change[name](values)
+        except (OSError, RotomError) as error:
+            self.server.log("warning", f"'{name}' could not be restored: {error}")
+
     def change_directory(self, before: dict[str, Any]) -> None:
-        self.server.change_directory(self.config["dir"])
-        self.config.values["dir"] = str(Path.cwd())
+        self.config.values["dir"] = self.server.data_directory.change(self.config["dir"])
 
     def listen_elsewhere(self, before: dict[str, Any]) -> None:
         """New sockets in place of the ones that clients connect to; where that fails the old ones stay, or come back."""

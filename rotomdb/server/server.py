@@ -30,6 +30,7 @@ from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.client_limits import ClientLimits
 from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
+from rotomdb.server.data_directory import DataDirectory
 from rotomdb.server.directives import INT_MAX
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
 from rotomdb.server.full_copies import FullCopies
@@ -53,10 +54,9 @@ from rotomdb.server.slow_log import SlowLog
 from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
-from rotomdb.storage.disk import Disk
+from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
 from rotomdb.storage.inheritance import known, leave_others
 from rotomdb.storage.machine import Machine
-from rotomdb.storage.owner import DirectoryOwner
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
 from rotomdb.storage.quoting import quoted
 
@@ -149,13 +149,14 @@ class Server(Hub):
         self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases, elsewhere)
         self.persistence.loader.keys_of = self.keys_of
         self.backups = Backups(self.persistence, self.log)
-        self.owner = DirectoryOwner()
+        self.data_directory = DataDirectory(self)
+        self.persistence.own_directory = self.data_directory.own
         self.held: list[Client] = []  # clients with replies that must not leave before what they tell is on disk
         self.run_id = secrets.token_hex(20)
         self.clients: dict[int, Client] = {}
         self.accepting = Accepting(self)
         self.listeners: list[Listener] = []
-        self.own_files: dict[str, str] = {}  # path -> what it is: those that go with the server
+        self.own_files: dict[Path, str] = {}  # path -> what it is: those that go with the server
         self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
         self.memory_limits = MemoryLimits(self.dispatcher)
@@ -263,11 +264,6 @@ class Server(Hub):
         else:
             self.persistence.disable_log()
 
-    def change_directory(self, path: str) -> None:
-        self.owner.take(Path(path), self.config["port"])
-        os.chdir(path)
-        self.persistence.aof.options.directory = Path()
-
     # Life
 
     def start(self) -> bool:
@@ -280,7 +276,7 @@ class Server(Hub):
         try:
             # First of all the port: one that is taken is found before any file is made.
             self.replace_listeners(self.config["bind"], self.config["port"])
-            self.owner.take(Path(self.config["dir"]), self.config["port"])
+            self.data_directory.enter()
             self.listen_unix()
             self.write_pid_file()
             with served_while_loading(self):
@@ -315,14 +311,16 @@ class Server(Hub):
                 config["unixsocket"], config["unixsocketperm"], config["unixsocketgroup"], config["tcp-backlog"]
             )
             self.listeners.append(Listener(unix, self.accepting.accept, self.reactor, self.log))
-            self.own_files[config["unixsocket"]] = "unix socket"
+            self.own_files[Path(config["unixsocket"]).absolute()] = "unix socket"
 
     def write_pid_file(self) -> None:
         path = self.config["pidfile"] or (DEFAULT_PID_FILE if self.config["daemonize"] else "")
         if path:
             try:
-                Path(path).write_text(f"{os.getpid()}\n")
-                self.own_files[path] = "pid"
+                file = self.persistence.disk.create(Path(path), SNAPSHOT_MODE)
+                self.own_files[Path(path).absolute()] = "pid"
+                with contextlib.closing(file):
+                    file.write_all(b"%d\n" % os.getpid())
             except OSError as error:
                 self.log("warning", f"Failed to write PID file: {error.strerror}")
 
@@ -345,7 +343,8 @@ class Server(Hub):
                 self.persistence.start_log()
         finally:
             self.dispatcher.loading = False
-        self.persistence.aof.reserve.prepare()
+        if not self.persistence.read_only:
+            self.persistence.aof.reserve.prepare()
         self.hold_replies()
 
     def cron_while_loading(self) -> None:
@@ -506,13 +505,13 @@ class Server(Hub):
         become_child(self.config, kind)
         for listener in self.listeners:
             listener.socket.close()
-        self.owner.leave_to_parent()
+        self.data_directory.owner.leave_to_parent()
         leave_others(self)
 
     def leave_to_parent(self) -> None:
         """In a process made by fork that is no child of ours: nothing here is for it (storage/inheritance.py)."""
         self.persistence.leave_to_parent()
-        self.owner.leave_to_parent()
+        self.data_directory.owner.leave_to_parent()
         self.reactor.close()  # first: what is closed behind it must not be taken out of the poller, which is the parent's too
         for listener in self.listeners:
             listener.socket.close()
@@ -654,14 +653,13 @@ class Server(Hub):
             listener.close()
         for path, kind in self.own_files.items():
             self.log("notice", f"Removing the {kind} file.")
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            self.persistence.disk.discard(path)
         for client in list(self.clients.values()):
             client.flush_pending()
             self.close_client(client)
         for wakeup in self.wakeups:
             wakeup.close()
-        self.owner.release()
+        self.data_directory.owner.release()
 
 
 class Wakeup(Handler):

@@ -28,6 +28,7 @@ class AppendOnlyFile(LogAppender):
         super().__init__(disk, options, stream, log, machine or Machine())
         self.manifest = Manifest()
         self.closed_at = ""  # its end when it was closed
+        self.of_others = False  # the files that are there came about without this server, and are to be kept
 
     # Files
 
@@ -189,6 +190,17 @@ class AppendOnlyFile(LogAppender):
             return
         self.manifest = manifest
 
+    def keep_files_of_others(self, paths: list[Path]) -> None:
+        """Second names for files that are about to be replaced, where this server has not made them. Raises OSError."""
+        if self.of_others:
+            for path in filter(self.disk.exists, paths):
+                kept = path.with_name(f"{path.name}.superseded")
+                self.disk.remove_if_there(kept)
+                self.disk.link(path, kept)
+                self.log("warning", f"{path.name} is superseded; it is kept as {kept.name}")
+            self.disk.sync_directory(self.options.log_directory)
+            self.of_others = False
+
     def rotate(self, reason: str = "background rewrite") -> None:
         """Begin a new increment: what is written from now on is the rewrite buffer of the multi-part layout."""
         directory = self.options.log_directory
@@ -302,6 +314,7 @@ class AppendOnlyFile(LogAppender):
         # A second name, so that a failure in the steps that follow leaves the first.
         self.disk.remove_if_there(directory / increment.name)
         self.disk.link(self.waiting_path, directory / increment.name)
+        self.keep_files_of_others([directory / file.name for file in self.manifest.files])
         self.name_as_log(base, increment)
         self.file.path = directory / increment.name
         self.waiting = False

@@ -122,6 +122,7 @@ class Backups:
         if self.disk.exists(self.root / name):
             raise SaveError(f"there is a backup {name} already")
         persistence = self.persistence
+        persistence.own_directory()
         if persistence.child is not None:
             raise SaveError("a child is active; try again when it has ended")
         if persistence.aof.waiting or persistence.aof.status_error is not None:

@@ -16,11 +16,13 @@ from pathlib import Path
 
 from rotomdb.storage.preallocation import allocate_ahead
 
+OWN_MODE = 0o644  # what Redis gives the log and its manifest; the umask takes from it
+SNAPSHOT_MODE = 0o666  # and what it makes with fopen(3): snapshots, bases, the PID file
 ENDLESS = 1 << 62  # nothing can be set aside, so that nobody asks again
 synchronise = getattr(os, "fdatasync", os.fsync)
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_own(path: Path, flags: int, mode: int = OWN_MODE) -> int:
     """Open what is the server's own for writing; a descriptor. Only a regular file is one, under its own name.
 
     Whoever may write to the directory could else have the server empty a file elsewhere, or wait at a FIFO for ever.
@@ -29,7 +31,7 @@ def open_own(path: Path, flags: int) -> int:
         OSError: it cannot be opened, or is a symbolic link, a FIFO, a device or a directory.
     """
     try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed for writing", str(path)) from None
@@ -124,9 +126,13 @@ def no_preparation(file: DiskFile) -> None:
 class Disk:
     """The real file system."""
 
-    def create(self, path: Path) -> DiskFile:
+    def create(self, path: Path, mode: int = OWN_MODE) -> DiskFile:
         """Open for writing, emptied. Every write goes to the end, also after a truncation."""
-        return DiskFile(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC), path, 0)
+        return DiskFile(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, mode), path, 0)
+
+    def open_lock(self, path: Path) -> DiskFile:
+        """Open for reading and writing as it is, made when absent: it may be another's, and is not to be emptied."""
+        return DiskFile(open_own(path, os.O_RDWR | os.O_CREAT), path, 0)
 
     def append(self, path: Path) -> DiskFile:
         """Open for appending, made when absent."""
@@ -172,7 +178,7 @@ class Disk:
         self.sync_directory(path.parent)  # also when it was there: an earlier attempt may have failed right here
 
     def create_directory(self, path: Path) -> None:
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=0o755, exist_ok=True)
 
     def remove_directory(self, path: Path) -> None:
         """Remove a directory and the files in it."""

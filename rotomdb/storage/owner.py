@@ -5,6 +5,7 @@ The lock is flock's, so a crash releases it; the text inside only says who to lo
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from rotomdb.errors import StartupError
+from rotomdb.storage.disk import Disk, DiskFile
 
 LOCK_NAME = "rotomdb.lock"
 
@@ -20,47 +22,50 @@ LOCK_NAME = "rotomdb.lock"
 class DirectoryOwner:
     """The lock on one directory."""
 
-    def __init__(self) -> None:
-        self.descriptor = -1
-        self.path: Path | None = None
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.file: DiskFile | None = None
+        self.directory: Path | None = None
 
     def take(self, directory: Path, port: int) -> None:
-        """Become the owner of `directory`, and give up the one before.
+        """Become the owner of `directory`. One takes one directory; nothing happens when that is done.
 
         Raises:
             StartupError: another process owns it; the text says which.
             OSError: the lock file cannot be made.
         """
-        path = directory.resolve() / LOCK_NAME
-        if path == self.path:
+        if self.file is not None:
             return
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        place = directory.resolve()
+        file = self.disk.open_lock(place / LOCK_NAME)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip()
-            os.close(descriptor)
+            owner = os.pread(file.descriptor, 4096, 0).decode("utf-8", "replace").strip()
+            file.close()
             raise StartupError(
-                f"{path.parent} belongs to another server: {describe(owner)}. Two servers must not write to one directory; "
+                f"{place} belongs to another server: {describe(owner)}. Two servers must not write to one directory; "
                 "stop that one or choose another --dir."
             ) from None
+        except OSError:
+            file.close()
+            raise
         content = {"pid": os.getpid(), "host": platform.node(), "port": port, "since": int(time.time())}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(content).encode() + b"\n", 0)
-        self.release()
-        self.descriptor, self.path = descriptor, path
+        with contextlib.suppress(OSError):  # no room: the lock is held, and only does not say by whom
+            file.truncate(0)
+            file.write_all(json.dumps(content).encode() + b"\n")
+        self.file, self.directory = file, place
 
     def leave_to_parent(self) -> None:
         """In a forked child: the lock is the parent's alone, and ends with it."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        if self.file is not None:
+            self.file.leave_to_parent()
 
     def release(self) -> None:
         """Give the directory up. The file stays: to remove it would race with the next owner."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor, self.path = -1, None
+        if self.file is not None:
+            self.file.close()
+            self.file = self.directory = None
 
 
 def describe(owner: str) -> str:

@@ -108,6 +108,8 @@ class Persistence:
         self.rewrite_scheduled = False
         self.in_child: Callable[[str], None] = lambda kind: None
         self.on_copy_end: Callable[[Child, Outcome], None] = lambda child, outcome: None
+        self.read_only = False  # the directory could not be taken at the start, as it cannot be written
+        self.own_directory: Callable[[], None] = lambda: None  # before something is written there; raises SaveError
         self.fingerprint: Callable[[], bytes] = lambda: b""  # of the whole data set
 
     @property
@@ -140,6 +142,8 @@ class Persistence:
             for name in self.loader.leftovers():
                 self.log("warning", f"There is no data set but a temporary file of an earlier server: {name} is kept.")
             return ""
+        if self.read_only:
+            return f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
         if self.disk.exists(self.snapshot_path):
             # Its rename may not be on disk yet, and is relied upon from now on.
             self.disk.sync_directory(self.directory)
@@ -223,6 +227,7 @@ class Persistence:
         """Turn the AOF on at run time: a child writes the base, and the log counts once that is in place."""
         if self.aof.on:
             return
+        self.own_directory()
         self.aof.read_manifest()
         self.aof.keep_superseded(self.aof.unnamed_files())
         self.aof.open_waiting()
@@ -302,9 +307,10 @@ class Persistence:
         self.status.last_attempt = time.time()
         temporary = self.snapshot_temporary(self.machine.pid())
         try:
+            self.own_directory()
             self.aof.flush()
             save_snapshot(self.disk, self.engine, temporary, self.snapshot_path, self.snapshot_options())
-        except (OSError, RdbError) as error:
+        except (OSError, RdbError, SaveError) as error:
             self.log("warning", f"Error writing the snapshot to disk: {error}")
             self.status.last_save_ok = False
             raise SaveError(str(error)) from error
@@ -321,6 +327,12 @@ class Persistence:
         if any(child.kind == SNAPSHOT for child in self.dying):
             raise SaveError("a child that was killed has not ended yet")  # its rename could come after the new one's
         self.status.last_attempt = time.time()
+        try:
+            self.own_directory()
+        except SaveError as error:
+            self.status.last_save_ok = False
+            self.log("warning", f"Can't save in background: {error}")
+            raise
         try:
             self.aof.flush()
             options = self.snapshot_options()
@@ -368,6 +380,7 @@ class Persistence:
         """BGREWRITEAOF. Raises SaveError when it cannot start."""
         if self.child is not None:
             raise SaveError("a child is active")
+        self.own_directory()
         try:
             if self.aof.on:
                 self.rewriter.begin()
@@ -381,6 +394,11 @@ class Persistence:
         self.rewrite_scheduled = False
         assert self.child is not None
         self.log("notice", f"Background append only file rewriting started by pid {self.child.pid}")
+
+    def moved(self) -> None:
+        """The directory is another one now, with files that this server has neither written nor loaded."""
+        self.log_end = "off"
+        self.aof.of_others = True
 
     def start_copy(self, work: Work) -> Child:
         """A child that sends the data set somewhere. Raises OSError when it cannot be made."""

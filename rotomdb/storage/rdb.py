@@ -19,7 +19,7 @@ from rotomdb.engine.memory import used_memory
 from rotomdb.engine.rdb_encoder import KeyspaceEncoder, encode_length, encode_string
 from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.storage.checksum import crc64
-from rotomdb.storage.disk import Disk, DiskFile
+from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
 from rotomdb.storage.rdb_reader import Opcode, check_rdb
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
@@ -127,7 +127,7 @@ def save_snapshot(
     Returns:
         Keys written.
     """
-    file = disk.create(temporary)
+    file = disk.create(temporary, SNAPSHOT_MODE)
     try:
         keys = SnapshotWriter(file, options, on_progress).write(engine)
         disk.step("rdb:before-sync")

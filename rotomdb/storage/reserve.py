@@ -60,7 +60,7 @@ class DiskReserve:
         try:
             self.build()
         except OSError as error:
-            self.log("warning", f"No room for the disk reserve of {self.size} bytes: {error.strerror}")
+            self.log("warning", f"The disk reserve of {self.size} bytes could not be made: {error.strerror}")
 
     def build(self) -> None:
         """Bring the file to its size. Raises OSError, and leaves no part of it."""

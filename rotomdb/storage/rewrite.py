@@ -28,7 +28,7 @@ from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
 from rotomdb.storage.child import Reporter
 from rotomdb.storage.command_sink import CommandSink
-from rotomdb.storage.disk import Disk
+from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
 from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, VERSION_WRITTEN, SnapshotOptions, save_snapshot
 from rotomdb.storage.rdb_reader import Opcode
 
@@ -59,7 +59,7 @@ def write_commands(
 
     Keys are encoded as records, and a walk over these hands them to the sink that writes the commands: the same as for any RDB.
     """
-    file = disk.create(path)
+    file = disk.create(path, SNAPSHOT_MODE)
     keys = unsynced = 0
 
     def write(data: bytes) -> None:
@@ -188,6 +188,7 @@ class Rewriter:
         aof = self.aof
         target = aof.options.directory / aof.options.file_name
         aof.flush(force=True)
+        aof.keep_files_of_others([target])
         if aof.file is not None and aof.failed_sync is None:
             aof.sync_now()  # until the directory is synced, a crash may bring the old file back
         fresh = self.disk.append(written)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rotomdb.storage.disk import ENDLESS, Disk, DiskFile
+from rotomdb.storage.disk import ENDLESS, OWN_MODE, Disk, DiskFile
 
 Tree = dict[str, "bytes | Tree"]  # names to contents, directories nested
 
@@ -201,7 +201,7 @@ class MemoryDisk(Disk):
             raise missing(path)
         return node
 
-    def create(self, path: Path) -> DiskFile:
+    def create(self, path: Path, mode: int = OWN_MODE) -> DiskFile:
         self.about_to("create", path)
         node = self.node(path)
         if isinstance(node, Inode):

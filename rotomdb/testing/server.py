@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from rotomdb.server.main import enter_directory, read_config, serve
-from rotomdb.storage.disk import Disk, DiskFile
+from rotomdb.storage.disk import OWN_MODE, Disk, DiskFile
 from rotomdb.storage.reserve import RESERVE_NAME
 
 
@@ -71,9 +71,9 @@ class ControlledDisk(Disk):
     def __init__(self, control: Path) -> None:
         self.control = Control(control)
 
-    def create(self, path: Path) -> DiskFile:
+    def create(self, path: Path, mode: int = OWN_MODE) -> DiskFile:
         self.control.need_room(path)
-        return ControlledFile(super().create(path), self.control)
+        return ControlledFile(super().create(path, mode), self.control)
 
     def append(self, path: Path) -> DiskFile:
         return ControlledFile(super().append(path), self.control)

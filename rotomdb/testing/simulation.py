@@ -21,7 +21,7 @@ from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
 from rotomdb.storage.child import Outcome, Progress, Reporter, Work
-from rotomdb.storage.disk import Disk, DiskFile
+from rotomdb.storage.disk import OWN_MODE, Disk, DiskFile
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.sync_thread import NOT_SYNCABLE, SyncThread
 from rotomdb.testing.memory_disk import MemoryDisk, MemoryFile
@@ -112,7 +112,7 @@ class DeferredDisk(Disk):
         self.real = real
         self.queue: deque[Callable[[], object]] = deque()
 
-    def create(self, path: Path) -> DiskFile:
+    def create(self, path: Path, mode: int = OWN_MODE) -> DiskFile:
         file = DeferredFile(self, path, 0)
 
         def act() -> None:

@@ -14,7 +14,7 @@ from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine, strings
 from rotomdb.errors import SaveError
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
-from rotomdb.storage.disk import Disk, DiskFile
+from rotomdb.storage.disk import OWN_MODE, Disk, DiskFile
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
 
 
@@ -42,8 +42,8 @@ class Quota(Disk):
         full.quota = self
         return full
 
-    def create(self, path: Path) -> DiskFile:
-        return self.wrap(super().create(path))
+    def create(self, path: Path, mode: int = OWN_MODE) -> DiskFile:
+        return self.wrap(super().create(path, mode))
 
     def append(self, path: Path) -> DiskFile:
         return self.wrap(super().append(path))

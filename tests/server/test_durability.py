@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
@@ -44,16 +43,6 @@ def test_an_embedded_database_is_an_owner_too(tmp_path: Path) -> None:
             rotomdb.connect(tmp_path / "data")
     with rotomdb.connect(tmp_path / "data") as client:
         assert client.get("a") == b"1"
-
-
-def test_config_set_dir_takes_the_other_directory_or_fails(rotom: Start, tmp_path: Path) -> None:
-    first, second = rotom("--enable-protected-configs", "yes"), rotom()
-    with first.client() as client:
-        with pytest.raises(redis.ResponseError, match="belongs to another server"):
-            client.config_set("dir", str(second.directory))
-        (tmp_path / "free").mkdir()
-        client.config_set("dir", str(tmp_path / "free"))
-    assert json.loads((tmp_path / "free" / "rotomdb.lock").read_text())["port"] == first.port
 
 
 # The freshest data

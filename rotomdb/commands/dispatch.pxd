@@ -62,6 +62,7 @@ cdef class Dispatcher:
     cdef public int64_t slowlog_threshold_us
     cdef public object on_slow            # called with (context, arguments, microseconds)
     cdef public object on_error           # called with the error text
+    cdef public object on_unknown         # called with (context, name) of what is no command
     cdef public object on_internal_error  # called with the exception of a bug
     cdef public int64_t memory_limit      # bytes that the data may take; 0: no limit
     cdef public object make_room          # called when there are more; whether it is below the limit now

@@ -73,6 +73,7 @@ class Dispatcher:
     slowlog_threshold_us: int
     on_slow: Callable[[Context, list[bytes], int], None] | None
     on_error: Callable[[str], None] | None
+    on_unknown: Callable[[Context, bytes], None] | None
     on_internal_error: Callable[[str], None] | None
     write_error: str | None
     requires_auth: bool

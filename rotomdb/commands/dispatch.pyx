@@ -337,6 +337,8 @@ cdef class Dispatcher:
         else:
             command = self.commands.get(name.lower())
             if command is None:
+                if self.on_unknown is not None:
+                    self.on_unknown(context, name)
                 return self.refuse(context, unknown_command(arguments, count))
             if len(self.spellings) < 4096:
                 self.spellings[name] = command

@@ -33,6 +33,7 @@ from rotomdb.server.crash_report import CrashReport
 from rotomdb.server.data_directory import DataDirectory
 from rotomdb.server.directives import INT_MAX
 from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
+from rotomdb.server.foreign_requests import ForeignRequests
 from rotomdb.server.full_copies import FullCopies
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
@@ -128,6 +129,7 @@ class Server(Hub):
         self.dispatcher.server = self
         self.dispatcher.on_error = self.count_error
         self.dispatcher.on_internal_error = self.internal_error
+        self.dispatcher.on_unknown = ForeignRequests(self.log).check
         directory = Path(config["dir"])
         self.persistence = Persistence(
             disk or Disk(),

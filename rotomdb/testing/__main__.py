@@ -1,10 +1,11 @@
-"""`python -m rotomdb.testing`: search for crash states that lose data, fail calls on the disk, check the search itself."""
+"""`python -m rotomdb.testing`: crash states that lose data, failing disks, readers of damaged files, connection storms."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from rotomdb.testing.faults import inject_faults
 from rotomdb.testing.fuzz import READERS, fuzz, reader_target, restore_target
 from rotomdb.testing.mutations import Kind, Mutation
 from rotomdb.testing.payloads import ENCODINGS
+from rotomdb.testing.storm import Storm, StormReport
 
 VARIANTS = {"left out": [(Kind.LEFT_OUT, 1)], "put off": [(Kind.PUT_OFF, renames) for renames in (1, 2, 3, 5)]}
 SURVEYED_WORKLOADS = 1400  # to find those that come by each fsync
@@ -24,7 +26,7 @@ SURVEYED_WORKLOADS = 1400  # to find those that come by each fsync
 
 @click.group()
 def main() -> None:
-    """Prove what survives a crash, on a file system in memory that loses what was not synced."""
+    """Prove what survives: a crash, on a file system in memory that loses what was not synced; damaged files; bad clients."""
 
 
 def bar(console: Console) -> Progress:
@@ -183,6 +185,44 @@ def fuzz_readers(
             click.echo(f"  {problem}")
         problems += len(report.problems)
     sys.exit(1 if problems else 0)
+
+
+@main.command()
+@click.option("--minutes", default=1.0, show_default=True, help="How long.")
+@click.option("--crowd", default=10_000, show_default=True, help="Connections at once.")
+@click.option("--seed", default=1, show_default=True, help="Another one makes other attacks.")
+def storm(minutes: float, crowd: int, seed: int) -> None:
+    """Attack a server with connections of every bad kind, and see that it stays, flat, and serves everybody else rightly.
+
+    Exit status 1 when it does not.
+    """
+    with tempfile.TemporaryDirectory(prefix="rotomdb-storm-") as directory, bar(Console(stderr=True)) as progress:
+        task = progress.add_task("seconds", total=round(60 * minutes))
+        report = Storm(Path(directory), seconds=60 * minutes, crowd=crowd, seed=seed).run(
+            lambda seconds: progress.update(task, completed=round(seconds))
+        )
+    print_storm(report)
+    sys.exit(1 if report.problems else 0)
+
+
+def print_storm(report: StormReport) -> None:
+    for name, count in sorted(report.attacks.items()):
+        click.echo(f"{count:7} {name.replace('_', ' ')}")
+    click.echo(
+        f"{report.seconds:.0f} s, {report.accepted} connections accepted; {report.crowds} crowds, {report.largest_crowd} served at "
+        f"once, {report.turned_away} turned away; {report.shortages} times out of descriptors"
+    )
+    click.echo(
+        f"resident memory: {report.start_mb:.1f} MB at the start, {report.first_calm_mb:.1f} MB after the first round, at most "
+        f"{report.peak_mb:.1f} MB, {report.end_mb:.1f} MB at the end"
+    )
+    click.echo(
+        f"{report.testimony.replies} replies compared, the longest wait for one {report.testimony.longest_s:.2f} s"
+    )
+    click.echo(", ".join(f"{count} {name}" for name, count in report.faults.items()))
+    click.echo(f"Problems: {len(report.problems)}.")
+    for problem in report.problems[:20]:
+        click.echo(problem)
 
 
 if __name__ == "__main__":

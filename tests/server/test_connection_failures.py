@@ -245,3 +245,15 @@ def test_out_of_descriptors_the_connected_are_served_and_the_others_wait(rotom: 
         assert links[-1].recv(100) == b"+PONG\r\n"
         for link in links:
             link.close()
+
+
+@pytest.mark.parametrize("first", [b"POST / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"host: x\r\n"])
+def test_a_browser_that_was_made_to_send_commands_is_cut_off_before_they_run(
+    failing: FailingServer, first: bytes
+) -> None:
+    with honest(failing) as client:
+        with connect(failing.port) as browser:
+            browser.sendall(first + b"\r\nSET honest changed\r\n")
+            until(lambda: ended(browser))
+        assert client.get("honest") == b"before"
+    assert "# Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host:" in failing.log()

@@ -18,3 +18,9 @@ def test_faults_prints_the_calls_that_failed_and_ends_well() -> None:
     result = CliRunner().invoke(main, ["faults", "--every", "60"])
     assert result.exit_code == 0, result.output
     assert "Problems: 0" in result.output
+
+
+def test_a_short_storm_ends_well() -> None:
+    result = CliRunner().invoke(main, ["storm", "--minutes", "0.01", "--crowd", "200"])
+    assert result.exit_code == 0, result.output
+    assert "Problems: 0" in result.output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bit_rot, datasets, deletion, inprocess, paths, slow_disk, throughput, workbench
+from benchmarks import bit_rot, datasets, deletion, inprocess, paths, slow_disk, throughput, tools_memory, workbench
 from benchmarks.report import machine
 
 LOG = ("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync")
@@ -23,6 +23,7 @@ NAMES = {
     "bit-rot": lambda rounds: bit_rot.run(),
     "slow-disk": lambda rounds: slow_disk.run(),
     "workbench": workbench.run,
+    "tools-memory": lambda rounds: tools_memory.run(),
     "growth": lambda rounds: datasets.growth(),
 }
 

@@ -12,3 +12,4 @@ cdef void put_json_bytes(Buffer* out, const char* data, size_t size, int form) n
 cdef void put_encoded(Buffer* out, const char* data, size_t size) noexcept nogil
 cdef void put_unquoted(Buffer* out, const char* data, size_t size, int form) noexcept nogil
 cdef bint is_text(const uint8_t* data, size_t size) noexcept nogil
+cdef void put_hex(Buffer* out, const uint8_t* data, size_t size) noexcept nogil

@@ -160,7 +160,7 @@ cdef class CheckSink(ValueSink):
 cdef class TextSink(ValueSink):
     """The base of sinks that write."""
 
-    def __cinit__(self, write, *ignored):
+    def __cinit__(self, write=None, *ignored):
         self.write = write
 
     def __dealloc__(self):
@@ -205,20 +205,11 @@ cdef class JsonSink(TextSink):
         separator: What stands between two records.
     """
 
-    cdef int key_form, value_form
-    cdef bytes separator
-    cdef bytes forms                      # said in each record where they are not the usual ones
-    cdef int kind
-    cdef bint first
-    cdef readonly bint written            # any record
-    cdef int64_t elements
-    cdef Buffer times                     # of fields
-    cdef dict heads                       # the beginning of a record, by type
-    cdef readonly int64_t unsupported     # values that cannot be shown
-
-    def __cinit__(self, write, int key_form=FORM_AUTO, int value_form=FORM_AUTO, bytes separator=b"\n"):
+    def __cinit__(self, write=None, int key_form=FORM_AUTO, int value_form=FORM_AUTO, bytes separator=b"\n"):
         self.key_form = key_form
         self.value_form = value_form
+        self.opening, self.closing = c"[", c"]"
+        self.nothing = b"null"
         self.separator = separator
         self.forms = b"".join(
             f',"{name}":"{FORM_NAMES[form]}"'.encode()
@@ -235,8 +226,11 @@ cdef class JsonSink(TextSink):
     cdef void integer(self, Buffer* out, int64_t value) noexcept:
         out.length += <size_t>format_int64(buffer_reserve(out, 24), value)
 
+    cdef void put_bytes(self, Buffer* out, const char* data, size_t size) noexcept:
+        put_json_bytes(out, data, size, self.value_form)
+
     cdef void value(self, const char* data, size_t size) noexcept:
-        put_json_bytes(&self.out, data, size, self.value_form)
+        self.put_bytes(&self.out, data, size)
 
     cdef int begin_key(self) except -1:
         cdef int type = self.walker.reading_type
@@ -314,43 +308,57 @@ cdef class JsonSink(TextSink):
 
     cdef int pair(self, const char* name, size_t name_size, const char* data, size_t size, int64_t expire_ms) except -1:
         self.comma()
-        self.text(b"[")
+        self.couple(name, name_size, data, size)
+        if expire_ms != NO_FIELD_TIME:
+            self.field_time(name, name_size, expire_ms)
+        return self.spill()
+
+    cdef void couple(self, const char* name, size_t name_size, const char* data, size_t size) noexcept:
+        buffer_append_byte(&self.out, self.opening)
         self.value(name, name_size)
         self.text(b",")
         self.value(data, size)
-        self.text(b"]")
-        if expire_ms != NO_FIELD_TIME:
-            buffer_append_byte(&self.times, c'[')
-            put_json_bytes(&self.times, name, name_size, self.value_form)
-            buffer_append_byte(&self.times, c',')
-            self.integer(&self.times, expire_ms)
-            buffer_append(&self.times, b"],", 2)
-        return self.spill()
+        buffer_append_byte(&self.out, self.closing)
+
+    cdef void field_time(self, const char* name, size_t name_size, int64_t expire_ms) noexcept:
+        buffer_append_byte(&self.times, self.opening)
+        self.put_bytes(&self.times, name, name_size)
+        buffer_append_byte(&self.times, c',')
+        self.integer(&self.times, expire_ms)
+        buffer_append_byte(&self.times, self.closing)
+        buffer_append_byte(&self.times, c',')
+
+    cdef void number(self, const char* digits) noexcept:
+        """A score: text, as JSON has no infinity."""
+        self.text(b'"')
+        self.text(digits)
+        self.text(b'"')
 
     cdef int scored(self, const char* data, size_t size, double score) except -1:
         # As repr() writes a float: the shortest digits that read back as the same number.
         cdef char* digits = PyOS_double_to_string(score, b"r", 0, Py_DTSF_ADD_DOT_0, NULL)
         self.comma()
-        self.text(b"[")
+        buffer_append_byte(&self.out, self.opening)
         self.value(data, size)
-        self.text(b',"')
-        self.text(digits)
-        self.text(b'"]')
+        buffer_append_byte(&self.out, c',')
+        self.number(digits)
+        buffer_append_byte(&self.out, self.closing)
         PyMem_Free(digits)
         return self.spill()
 
     cdef int cell(self, uint64_t index, const char* data, size_t size) except -1:
         self.comma()
-        self.text(b"[")
+        buffer_append_byte(&self.out, self.opening)
         self.out.length += <size_t>format_uint64(buffer_reserve(&self.out, 24), index)
         self.text(b",")
         self.value(data, size)
-        self.text(b"]")
+        buffer_append_byte(&self.out, self.closing)
         return self.spill()
 
     cdef int begin_entry(self, StreamId id, int64_t fields) except -1:
         self.comma()
-        self.text(b'["')
+        buffer_append_byte(&self.out, self.opening)
+        self.text(b'"')
         self.out.length += <size_t>format_uint64(buffer_reserve(&self.out, 24), id.ms)
         self.text(b"-")
         self.out.length += <size_t>format_uint64(buffer_reserve(&self.out, 24), id.seq)
@@ -362,15 +370,12 @@ cdef class JsonSink(TextSink):
         if not self.first:
             self.text(b",")
         self.first = False
-        self.text(b"[")
-        self.value(name, name_size)
-        self.text(b",")
-        self.value(data, size)
-        self.text(b"]")
+        self.couple(name, name_size, data, size)
         return 0
 
     cdef int end_entry(self) except -1:
-        self.text(b"]]")
+        self.text(b"]")
+        buffer_append_byte(&self.out, self.closing)
         return self.spill()
 
     cdef int stream_tail(self, tail) except -1:
@@ -392,14 +397,14 @@ cdef class JsonSink(TextSink):
     cdef int group(self, group, int64_t number) except -1:
         self.text(b',{"name":' if number else b'{"name":')
         self.put_python(group.name)
-        read = "null" if group.entries_read is None else group.entries_read
+        read = self.nothing.decode() if group.entries_read is None else group.entries_read
         self.put(f',"last_id":"{id_text(group.last_id)}","entries_read":{read},"pending":['.encode())
         for index, (entry_id, (when, times)) in enumerate(group.pending.items()):
             self.put(f'{"," if index else ""}["{id_text(entry_id)}",'.encode())
             if entry_id in group.owners:
                 self.put_python(group.owners[entry_id])
             else:
-                self.text(b"null")
+                self.put(self.nothing)
             self.put(f",{when},{times}]".encode())
             self.spill()
         self.text(b'],"consumers":[')

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from rotomdb.engine import Engine
 from rotomdb.errors import AofCommandError, AofError, CommandRefusedError
+from rotomdb.storage.disk import passing
 from rotomdb.storage.log_examination import Examination, examine
 from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.rdb_reader import Progress, RdbReader
@@ -107,7 +108,7 @@ def replay_part(
     on_progress: Progress | None,
 ) -> None:
     """Apply the units from `start` to `end`, which the examination found sound."""
-    items = LogItems(data, start, end, on_progress)
+    items = LogItems(data, start, end, passing(data, on_progress))
     transaction: list[tuple[int, list[bytes]]] = []
     at = start
     try:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.disk import passing
 from rotomdb.storage.log_blocks import (
     CHECKSUM_PREFIX,
     SECTOR_BYTES,
@@ -113,6 +114,7 @@ def examine(
         on_progress: Called with the offset every few ms.
         behind_damage: What is before `start` is damaged, and may hold the beginning of a transaction.
     """
+    on_progress = passing(data, on_progress)
     walk = Walk(data, start, on_progress)
     failures: list[Failure] = []
     while (failure := walk.next_failure()) is not None:
@@ -137,17 +139,16 @@ def examine(
     if failures and failures[-1].resume < 0 and not result.torn:
         result.open_block = len(data)
     result.open_block = min(result.open_block, result.usable)
-    result.open_checksum = checksum_of(memoryview(data)[result.open_block : result.usable], on_progress)
+    result.open_checksum = checksum_of(data, result.open_block, result.usable, on_progress)
     return result
 
 
-def checksum_of(data: memoryview, on_progress: Progress | None) -> int:
+def checksum_of(data: memoryview | bytes, start: int, end: int, on_progress: Progress) -> int:
     """CRC64 of what may be a whole log without annotations, with the progress told in between."""
     checksum = 0
-    for at in range(0, len(data), SEARCH_BYTES):
-        checksum = crc64(data[at : at + SEARCH_BYTES], checksum)
-        if on_progress is not None:
-            on_progress(at)
+    for at in range(start, end, SEARCH_BYTES):
+        checksum = crc64(memoryview(data)[at : min(at + SEARCH_BYTES, end)], checksum)
+        on_progress(at)
     return checksum
 
 

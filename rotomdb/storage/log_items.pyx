@@ -26,7 +26,8 @@ cdef enum:
     NAME_LENGTH_MAX = 64              # longer first words are no command's name
     ITEMS_PER_LOOK = 16               # or so many bytes, between two looks at the clock
     BYTES_PER_LOOK = 4096
-    PROGRESS_NS = 10000000
+    PROGRESS_NS = 10000000            # between two calls of on_progress, or so many bytes
+    PROGRESS_BYTES = 8388608
 
 
 class ZerosError(ValueError):
@@ -50,7 +51,7 @@ cdef class LogItems:
     cdef const char* data
     cdef Py_ssize_t size
     cdef object owner, on_progress
-    cdef Py_ssize_t looked
+    cdef Py_ssize_t looked, told
     cdef int items, items_per_look
     cdef int64_t told_ns
     cdef Py_ssize_t name_at
@@ -64,14 +65,14 @@ cdef class LogItems:
         """Walk from `offset` to `end`, by default over all there is.
 
         Args:
-            on_progress: Called with the offset before an item, every few ms; true: call again before the next item.
+            on_progress: Called with the offset before an item, every 10 ms or 8 MB; true: call again before the next item.
         """
         self.owner = data
         self.size = data.shape[0] if end < 0 else min(end, data.shape[0])
         self.data = <const char*>&data[0] if self.size else NULL
         self.parser = RequestParser(from_log=True)
         self.on_progress = on_progress
-        self.looked = offset
+        self.looked = self.told = offset
         self.seek(offset)
 
     cdef int tell_progress(self) except -1:
@@ -82,10 +83,11 @@ cdef class LogItems:
             return 0
         self.items, self.looked = 0, self.offset
         now = rotom_monotonic_ns()
-        if self.items_per_look > 1 and now - self.told_ns < PROGRESS_NS:
+        if self.items_per_look > 1 and now - self.told_ns < PROGRESS_NS and self.offset - self.told < PROGRESS_BYTES:
             return 0
         self.items_per_look = 1 if self.on_progress(self.offset) else ITEMS_PER_LOOK
         self.told_ns = rotom_monotonic_ns()
+        self.told = self.offset
         return 0
 
     def close(self):

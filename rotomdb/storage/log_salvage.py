@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.crc_repair import repaired
+from rotomdb.storage.disk import passing
 from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, Checksum, checksum_line, parse_checksum
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_items import LogItems
@@ -25,7 +26,7 @@ CHARACTERS_MAX = 4  # wrong ones in an annotation whose block is right
 BLOCK_MAX = 64 << 20  # bytes in which a burst is looked for
 PART_BYTES = 1 << 20  # what fits into memory of what no checksum covers
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def salvage_log(data: memoryview, start: int = 0, on_progress: Progress = lambda
     Args:
         start: Where the commands begin (behind an RDB preamble).
     """
+    on_progress = passing(data, on_progress)
     marks = checksum_lines(data, start)
     if not marks:
         yield from by_commands(data, start, on_progress)
@@ -99,7 +101,8 @@ def checksum_lines(data: memoryview, start: int) -> list[tuple[int, int, Checksu
     """Everything that looks like a checksum line: its offset, its end, what it says."""
     found = []
     wanted = b"\n" + CHECKSUM_PREFIX
-    step = 1 << 24
+    step = 1 << 22
+    advance = passing(data)
     for base in range(start, len(data), step):
         piece = bytes(data[max(base - 1, 0) : base + step + 128])
         offset = max(base - 1, 0)
@@ -110,6 +113,7 @@ def checksum_lines(data: memoryview, start: int) -> list[tuple[int, int, Checksu
             if checksum is not None and 0 < checksum.size <= offset + at + 1 - start:
                 found.append((offset + at + 1, offset + line_end + 1, checksum))
             at = piece.find(wanted, at + 1)
+        advance(base)
     return found
 
 
@@ -213,7 +217,7 @@ def by_commands(data: memoryview, start: int, on_progress: Progress) -> Iterator
 
 def in_parts(data: memoryview, start: int, end: int) -> Iterator[Piece]:
     """A sound range, cut between its units into parts that fit into memory."""
-    items = LogItems(data, start, end)
+    items = LogItems(data, start, end, passing(data))
     try:
         begin = start
         while items.skip() is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rotomdb.errors import AofError, RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
-from rotomdb.storage.disk import Disk
+from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_items import LogItems
@@ -106,7 +106,7 @@ class Item:
 
 def items(data: memoryview, start: int, time: int = 0) -> Iterator[Item]:
     """The items of a log that has been examined; `time`: of the last annotation before."""
-    log = LogItems(data, start)
+    log = LogItems(data, start, on_progress=passing(data))
     database = 0
     try:
         while (item := log.take()) is not None:

@@ -12,6 +12,7 @@ import enum
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from rotomdb.engine.rdb_decoder import RdbDecoder
 from rotomdb.engine.rdb_records import TYPE_NAMES, RdbRecords, module_name
@@ -19,6 +20,7 @@ from rotomdb.engine.rdb_sinks import CheckSink, TextSink
 from rotomdb.engine.rdb_walker import RdbWalker, Selection, ValueSink
 from rotomdb.errors import RdbError, RdbValueError
 from rotomdb.storage.checksum import crc64
+from rotomdb.storage.disk import let_go
 from rotomdb.storage.file_kind import HEAD_BYTES, FileKind, kind_of
 from rotomdb.storage.quoting import quoted
 
@@ -159,19 +161,17 @@ class RdbReader:
     Args:
         data: The file's bytes; the caller keeps them until `close`.
         path: What errors call the file.
-        release: Called with the range of bytes that will not be needed again.
+        release: Called with the range of bytes that will not be needed again; by default pages of a mapped file are let go.
 
     Raises:
         RdbError: no RDB, or a version that is not understood.
     """
 
-    def __init__(
-        self, data: memoryview | bytes, path: str, release: Callable[[int, int], None] = lambda start, end: None
-    ) -> None:
+    def __init__(self, data: memoryview | bytes, path: str, release: Callable[[int, int], None] | None = None) -> None:
         self.data = memoryview(data)
         self.path = path
         self.version, self.valkey = parse_header(data, path)
-        self.release = release
+        self.release = release or partial(let_go, self.data)
         self.walker = RdbWalker(self.data, self.valkey)
         self.walker.position = HEADER_BYTES
         self.checksum = 0
@@ -400,7 +400,7 @@ def check_rdb(
     report: CheckReport | None = None,
     on_event: Callable[[Event, int], None] = lambda event, offset: None,
     on_progress: Progress | None = None,
-    release: Callable[[int, int], None] = lambda start, end: None,
+    release: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Verify structure, lengths, encodings, duplicate members and keys, and the checksum.
 

@@ -26,7 +26,7 @@ from rotomdb.storage.aof_scan import (
     SCAN_TIMESTAMP,
     AofScanner,
 )
-from rotomdb.storage.disk import Disk
+from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.file_kind import FileKind, kind_of
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
@@ -87,7 +87,8 @@ class Checker:
             start = totals.end
         scanner = AofScanner(data, str(path), start, self.line)
         try:
-            with progress(f"checking {name}", size) as advance:
+            with progress(f"checking {name}", size) as on_progress:
+                advance = passing(data, on_progress)
                 while (result := scanner.run(self.timestamp, PAUSE_BYTES)) == SCAN_PAUSED:
                     advance(scanner.position)
         finally:

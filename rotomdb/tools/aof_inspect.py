@@ -16,7 +16,7 @@ import click
 
 from rotomdb.errors import AofError, FileFormatError
 from rotomdb.storage.aof_reader import has_rdb_preamble
-from rotomdb.storage.disk import Disk
+from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import Examination, examine
 from rotomdb.storage.log_items import LogItems
@@ -318,7 +318,7 @@ def show_last(disk: Disk, path: Path, lines: int) -> tuple[int, int]:
         start = preamble_end(data, path)
         found: Examination = examine(data, start)
         seconds = 0
-        items = LogItems(data, start, found.usable)
+        items = LogItems(data, start, found.usable, passing(data))
         try:
             while (item := items.take()) is not None:
                 if isinstance(item, bytes):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from rotomdb.engine.literal_sinks import ValueText
 from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import ObjectSink
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import KeyRecord
-from rotomdb.tools.rdb_dump import plain
 from rotomdb.tools.sources import Opened
 from rotomdb.tools.terminal import fail
 
 BATCH_ROWS = 50_000
+BATCH_BYTES = 4 << 20  # of values: what is in memory at a time, and a row group of the file
 
 
 def write_parquet(source: Opened, output: Path, selection: Selection | None) -> None:
@@ -29,6 +28,7 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
         import pyarrow.parquet
     except ImportError:
         fail("Parquet needs the pyarrow package", hint="pip install 'rotomdb[parquet]'")
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the others keep what was large once
     schema = pyarrow.schema([
         ("db", pyarrow.int32()), ("key", pyarrow.binary()), ("type", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())),
         ("encoding", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())), ("expires_at", pyarrow.timestamp("ms", "UTC")),
@@ -38,8 +38,9 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
     memory = MemorySink(
         MODELS["redis-7.0"], on_key=lambda db, key, type, used, elements, expires: sizes.append((used, elements))
     )
-    values = ObjectSink()
+    values = ValueText()
     reader = source.reader()
+    held = 0
     rows: dict[str, list[Any]] = {name: [] for name in schema.names}
     with writing(output) as out, pyarrow.parquet.ParquetWriter(out.file, schema, compression="zstd") as writer:
 
@@ -54,7 +55,8 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
             reader.visit(memory)
             reader.visit(values)
             used, elements = sizes.pop()
-            value = values.value if isinstance(values.value, bytes) else json.dumps(plain(values.value, 0)).encode()
+            value = values.take()
+            held += len(value) + len(event.key)
             for name, cell in zip(
                 schema.names,
                 (
@@ -70,8 +72,9 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
                 strict=True,
             ):
                 rows[name].append(cell)
-            if len(rows["db"]) >= BATCH_ROWS:
+            if len(rows["db"]) >= BATCH_ROWS or held >= BATCH_BYTES:
                 hand_on()
+                held = 0
         if rows["db"]:
             hand_on()
     reader.close()

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import click
 
+from rotomdb.engine.literal_sinks import PythonSink, ValueText
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import CsvSink, JsonSink, ObjectSink, StreamValue, TextSink, id_text
+from rotomdb.engine.rdb_sinks import CsvSink, JsonSink, TextSink
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.output import Output, writing
-from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
+from rotomdb.storage.rdb_reader import Function, KeyRecord
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.selection import FORMS, selecting
 from rotomdb.tools.sources import Opened, opened
-from rotomdb.tools.terminal import PROBLEMS, fail, table
-from rotomdb.tools.values import json_text, shown
+from rotomdb.tools.terminal import PROBLEMS, fail, long_table
+from rotomdb.tools.values import function_name, shown
 
 FORMATS = ("json", "ndjson", "csv", "resp", "commands", "python", "table")
 VALUE_WIDTH = 60
+VALUE_BYTES = 4 * VALUE_WIDTH  # of which so much can be shown
 
 
 @click.command()
@@ -78,10 +78,10 @@ def dump(
             unsupported = dump_commands(source, out, selection, text=form == "commands", replace=replace)
         elif form == "csv":
             unsupported = dump_csv(source, out, selection, FORMS[keys_as], FORMS[values_as])
+        elif form == "python":
+            unsupported = dump_python(source, out, selection)
         else:
-            unsupported = (
-                dump_python(source, out, selection) if form == "python" else print_table(records(source, selection))
-            )
+            unsupported = print_table(source, selection)
         if unsupported:
             out.keep()
             out.flush()
@@ -123,26 +123,6 @@ def skip(code: bytes) -> None:
     """A function library is no key: it is not selected."""
 
 
-Row = tuple[KeyRecord, ObjectSink]
-
-
-def records(
-    source: Opened, selection: Selection | None, on_function: Callable[[bytes], object] = skip
-) -> Iterator[Row]:
-    """Each key with its value as Python objects."""
-    reader: RdbReader = source.reader()
-    sink = ObjectSink()
-    try:
-        for event in reader.records(selection, source.advance):
-            if isinstance(event, KeyRecord):
-                reader.visit(sink)
-                yield event, sink
-            elif isinstance(event, Function) and selection is None:
-                on_function(event.code)
-    finally:
-        reader.close()
-
-
 def dump_csv(source: Opened, out: Output, selection: Selection | None, key_form: int, value_form: int) -> int:
     """The rows of the JSON form in columns; values that are no strings stay JSON."""
     sink = CsvSink(out.write, key_form, value_form)
@@ -151,81 +131,45 @@ def dump_csv(source: Opened, out: Output, selection: Selection | None, key_form:
     return sink.unsupported
 
 
-def plain(value: Any, form: int) -> Any:
-    """A value in JSON's terms."""
-    if isinstance(value, bytes):
-        return json_text(value, form)
-    if isinstance(value, StreamValue):
-        return [[f"{ms}-{seq}", plain(fields, form)] for (ms, seq), fields in value.entries]
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return [plain(item, form) for item in value]
-    return value
-
-
-def literal_stream(value: StreamValue) -> dict[str, Any]:
-    """A stream as a literal, with the names of the JSON form."""
-    tail = value.tail
-    groups = [
-        {
-            "name": group.name,
-            "last_id": id_text(group.last_id),
-            "entries_read": group.entries_read,
-            "pending": [[id_text(i), group.owners.get(i), when, times] for i, (when, times) in group.pending.items()],
-            "consumers": [
-                {"name": one.name, "seen_ms": one.seen_ms, "active_ms": one.active_ms, "pending": len(one.pending)}
-                for one in group.consumers
-            ],
-        }
-        for group in tail.groups
-    ]
-    return {
-        "entries": [(id_text(i), fields) for i, fields in value.entries], "length": tail.length,
-        "last_id": id_text(tail.last_id), "max_deleted_id": id_text(tail.max_deleted_id),
-        "entries_added": tail.entries_added, "groups": groups,
-    }  # fmt: skip
-
-
-class Literal(float):
-    """A number whose repr() is a literal: `inf` is a name."""
-
-    def __repr__(self) -> str:
-        return float.__repr__(self).replace("inf", "1e999")
-
-
 def dump_python(source: Opened, out: Output, selection: Selection | None) -> int:
-    unsupported = 0
-
-    def put_function(code: bytes) -> None:
-        out.write(f"{(0, b'', 'function', None, code, [])!r}\n".encode())
-
-    for record, sink in records(source, selection, put_function):
-        unsupported += sink.module_name is not None
-        value: Any = literal_stream(sink.value) if isinstance(sink.value, StreamValue) else sink.value
-        if LOGICAL_TYPES[record.type] == "zset":
-            value = [(member, Literal(score)) for member, score in value]
-        times = list(sink.field_times.items())
-        row = (record.db, record.key, LOGICAL_TYPES[record.type], record.expire_ms, value, times)
-        out.write(f"{row!r}\n".encode())
-    return unsupported
+    sink = PythonSink(out.write)
+    run(source, sink, selection, sink.function if selection is None else skip)
+    return sink.unsupported
 
 
-def print_table(rows: Iterator[Row]) -> int:
-    unsupported = 0
+def print_table(source: Opened, selection: Selection | None) -> int:
+    """A line a key, as it is read."""
+    text = ValueText()
+    text.limit = VALUE_BYTES
 
-    def cells() -> Iterator[tuple[object, ...]]:
-        nonlocal unsupported
-        for record, sink in rows:
-            unsupported += sink.module_name is not None
-            value = f"(of module {sink.module_name})" if sink.value is None else preview(sink.value)
-            expires = "" if record.expire_ms is None else record.expire_ms
-            yield preview(record.key), record.db, LOGICAL_TYPES[record.type], record.type_name, expires, value
+    def rows() -> Iterator[tuple[object, ...]]:
+        reader = source.reader()
+        try:
+            for event in reader.records(selection, source.advance):
+                if isinstance(event, KeyRecord):
+                    reader.visit(text)
+                    expires = "" if event.expire_ms is None else event.expire_ms
+                    yield (
+                        preview(event.key),
+                        event.db,
+                        LOGICAL_TYPES[event.type],
+                        event.type_name,
+                        expires,
+                        value_of(text),
+                    )
+                elif isinstance(event, Function) and selection is None:
+                    yield preview(function_name(event.code)), "", "function", "", "", preview(event.code)
+        finally:
+            reader.close()
 
-    table(("key", "db", "type", "encoding", "expires (ms)", "value"), cells())
-    return unsupported
+    long_table(("key", "db", "type", "encoding", "expires (ms)", "value"), rows())
+    return text.unsupported
 
 
-def preview(value: Any) -> str:
-    text = shown(value) if isinstance(value, bytes) else json.dumps(plain(value, 0), ensure_ascii=False)
+def value_of(text: ValueText) -> str:
+    return f"(of module {text.module_name})" if text.module_name is not None else preview(text.take())
+
+
+def preview(data: bytes) -> str:
+    text = shown(data[:VALUE_BYTES])
     return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 1]}…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SOUND, PROBLEMS, USAGE, UNREADABLE = 0, 1, 2, 3
 INTERRUPTED = 130
 SIGNALLED = 128  # and the number of the signal, as shells report it
+ROWS_MEASURED = 100  # for the widths of a table's columns
 PROGRESS_FROM_BYTES = 64 << 20  # smaller files are read in well under a second
 
 
@@ -164,9 +166,7 @@ def error_text(error: OSError) -> str:
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A table: with lines and colour on a terminal, plain columns with a tab between them elsewhere."""
     if not sys.stdout.isatty():
-        for row in (headings, *rows):
-            sys.stdout.write("\t".join(str(cell) for cell in row) + "\n")
-        sys.stdout.write("\n")
+        plain_columns(headings, rows)
         return
     from rich.console import Console
     from rich.table import Table
@@ -178,3 +178,24 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str 
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))  # Text: brackets in keys are no markup
     Console().print(made)
+
+
+def plain_columns(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    for row in itertools.chain((headings,), rows):
+        sys.stdout.write("\t".join(str(cell) for cell in row) + "\n")
+    sys.stdout.write("\n")
+
+
+def long_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table of any length, whose rows are shown as they come: the first of them decide how wide its columns are."""
+    if not sys.stdout.isatty():
+        plain_columns(headings, rows)
+        return
+    from rich.cells import cell_len
+
+    coming = iter(rows)
+    first = [tuple(headings), *(tuple(map(str, row)) for row in itertools.islice(coming, ROWS_MEASURED))]
+    widths = [max(map(cell_len, column)) for column in zip(*first, strict=True)]
+    for row in itertools.chain(first, coming):
+        cells = (str(cell) + " " * (width - cell_len(str(cell))) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

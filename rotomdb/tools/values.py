@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from rotomdb.tools.selection import FORMS
@@ -25,4 +26,12 @@ def json_text(data: bytes, form: int = FORMS["auto"]) -> Any:
 def shown(data: bytes) -> str:
     """Bytes for a person's eyes: what is not printable text is escaped."""
     text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def function_name(code: bytes) -> bytes:
+    """What a function library calls itself in its first line (docs/formats.md)."""
+    found = re.match(rb"#!\s*\S+(?:[ \t]+\S+)*?[ \t]+name=(\S+)", code)
+    return found[1].strip(b"'\"") if found else b"(without a name)"

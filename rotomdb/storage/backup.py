@@ -187,8 +187,7 @@ class Backups:
             listed = [BackupFile(path, *checksum(self.disk, target / path)) for path in files]
             index = BackupIndex(name, int(time.time()), keys, listed)
             self.disk.write_new(target / INDEX_NAME, json.dumps(asdict(index), indent=1).encode() + b"\n")
-            self.disk.rename(target, self.root / name)
-            self.disk.sync_directory(self.root)
+            self.disk.put_in_place(target, self.root / name)
         except OSError as error:
             self.error = str(error)
 

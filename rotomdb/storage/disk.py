@@ -238,6 +238,10 @@ class Disk:
         """Unix time of the last change of the content."""
         return path.stat().st_mtime
 
+    def resolved(self, path: Path) -> Path:
+        """The path of what a symbolic link leads to."""
+        return path.resolve()
+
     def names(self, directory: Path) -> list[str]:
         """What is in a directory, sorted; nothing when it is not there."""
         return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
@@ -281,6 +285,40 @@ class Disk:
             file.close()
         self.sync_directory(path.parent)
 
+    def put_in_place(self, finished: Path, target: Path, name: str = "") -> None:
+        """Give a file or directory its last name, in the directory where it is; durable when this returns.
+
+        All of it has to be on disk before. `name`: of the steps, by default the target's.
+        """
+        self.step(f"{name or target.name}:before-rename")
+        self.rename(finished, target)
+        self.step(f"{name or target.name}:after-rename")
+        self.sync_directory(target.parent)
+
+    @contextlib.contextmanager
+    def directory_beside(self, path: Path) -> Iterator[Path]:
+        """A new directory that gets the name `path` once all is in it, durably; after an error nothing of it stays.
+
+        What is put into it has to be on disk by then: files that are synced, directories made with `make_directory`.
+
+        Raises:
+            FileExistsError: the name is taken.
+        """
+        if self.exists(path):
+            raise FileExistsError(errno.EEXIST, "it exists already; name a directory that is to be made", str(path))
+        beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        if self.exists(beside):  # of a process that had this number before
+            self.remove_directory(beside)
+        self.create_directory(beside)
+        try:
+            yield beside
+            self.sync_directory(beside)
+            self.put_in_place(beside, path)
+        except BaseException:  # also Ctrl-C
+            with contextlib.suppress(OSError):
+                self.remove_directory(beside)
+            raise
+
     def step(self, name: str) -> None:
         """A named point between two steps of a protocol, for tests that stop the world there."""
 
@@ -301,7 +339,4 @@ class Disk:
             self.discard(temporary)
             raise
         file.close()
-        self.step(f"{path.name}:before-rename")
-        self.rename(temporary, path)
-        self.step(f"{path.name}:after-rename")
-        self.sync_directory(path.parent)
+        self.put_in_place(temporary, path)

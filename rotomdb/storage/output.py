@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
+from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+DISK = Disk()
 
 
 class NamedFile(io.FileIO):
@@ -31,10 +33,36 @@ class NamedFile(io.FileIO):
             raise OSError(error.errno, error.strerror, self.named) from None
 
 
-def opened_for_writing(path: Path) -> IO[bytes]:
-    return io.BufferedWriter(
-        NamedFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666), str(path))
-    )
+class DiskStream(io.RawIOBase):
+    """A file of a Disk as Python's streams are; its errors say its name."""
+
+    def __init__(self, file: DiskFile) -> None:
+        super().__init__()
+        self.file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.file.written
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return self.file.write(memoryview(data))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.file.path)) from None
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                super().close()
+            finally:
+                self.file.close()
+
+
+def opened_pipe(path: Path) -> IO[bytes]:
+    """What is no regular file, to be written to as it is."""
+    return io.BufferedWriter(NamedFile(os.open(path, os.O_WRONLY | os.O_CLOEXEC), str(path)))
 
 
 class Output:
@@ -52,7 +80,7 @@ class Output:
 
 
 @contextlib.contextmanager
-def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Output]:
+def writing(path: str | Path | None, *, discard: bool = False, disk: Disk = DISK) -> Iterator[Output]:
     """`path`, or standard output when it is None or `-`; with `discard` nothing at all.
 
     A file is written beside and renamed when all of it is on disk; after an error or Ctrl-C nothing of it stays. What is no
@@ -70,22 +98,23 @@ def writing(path: str | Path | None, *, discard: bool = False) -> Iterator[Outpu
         return
     target = Path(path)
     if target.exists() and not target.is_file():
-        with opened_for_writing(target) as pipe:
+        with opened_pipe(target) as pipe:
             yield Output(pipe)
         return
-    target = target.resolve()
+    target = disk.resolved(target)
     beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with opened_for_writing(beside) as file:
-        out = Output(file)
+    file = disk.create(beside, SNAPSHOT_MODE)
+    with io.BufferedWriter(DiskStream(file)) as stream:
+        out = Output(stream)
         try:
             yield out
         except BaseException:
             if not out.kept:
-                beside.unlink()
+                disk.discard(beside)
                 raise
-            settle(file, beside, target)
+            settle(disk, file, stream, target)
             raise
-        settle(file, beside, target)
+        settle(disk, file, stream, target)
 
 
 class WholeFile:
@@ -113,22 +142,8 @@ class WholeFile:
         self._output.__exit__(kind, error, trace)
 
 
-def settle(file: IO[bytes], beside: Path, target: Path) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    beside.replace(target)
-
-
-@contextlib.contextmanager
-def directory_beside(path: Path) -> Iterator[Path]:
-    """A new directory that gets the name `path` once all is in it. Raises FileExistsError when that is taken."""
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, "it exists already; name a directory that is to be made", str(path))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    beside.mkdir()
-    try:
-        yield beside
-        beside.rename(path)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+def settle(disk: Disk, file: DiskFile, stream: IO[bytes], target: Path) -> None:
+    """The file is whole: on disk, and then under its name."""
+    stream.flush()
+    file.sync()
+    disk.put_in_place(file.path, target)

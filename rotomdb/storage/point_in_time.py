@@ -214,11 +214,7 @@ def write_restored(disk: Disk, source: Source, cut: Cut, output: Path, append_di
     """
     if disk.exists(output):
         raise RestoreError(f"{output}: it exists already; name a directory that is to be made")
-    beside = output.with_name(f"{output.name}.partial")
-    if disk.exists(beside):
-        disk.remove_directory(beside)
-    disk.make_directory(beside)
-    try:
+    with disk.directory_beside(output) as beside:
         target = beside
         if source.manifest is not None:
             target = beside / append_directory
@@ -231,9 +227,3 @@ def write_restored(disk: Disk, source: Source, cut: Cut, output: Path, append_di
             base = source.manifest.base if source.manifest.base in named else None
             increments = [file for file in named if file is not base]
             Manifest(base, [], increments).save(disk, target, source.name + MANIFEST_SUFFIX)
-        disk.rename(beside, output)
-        disk.sync_directory(output.parent)
-    except BaseException:  # also Ctrl-C: nothing half-made stays behind
-        if disk.exists(beside):
-            disk.remove_directory(beside)
-        raise

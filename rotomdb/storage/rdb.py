@@ -135,11 +135,8 @@ def save_snapshot(
         file.close()
         if options.verify:
             verify_snapshot(disk, temporary, keys)
-        disk.step("rdb:before-rename")
         if target is not None:
-            disk.rename(temporary, target)
-            disk.step("rdb:after-rename")
-            disk.sync_directory(target.parent)
+            disk.put_in_place(temporary, target, "rdb")
     except (OSError, RdbError, LoadingInterrupted):
         file.close()
         disk.discard(temporary)

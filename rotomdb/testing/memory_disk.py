@@ -226,7 +226,9 @@ class MemoryDisk(Disk):
 
     def rename(self, source: Path, target: Path) -> None:
         self.about_to("rename", target)
-        node = self.inode(source)
+        node = self.node(source)
+        if node is None:
+            raise missing(source)
         if source.parent == target.parent:
             self.parent(source).change(**{target.name: node, source.name: None})
         else:
@@ -283,6 +285,9 @@ class MemoryDisk(Disk):
 
     def modified(self, path: Path) -> float:
         return self.inode(path).modified
+
+    def resolved(self, path: Path) -> Path:
+        return path
 
     def names(self, directory: Path) -> list[str]:
         node = self.node(directory)

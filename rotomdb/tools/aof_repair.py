@@ -23,7 +23,7 @@ from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_resync import readable_commands
 from rotomdb.storage.log_salvage import LogSalvage, Piece, salvage_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
-from rotomdb.storage.output import directory_beside, writing
+from rotomdb.storage.output import writing
 from rotomdb.storage.point_in_time import Source, find_log, preamble_end
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
 from rotomdb.storage.rdb_salvage import Salvage
@@ -109,7 +109,7 @@ def salvage(output: str | None, as_json: bool, log: Path) -> None:
     reports = []
     with reporting():
         source = find_log(disk, log)
-        with healed_log(source, None if output is None else Path(output)) as place:
+        with healed_log(disk, source, None if output is None else Path(output)) as place:
             for path in source.paths:
                 reports.append(salvage_file(disk, path, place, single=source.manifest is None))
             if place is not None and source.manifest is not None:
@@ -130,16 +130,16 @@ def salvage(output: str | None, as_json: bool, log: Path) -> None:
 
 
 @contextmanager
-def healed_log(source: Source, output: Path | None) -> Iterator[Path | None]:
+def healed_log(disk: Disk, source: Source, output: Path | None) -> Iterator[Path | None]:
     """Where the files go: of a multi-part log into an append directory inside of it."""
     if output is None:
         yield None
         return
-    with directory_beside(output) as directory:
+    with disk.directory_beside(output) as directory:
         if source.manifest is None:
             yield directory
             return
-        (directory / "appendonlydir").mkdir()
+        disk.make_directory(directory / "appendonlydir")
         yield directory / "appendonlydir"
 
 
@@ -149,7 +149,7 @@ def salvage_file(disk: Disk, path: Path, place: Path | None, *, single: bool) ->
     with (
         disk.mapped(path) as data,
         progress(f"salvaging {path.name}", len(data)) as advance,
-        writing(None if place is None else place / path.name, discard=place is None) as out,
+        writing(None if place is None else place / path.name, discard=place is None, disk=disk) as out,
     ):
         result["size"] = len(data)
         start = salvage_preamble(data, path, out.write, result)
@@ -161,7 +161,7 @@ def salvage_file(disk: Disk, path: Path, place: Path | None, *, single: bool) ->
             summary.take(piece)
             annotated = annotated or piece.verified
             if piece.content is None:
-                set_aside(data, piece, path, place, keys)
+                set_aside(disk, data, piece, path, place, keys)
                 continue
             content = without_annotations(piece.content) if annotated else piece.content
             if annotated and not single:
@@ -212,10 +212,10 @@ def without_annotations(content: bytes) -> bytes:
     return b"".join(kept)
 
 
-def set_aside(data: memoryview, piece: Piece, path: Path, place: Path | None, keys: Counter[bytes]) -> None:
+def set_aside(disk: Disk, data: memoryview, piece: Piece, path: Path, place: Path | None, keys: Counter[bytes]) -> None:
     """Keep what is damaged beside, and see which keys it names, as far as it can be read."""
     if place is not None:
-        (place / f"{path.name}.set-aside-at-{piece.start}").write_bytes(data[piece.start : piece.end])
+        disk.write_new(place / f"{path.name}.set-aside-at-{piece.start}", data[piece.start : piece.end])
     for words in readable_commands(bytes(data[piece.start : piece.end])):
         if words[0].upper() != b"SELECT":
             keys.update(keys_of(words))

@@ -13,7 +13,7 @@ from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest
-from rotomdb.storage.output import directory_beside, writing
+from rotomdb.storage.output import writing
 from rotomdb.storage.point_in_time import Item, Source, find_log, items, preamble_end
 from rotomdb.storage.propagation import encode_command
 from rotomdb.tools.aof_inspect import clock, commands_of, line_of
@@ -125,16 +125,16 @@ def commands_behind(disk: Disk, source: Source, number: int, item: Item) -> Iter
 
 def write_without(disk: Disk, source: Source, number: int, item: Item, output: Path) -> None:
     """A data directory with the log, one command left out; its file is written with new checksums."""
-    with directory_beside(output) as directory:
+    with disk.directory_beside(output) as directory:
         place = directory
         if source.manifest is not None:
             place = directory / "appendonlydir"
-            place.mkdir()
+            disk.make_directory(place)
         for index, path in enumerate(source.paths):
             if index != number:
                 disk.copy(path, place / path.name)
                 continue
-            with disk.mapped(path) as data, writing(place / path.name) as out:
+            with disk.mapped(path) as data, writing(place / path.name, disk=disk) as out:
                 start = preamble_end(data, path)
                 usable = examine(data, start).usable
                 out.write(data[:start])

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
 from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.tools.aof_check import free_name
@@ -180,8 +181,9 @@ def status_of(file: Path | int) -> os.stat_result | None:
 def put_aside(directory: Path) -> Iterator[None]:
     """Move a directory out of the way for what is to be made in its place; it is back when nothing was."""
     aside = free_name(directory.with_name(f"{directory.name}.before-force"))
+    disk = Disk()
     try:
-        directory.rename(aside)
+        disk.put_in_place(directory, aside)
     except OSError as error:
         fail(f"{directory}: {error.strerror}")
     try:
@@ -190,4 +192,4 @@ def put_aside(directory: Path) -> Iterator[None]:
         if directory.exists():
             click.echo(f"What was in {directory} is kept in {aside}", err=True)
         else:
-            aside.rename(directory)
+            disk.put_in_place(aside, directory)

@@ -14,7 +14,7 @@ from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
-from rotomdb.storage.output import directory_beside, writing
+from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
@@ -123,7 +123,7 @@ def convert(
             write_parquet(source, Path(output), selection)
             return
         if form == "aof-dir":
-            losses = write_log_directory(source, Path(output), chosen, selection, commands, not no_compress)
+            losses = write_log_directory(Disk(), source, Path(output), chosen, selection, commands, not no_compress)
         else:
             with writing(output) as out:
                 preamble = form == "aof" and chosen.version >= 8 and not commands
@@ -150,21 +150,27 @@ def write_commands(source: Opened, write: Callable[[bytes], object], selection: 
 
 
 def write_log_directory(
-    source: Opened, output: Path, target: Target, selection: Selection | None, commands: bool, compress: bool
+    disk: Disk,
+    source: Opened,
+    output: Path,
+    target: Target,
+    selection: Selection | None,
+    commands: bool,
+    compress: bool,
 ) -> Losses:
     """A multi-part log: base, empty increment, manifest."""
     manifest = Manifest()
-    with directory_beside(output) as directory:
+    with disk.directory_beside(output) as directory:
         base = manifest.next_base("appendonly.aof", rdb=not commands)
         increment: LogFile = manifest.next_increment("appendonly.aof")
-        with writing(directory / base.name) as out:
+        with writing(directory / base.name, disk=disk) as out:
             if commands:
                 losses = write_commands(source, out.write, selection)
             else:
                 writer = RdbWriter(out.write, target, compress=compress, aof_base=True)
                 losses = copy_all(source, writer, selection)
-        (directory / increment.name).touch()
-        Manifest(base, [], [increment]).save(Disk(), directory, f"appendonly.aof{MANIFEST_SUFFIX}")
+        disk.write_new(directory / increment.name, b"")
+        Manifest(base, [], [increment]).save(disk, directory, f"appendonly.aof{MANIFEST_SUFFIX}")
     return losses
 
 
@@ -220,7 +226,7 @@ def split(
     """
     if by == "slot" and not nodes and not parts:
         raise click.UsageError("--by slot needs --nodes or --parts")
-    with opened(file, "splitting") as source, directory_beside(Path(output)) as directory:
+    with opened(file, "splitting") as source, Disk().directory_beside(Path(output)) as directory:
         reader = source.reader()
         target = own_target(reader)
         place = placement(by, separator.encode(), nodes, parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import click
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import SourceError
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.dump_payload import seal
 from rotomdb.storage.live_server import LiveServer, connected, length_in
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
@@ -100,7 +102,7 @@ def restore(
         finally:
             reader.close()
     if state is not None and not work.failed:
-        state.unlink(missing_ok=True)
+        Disk().remove_if_there(state)
     report(work, as_json)
 
 
@@ -165,7 +167,8 @@ def send_all(
             take_replies(work, key, replies)
         keys.clear()
         if state is not None and not work.failed and work.done:
-            state.write_text(json.dumps({"size": len(source.source.data), "offset": work.done}))
+            note = json.dumps({"size": len(source.source.data), "offset": work.done})
+            Disk().replace_atomically(state, state.with_name(f".{state.name}.{os.getpid()}.partial"), note.encode())
 
     pending = 0
     for event in reader.records(selection, source.advance):

@@ -19,6 +19,7 @@ STATES = int(os.environ.get("ROTOMDB_CRASH_STATES", "1200"))
 NOTICED_SOON = [
     "aof.begin_waiting", "aof.keep_superseded", "aof.name_as_log", "aof.open_increment", "aof.rotate",
     "disk.make_directory", "disk.make_directory < aof.open", "disk.make_directory < aof.open_waiting",
+    "disk.put_in_place < disk.replace_atomically < manifest.save", "disk.put_in_place < rdb.save_snapshot",
     "disk.replace_atomically < manifest.save", "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single",
     "rewrite.write_commands", "sync_thread.run", "the fsync thread",
 ]  # fmt: skip

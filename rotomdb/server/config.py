@@ -23,7 +23,6 @@ from rotomdb.server.directives_storage import STORAGE
 DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **ABSENT}
 ALIASES = {alias: row.name for row in DIRECTIVES.values() for alias in row.aliases}
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
-HZ_MIN, HZ_MAX = 1, 500
 EVERYTHING = {
     "on",
     "~*",
@@ -93,7 +92,7 @@ class Config:
         """What a value that was given stands for."""
         if row.kind is Kind.BUFFER_LIMITS:
             return {**self.values[row.name], **value}  # classes that are not named stay as they are
-        return min(max(value, HZ_MIN), HZ_MAX) if row.name == "hz" else value
+        return row.meaning(value)
 
     def accept_or_refuse_unknown(self, name: str, words: list[str]) -> None:
         if "." in name:

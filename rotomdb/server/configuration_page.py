@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotomdb.server.config import DIRECTIVES
+from rotomdb.server.config import ALIASES, DIRECTIVES
 from rotomdb.server.directive_values import format_value
 from rotomdb.server.directives import Directive, Kind
 
@@ -42,15 +42,25 @@ def shown_kind(row: Directive) -> str:
     return "|".join(row.choices) if row.kind is Kind.ENUM else row.kind.value
 
 
+def counts() -> str:
+    """How many of the directives do something."""
+    words = [row.honoured.partition(":")[0] for row in DIRECTIVES.values()]
+    return ", ".join(f"{words.count(word)} {word}" for word in ("real", "no effect", "off only"))
+
+
 def configuration_page() -> str:
     """docs/configuration.md, from the table of directives."""
     lines = [
         "# Configuration\n\nGenerated from the tables `rotomdb/server/directives_*.py` by "
         "`python -m rotomdb.server.main --configuration-page`; a test fails when it is stale.\n\n"
-        "| directive | default | values | at run time | what it does |\n| --- | --- | --- | --- | --- |\n"
+        f"{len(DIRECTIVES)} directives, and {len(ALIASES)} other names of them. The column *here* says of each whether it does "
+        "something: **real** ones do; of those without effect every value is accepted, with a line in the log; where it says "
+        "*off only*, a value that asks for what is not here keeps the server from starting.\n\n"
+        f"{counts()}\n\n"
+        "| directive | default | values | at run time | here | what it does |\n| --- | --- | --- | --- | --- | --- |\n"
     ]
     for row in DIRECTIVES.values():
         mutable = "yes" if row.mutable else "no"
         kind = shown_kind(row).replace("|", "\\|")
-        lines.append(f"| `{row.name}` | `{shown_default(row)}` | {kind} | {mutable} | {row.doc} |\n")
+        lines.append(f"| `{row.name}` | `{shown_default(row)}` | {kind} | {mutable} | {row.honoured} | {row.doc} |\n")
     return "".join(lines)

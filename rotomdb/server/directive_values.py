@@ -16,7 +16,7 @@ WRITTEN_UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10))
 ESCAPES = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b"}
 MEMORY = re.compile(r"([0-9]*)([a-z]*)", re.IGNORECASE)
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as string2ll: one way to write a number
-LOOSE_INTEGER = re.compile(r"[ \t]*[+-]?[0-9]+")  # as strtoll
+LOOSE_INTEGER = re.compile(r"(?:[ \t]*[+-]?[0-9]+)?")  # as strtoll, to which no digits are 0
 OCTAL = re.compile(r"[ \t]*\+?[0-7]+")
 DIGITS_MAX = 127  # of a memory value
 SCORE_MAX = 2000
@@ -52,6 +52,11 @@ def parse_integer(word: str) -> int:
     if INTEGER.fullmatch(word) is None or not -LONG_MAX - 1 <= int(word) <= LONG_MAX:
         raise ValueError(NOT_A_NUMBER)
     return int(word)
+
+
+def loose_integer(word: str) -> int:
+    """What LOOSE_INTEGER fits."""
+    return max(min(int(word or "0"), LONG_MAX), -LONG_MAX - 1)
 
 
 def parse_octal(word: str) -> int:
@@ -98,7 +103,7 @@ def parse_save_points(row: Directive, words: list[str]) -> tuple[tuple[int, int]
         return ()
     if len(words) % 2 or not all(LOOSE_INTEGER.fullmatch(word) for word in words):
         raise ValueError(BAD_SAVE_POINTS)
-    numbers = [max(min(int(word), LONG_MAX), -LONG_MAX) for word in words]
+    numbers = [loose_integer(word) for word in words]
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
     if any(seconds < 1 or changes < 0 for seconds, changes in points):
         raise ValueError(BAD_SAVE_POINTS)
@@ -115,12 +120,12 @@ def parse_buffer_limits(row: Directive, words: list[str]) -> dict[str, tuple[int
             raise ValueError("Invalid client class specified in buffer limit configuration.")
         try:
             hard, soft = parse_memory(words[i + 1]), parse_memory(words[i + 2])
-            seconds = int(words[i + 3]) if LOOSE_INTEGER.fullmatch(words[i + 3]) else -1
+            seconds = loose_integer(words[i + 3]) if LOOSE_INTEGER.fullmatch(words[i + 3]) else -1
         except ValueError:
             seconds = -1
         if seconds < 0:
             raise ValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
-        limits[name] = (hard, soft, min(seconds, LONG_MAX))
+        limits[name] = (hard, soft, seconds)
     return limits
 
 
@@ -144,9 +149,9 @@ def parse_percentiles(row: Directive, words: list[str]) -> tuple[float, ...]:
 def parse_scores(row: Directive, words: list[str]) -> tuple[int, ...]:
     if len(words) != len(row.default):
         raise ValueError(WRONG_COUNT)
-    if not all(LOOSE_INTEGER.fullmatch(word) and -SCORE_MAX <= int(word) <= SCORE_MAX for word in words):
+    if not all(LOOSE_INTEGER.fullmatch(word) and -SCORE_MAX <= loose_integer(word) <= SCORE_MAX for word in words):
         raise ValueError(f"Invalid {row.name}, elements must be between -{SCORE_MAX} and {SCORE_MAX}.")
-    return tuple(int(word) for word in words)
+    return tuple(loose_integer(word) for word in words)
 
 
 def parse_bool(word: str) -> bool:

@@ -48,6 +48,11 @@ def accept(value: Any) -> str:
     return ""
 
 
+def same(value: Any) -> Any:
+    """The meaning of values that stand for themselves."""
+    return value
+
+
 @dataclass(frozen=True)
 class Directive:
     """A row of the table. `low` and `high` bound numbers, both inclusive."""
@@ -68,6 +73,14 @@ class Directive:
     refusal: str = ""  # why only the values in `off` are accepted; empty: all are
     off: tuple[Any, ...] = ()
     check: Check = accept  # what is wrong with a value, in Redis's words
+    meaning: Callable[[Any], Any] = same  # the value that one stands for
+
+    @property
+    def honoured(self) -> str:
+        """Whether it does something here, in a word or with the reason why not."""
+        if self.refusal:
+            return f"off only: {self.refusal}"
+        return f"no effect: {self.idle}" if self.idle else "real"
 
     def also(self, *aliases: str) -> Directive:
         return replace(self, aliases=aliases)
@@ -84,6 +97,9 @@ class Directive:
 
     def checked(self, check: Check) -> Directive:
         return replace(self, check=check)
+
+    def standing_for(self, meaning: Callable[[Any], Any]) -> Directive:
+        return replace(self, meaning=meaning)
 
     def without_effect(self, reason: str) -> Directive:
         return replace(self, idle=reason)

@@ -17,6 +17,7 @@ NO_USERS = "there are no users besides `default` yet"
 NO_SCRIPTS = "there are no scripts yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
+BACKLOG_MIN = 16 << 10
 
 
 def check_host_name(value: str) -> str:
@@ -67,7 +68,8 @@ ABSENT = table((
         yes("dual-channel-replication-enabled", False, "Send the snapshot over a second connection."),
         yes("repl-mptcp", False, "Multipath TCP to the master."),
         yes("repl-disable-tcp-nodelay", False, "Gather what goes to replicas."),
-        memory("repl-backlog-size", 1 << 20, "Bytes kept for replicas that come back.", 1),
+        memory("repl-backlog-size", 1 << 20, "Bytes kept for replicas that come back.", 1).standing_for(
+            lambda size: max(size, BACKLOG_MIN)),
         number("repl-backlog-ttl", 3600, "Seconds that they are kept without replicas."),
         number("repl-timeout", 60, "Seconds of silence after which a link is dead.", 1, INT_MAX),
         number("repl-ping-replica-period", 10, "Seconds between pings.", 1, INT_MAX).also("repl-ping-slave-period"),

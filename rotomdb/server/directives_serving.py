@@ -12,14 +12,16 @@ ALLOW = "no yes local"
 TITLE_VARIABLES = ("title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file")
 SIGNAL_WORDS = "default save nosave now force"
 BIND_MAX = 16
+HZ_MIN, HZ_MAX = 1, 500
 ONE_THREAD = "one thread serves all clients"
 LIBC = "memory comes from libc, not from jemalloc"
 CHILDREN = "saves and rewrites run in forked children of the server"
 
 
 def check_title(template: str) -> str:
+    shown = template.replace("{title}", "").replace("{server-mode}", "").strip()  # these may be empty
     rest = re.sub("|".join(rf"\{{{name}\}}" for name in TITLE_VARIABLES), "", template)
-    bad = not template or "{" in rest or "}" in rest
+    bad = not shown or "{" in rest or "}" in rest
     return "template format is invalid or contains unknown variables" if bad else ""
 
 
@@ -88,14 +90,16 @@ SERVING = table((
            "Whether CONFIG SET may change `dir`, `dbfilename` and `backup-dir`; `local`: from this machine.", mutable=False),
     # Process
     number("databases", 16, "Number of databases.", 1, INT_MAX, mutable=False),
-    number("hz", 10, "Background tasks run so many times a second (1 to 500).", 0, INT_MAX),
+    number("hz", 10, "Background tasks run so many times a second (1 to 500).", 0, INT_MAX).standing_for(
+        lambda hz: min(max(hz, HZ_MIN), HZ_MAX)),
     yes("dynamic-hz", True, "Raise hz with many clients."),
     yes("daemonize", False, "Run in the background.", mutable=False),
     choice("supervised", "no", "upstart systemd auto no", "Tell the service manager that the server is ready.", mutable=False),
     path("pidfile", "", "File to write the process id to; with daemonize by default /var/run/redis.pid.", mutable=False),
     yes("set-proc-title", True, "Show what the process does in `ps`.", mutable=False),
     text("proc-title-template", "{title} {listen-addr} {server-mode}", "What it shows.").checked(check_title),
-    choice("oom-score-adj", "no", "no yes relative absolute", "Adjust how likely the system kills the process without memory."),
+    choice("oom-score-adj", "no", "no yes relative absolute", "Adjust how likely the system kills the process without memory.")
+    .standing_for(lambda mode: "yes" if mode == "relative" else mode),
     Directive("oom-score-adj-values", Kind.SCORES, (0, 200, 800), "By how much: as master, as replica, in a child."),
     yes("disable-thp", True, "Turn transparent huge pages off for this process.", mutable=False),
     cpus("server-cpulist", "server_cpulist"),

@@ -95,7 +95,7 @@ STORAGE = table((
     choice("maxmemory-policy", "noeviction",
            "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
            "Which keys give way when maxmemory is reached."),
-    number("maxmemory-samples", 5, "Keys looked at for each eviction.", 1, 64),
+    number("maxmemory-samples", 5, "Keys looked at for each eviction, 64 at the most.", 1, INT_MAX),
     number("maxmemory-eviction-tenacity", 10, "How long a command may evict: 0 briefly, 100 until it fits.", 0, 100),
     Directive("maxmemory-clients", Kind.SHARE, "0", "Bytes that all connections may take, or a share of maxmemory in %."),
     number("lfu-log-factor", 10, "How slowly the counter of LFU policies grows.", high=INT_MAX),

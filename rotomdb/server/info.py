@@ -53,7 +53,7 @@ def server_section(server: Server) -> Iterator[Field]:
     yield "server_time_usec", time.time_ns() // 1000
     yield "uptime_in_seconds", uptime
     yield "uptime_in_days", uptime // 86400
-    yield "hz", server.config["hz"]
+    yield "hz", server.hz
     yield "configured_hz", server.config["hz"]
     yield "lru_clock", server.engine.lru_clock
     yield "executable", executable()

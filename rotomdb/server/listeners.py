@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ COMPLAIN_EVERY_S = 1.0
 OF_ONE_CONNECTION = frozenset({
     errno.ECONNABORTED, errno.ECONNRESET, errno.ENOTCONN, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT,
     errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT,
+})  # fmt: skip
+NO_SUCH_FAMILY = frozenset({  # the machine has no IPv6, or no IPv4
+    errno.ENOPROTOOPT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EPFNOSUPPORT, errno.EAFNOSUPPORT,
 })  # fmt: skip
 Address = object  # as accept() gives it: (host, port, ...) or the path of a unix socket
 Accept = Callable[[socket.socket, Address], None]
@@ -78,22 +82,20 @@ class Listener(Handler):
 
 
 def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int, mark: int = 0) -> list[socket.socket]:
-    """Bind every address; one with a leading `-` may fail. `mark`: SO_MARK of the sockets. Raises ConfigError."""
+    """Bind every address; one with a leading `-` may be none of this machine's. Raises ConfigError.
+
+    Args:
+        mark: SO_MARK of the sockets.
+    """
     sockets: list[socket.socket] = []
     for entry in addresses:
         optional = entry.startswith("-")
         address = entry.removeprefix("-")
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         host = {"*": "0.0.0.0", "::*": "::"}.get(address, address)
+        listening: socket.socket | None = None
         try:
             listening = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            if optional:
-                continue
-            raise ConfigError(
-                f"Could not create server TCP listening socket {address}:{port}: {error.strerror}"
-            ) from None
-        try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -101,9 +103,11 @@ def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int, mark: int = 
                 listening.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
             listening.bind((host, port))
             listening.listen(backlog)
-        except (OSError, ValueError) as error:
-            listening.close()
-            if optional:
+        except (OSError, ValueError, TypeError) as error:
+            if listening is not None:
+                listening.close()
+            code = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+            if code in NO_SUCH_FAMILY or (optional and code == errno.EADDRNOTAVAIL):
                 continue
             for bound in sockets:
                 bound.close()
@@ -112,15 +116,18 @@ def listen_tcp(addresses: tuple[str, ...], port: int, backlog: int, mark: int = 
             ) from None
         listening.setblocking(False)
         sockets.append(listening)
+    if addresses and not sockets:
+        raise ConfigError(f"Could not listen on port {port}: none of the addresses to bind is one of this machine")
     return sockets
 
 
 def listen_unix(path: str, permissions: int, group: str, backlog: int) -> socket.socket:
-    """Bind a unix socket, replacing a dead one. Raises ConfigError."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    """Bind a unix socket, replacing a dead one, and nothing else that has its name. Raises ConfigError."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)
         listening.bind(path)
         if permissions:
             os.chmod(path, permissions)

@@ -22,6 +22,7 @@ from rotomdb.server.process import (
     daemonize,
     descriptors_for,
     disable_huge_pages,
+    processors,
     run_on,
     show_process_title,
     stop_for_upstart,
@@ -82,7 +83,11 @@ def prepare_process(config: Config, log: Logger) -> None:
         config.values["maxclients"] = possible
     if config["disable-thp"]:
         disable_huge_pages()
-    run_on(config["server-cpulist"])
+    for name in ("bio-cpulist", "aof-rewrite-cpulist", "bgsave-cpulist"):
+        if processors(config[name]) is None:
+            log("warning", f"'{name}' has no effect: it is no list of processors")
+    if not run_on(config["server-cpulist"]):
+        log("warning", "'server-cpulist' has no effect: it is no list of processors that are here")
     take_process()
     show_process_title(config)
     try:

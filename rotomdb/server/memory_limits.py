@@ -15,6 +15,7 @@ from rotomdb.server.directives import LONG_MAX
 
 EVICTION_SLICE_S = 0.0005  # with the default tenacity of 10
 GARBAGE_SLICE_US = 1000
+SAMPLES_MAX = 64  # Redis 8's limit; versions before took any number, and were slow with it
 
 
 class MemoryLimits:
@@ -33,7 +34,7 @@ class MemoryLimits:
         if policy != self.policy:
             self.policy = policy
             self.evictor.set_policy(policy)
-        self.evictor.samples = config["maxmemory-samples"]
+        self.evictor.samples = min(config["maxmemory-samples"], SAMPLES_MAX)
         tenacity = config["maxmemory-eviction-tenacity"]
         self.slice_s = EVICTION_SLICE_S * (tenacity / 10 if tenacity <= 10 else 1.15 ** (tenacity - 10))
         if tenacity == 100:

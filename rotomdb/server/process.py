@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
@@ -14,6 +15,7 @@ from rotomdb.server.config import Config
 
 OWN_DESCRIPTORS = 32  # files and sockets that are no clients
 DEFAULT_PID_FILE = "/var/run/redis.pid"
+CPUS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([1-9][0-9]{0,4}))?", re.ASCII)
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 OOM_SCORE_MAX = 1000
 MASTER, CHILD = 0, 2  # places in oom-score-adj-values
@@ -168,19 +170,24 @@ def apply_oom_scores(config: Config, place: int = MASTER) -> None:
 # Processors
 
 
-def processors(words: str) -> set[int]:
-    """`0-3,8` or `0-7:2` as numbers. Raises ValueError."""
+def processors(words: str) -> set[int] | None:
+    """`0-3,8` or `0-7:2` as numbers; None: it is no such list."""
     found: set[int] = set()
     for part in filter(None, words.replace(" ", ",").split(",")):
-        span, _, step = part.partition(":")
-        first, _, last = span.partition("-")
-        found.update(range(int(first), int(last or first) + 1, int(step or 1)))
+        match = CPUS.fullmatch(part)
+        if match is None:
+            return None
+        first = int(match[1])
+        found.update(range(first, int(match[2] or first) + 1, int(match[3] or 1)))
     return found
 
 
-def run_on(words: str) -> None:
-    """Bind the calling thread to processors; nothing happens where there are none of these. Raises ValueError."""
+def run_on(words: str) -> bool:
+    """Bind the calling thread to processors; False: that cannot be, and it runs where it did."""
     wanted = processors(words)
     if wanted and sys.platform == "linux":
-        with contextlib.suppress(OSError):
+        try:
             os.sched_setaffinity(0, wanted)
+        except (OSError, OverflowError):
+            return False
+    return wanted is not None

@@ -50,18 +50,18 @@ class RuntimeConfig:
 
     def get(self, patterns: tuple[bytes, ...]) -> dict[bytes, bytes]:
         """Values by name: the ones that a pattern fits, and the ones that are named, in the spelling of who asks."""
-        found: dict[bytes, str] = {}
+        found: dict[str, bytes] = {}
         for pattern in patterns:
             if WILDCARDS.isdisjoint(pattern):
                 name = pattern.decode("latin-1").lower()
                 if ALIASES.get(name, name) in DIRECTIVES:
-                    found.setdefault(pattern, name)
+                    found.setdefault(name, pattern)
                 continue
             for name in self.config.names():
                 hidden = DIRECTIVES[ALIASES.get(name, name)].hidden
                 if not hidden and glob.match(pattern, name.encode(), True):
-                    found.setdefault(name.encode(), name)
-        return {spelling: self.config.get(name).encode("utf-8", "surrogateescape") for spelling, name in found.items()}
+                    found.setdefault(name, name.encode())
+        return {spelling: self.config.get(name).encode("utf-8", "surrogateescape") for name, spelling in found.items()}
 
     # SET
 

@@ -32,7 +32,8 @@ from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
 from rotomdb.server.data_directory import DataDirectory
 from rotomdb.server.directives import INT_MAX
-from rotomdb.server.expire_cycle import TIME_SHARE, ExpireCycle
+from rotomdb.server.directives_serving import HZ_MAX
+from rotomdb.server.expire_cycle import ExpireCycle
 from rotomdb.server.foreign_requests import ForeignRequests
 from rotomdb.server.full_copies import FullCopies
 from rotomdb.server.info import render as render_info
@@ -45,7 +46,7 @@ from rotomdb.server.memory_report import MemoryReport, memory_report
 from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
 from rotomdb.server.pausing import Pausing
-from rotomdb.server.process import DEFAULT_PID_FILE, become_child
+from rotomdb.server.process import DEFAULT_PID_FILE, become_child, run_on
 from rotomdb.server.protected_commands import with_protection
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
@@ -68,6 +69,7 @@ ENGINE_THRESHOLDS = (
 )  # fmt: skip
 LOADED_BY = ("appendonly", "dir", "dbfilename")  # directives that say what the data set is loaded from
 REHASH_SLICE_US = 1000
+CLIENTS_PER_TICK = 200  # beyond which dynamic-hz makes the ticks more
 CRON_RETRY_MS = 100  # after a tick that raised
 REPORT_EVERY_S = 1.0
 GARBAGE_SLICE_US = 500
@@ -183,6 +185,7 @@ class Server(Hub):
         self.copies = FullCopies(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
+        self.hz: int = config["hz"]
         known.add(self)
         self.apply_config()
 
@@ -227,6 +230,7 @@ class Server(Hub):
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.dispatcher.requires_auth = bool(config["requirepass"])
         self.memory_limits.apply(config)
+        self.expire_cycle.set_effort(config["active-expire-effort"])
         self.client_limits.apply(config)
         self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
         self.latency.threshold_ms = config["latency-monitor-threshold"]
@@ -331,6 +335,7 @@ class Server(Hub):
         wakeup = Wakeup(self.reactor)
         self.wakeups.append(wakeup)
         self.persistence.aof.sync_thread.on_done = wakeup.wake
+        self.persistence.aof.sync_thread.on_start = lambda: run_on(self.config["bio-cpulist"])
 
     def load(self) -> None:
         """Load the data and open the log. Raises what stands in the way."""
@@ -467,20 +472,26 @@ class Server(Hub):
     def cron(self) -> int:
         """The periodic task; returns the ms to the next. A part that fails keeps no other from its turn."""
         self.ticks += 1
-        hz = int(self.config["hz"])
+        self.adapt_hz()
         parts = [
             self.ending.answer_signal, self.persistence.cron, self.copies.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
             self.hold_replies,  # a log that was being turned on may be on now
             self.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
-        if self.ticks % hz == 0:
+        if self.ticks % self.hz == 0:
             parts += [self.persistence.aof.reserve.watch, self.client_limits.each_second, self.sample_rates]
         for part in parts:
             try:
                 part()
             except Exception as error:
                 self.report_failure(f"the periodic task ({part.__qualname__})", error)
-        return 1000 // hz
+        return 1000 // self.hz
+
+    def adapt_hz(self) -> None:
+        """How often the periodic task runs: as `hz` says, more often with many clients where `dynamic-hz` is on."""
+        self.hz = self.config["hz"]
+        while self.config["dynamic-hz"] and len(self.clients) // self.hz > CLIENTS_PER_TICK and self.hz < HZ_MAX:
+            self.hz = min(self.hz * 2, HZ_MAX)
 
     def rehash_some(self) -> None:
         for database in self.engine.databases:
@@ -490,7 +501,7 @@ class Server(Hub):
     def expire_some(self) -> None:
         if self.expire_cycle.active:
             with self.latency.measure("expire-cycle"):
-                self.expire_cycle.run(TIME_SHARE / self.config["hz"])
+                self.expire_cycle.run(1 / self.hz)
 
     def sample_rates(self) -> None:
         then, commands, received, sent = self.sampled

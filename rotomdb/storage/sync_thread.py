@@ -31,6 +31,7 @@ class SyncThread:
         error: What the last fsync failed with. The kernel may have dropped the pages: the file is not to be trusted
             again, whatever a later fsync says.
         on_done: Called in the thread after each fsync, to wake the event loop up.
+        on_start: Called in a thread that begins.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class SyncThread:
         self.average_s = 2 * FAST_SYNC_S  # moving; a disk that is not known is not taken for a fast one
         self.fast = False
         self.on_done: Callable[[], None] = lambda: None
+        self.on_start: Callable[[], object] = lambda: None
         self.wakeup = threading.Lock()
         self.wakeup.acquire()
         self.file: DiskFile | None = None
@@ -62,6 +64,7 @@ class SyncThread:
         self.wakeup.release()
 
     def work(self) -> None:
+        self.on_start()
         while True:
             self.wakeup.acquire()
             if self.file is None:

@@ -21,8 +21,9 @@ from rotomdb.errors import AofError, ManifestError, RdbError, RestoreError
 from rotomdb.rdb import Text, add_to, as_bytes
 from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.log_location import find_log
 from rotomdb.storage.output import WholeFile
-from rotomdb.storage.point_in_time import find_log, walk
+from rotomdb.storage.point_in_time import walk
 
 __all__ = ["AofError", "LogCommand", "LogWriter", "ManifestError", "RdbError", "RestoreError", "create", "read"]
 

@@ -91,7 +91,13 @@ class AofError(FileFormatError):
 
 
 class AofTruncatedError(AofError):
-    """An AOF file ends inside a command or a transaction."""
+    """An AOF file ends inside a command or a transaction.
+
+    Attributes:
+        followed: Other files follow it, so that its end cannot be cut.
+    """
+
+    followed = False
 
 
 class AofCommandError(AofError):
@@ -108,12 +114,15 @@ class ManifestError(RotomError):
     Attributes:
         line: Number of the line at fault, from 1; 0 when it is none in particular.
         text: That line.
-        reason: What is wrong.
+        reason: What is wrong, as Redis says it where it says something.
+        cause: What has become of the file, where its bytes show it.
     """
 
-    def __init__(self, path: str, reason: str, line: int = 0, text: str = "") -> None:
+    def __init__(self, path: str, reason: str, line: int = 0, text: str = "", cause: str = "") -> None:
         where = f"line {line}: " if line else ""
-        super().__init__(f"{path}: {where}{reason}")
+        super().__init__(f"{path}: {where}{reason}" + (f" ({cause})" if cause else ""))
+        self.path = path
+        self.cause = cause
         self.line = line
         self.text = text
         self.reason = reason

@@ -32,6 +32,7 @@ from rotomdb.server.process import (
 )
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.rdb import REDIS_VERSION
+from rotomdb.storage.way_on import Place, ways_on
 
 
 def read_config(words: list[str]) -> Config:
@@ -162,7 +163,10 @@ def serve(config: Config, disk: Disk | None = None) -> int:
             return server.exit_status
     except (FileFormatError, ManifestError) as error:
         log("warning", f"Fatal error loading the DB, check server logs. Exiting. {error}")
-        log("warning", "hint: rotomdb-aof-check appendonlydir/appendonly.aof.manifest, or rotomdb-rdb check dump.rdb")
+        persistence = server.persistence
+        options = persistence.aof.options
+        for way in ways_on(error, Place(options.directory, options.log_place, persistence.snapshot_path)):
+            log("warning", f"hint: {way}")
         return 1
     except (RotomError, OSError) as error:
         log("warning", f"{error}")

@@ -14,6 +14,7 @@ from rotomdb.errors import ManifestError
 from rotomdb.storage.aof_options import AofOptions, Log
 from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.log_appender import LogAppender
+from rotomdb.storage.log_location import refuse_unnamed_increments, unnamed_increments
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
 from rotomdb.storage.propagation import PropagationStream
@@ -78,10 +79,12 @@ class AppendOnlyFile(LogAppender):
         self.log("notice", "Successfully migrated an old-style AOF configuration into the AOF directory.")
 
     def unnamed_files(self) -> list[Path]:
-        """Base and increments in the log's directory, where no manifest says what they are."""
+        """Base and increments in the log's directory, where no manifest says what they are, or it has lost their lines."""
         directory = self.options.log_directory
-        if self.options.single_file or self.disk.exists(self.manifest_path):
+        if self.options.single_file:
             return []
+        if self.disk.exists(self.manifest_path):
+            return [directory / name for name in unnamed_increments(self.disk, self.manifest_path, self.manifest)]
         data_file = re.compile(re.escape(self.options.file_name) + r"\.\d+\.(base\.(rdb|aof)|incr\.aof)")
         return [directory / name for name in self.disk.names(directory) if data_file.fullmatch(name)]
 
@@ -89,12 +92,14 @@ class AppendOnlyFile(LogAppender):
         """The files to load, in order.
 
         Raises:
-            ManifestError: a file that the manifest names is not there.
+            ManifestError: a file that the manifest names is not there, or one is there that it should name.
         """
         if self.options.single_file:
             path = self.options.directory / self.options.file_name
             return [path] if self.disk.exists(path) else []
         paths = [self.options.log_directory / file.name for file in self.manifest.files]
+        if self.disk.exists(self.manifest_path):
+            refuse_unnamed_increments(self.disk, self.manifest_path, self.manifest)
         for path in paths:
             if not self.disk.exists(path):
                 raise ManifestError(str(self.manifest_path), f"The AOF file {path.name} doesn't exist")

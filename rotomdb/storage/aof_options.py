@@ -34,3 +34,8 @@ class AofOptions:
     @property
     def log_directory(self) -> Path:
         return self.directory if self.single_file else self.directory / self.append_directory
+
+    @property
+    def log_place(self) -> Path:
+        """What the tools take for the log: the append directory, or the single file."""
+        return self.directory / (self.file_name if self.single_file else self.append_directory)

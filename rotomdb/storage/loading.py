@@ -23,6 +23,7 @@ from rotomdb.storage.log_examination import Damage, Examination
 from rotomdb.storage.log_resync import readable_commands
 from rotomdb.storage.quoting import quoted
 from rotomdb.storage.rdb_reader import LoadReport, RdbReader, read_aux
+from rotomdb.storage.way_on import command
 
 KEYS_NAMED = 20  # in the log line about a quarantined block
 LEFTOVER = re.compile(r"temp-rewriteaof-.*\.aof|temp-[0-9]+\.rdb|temp-.*\.incr|temp-.*\.manifest")
@@ -134,15 +135,17 @@ class Loader:
 
         def judge(found: Examination) -> None:
             if found.torn and not (last and self.options.truncated):
-                raise AofTruncatedError(str(path), found.usable, found.torn)
+                error = AofTruncatedError(str(path), found.usable, found.torn)
+                error.followed = not last
+                raise error
             if found.damages and not self.options.quarantine:
                 damage = found.damages[0]
                 raise AofError(
                     str(path), damage.start,
                     f"{damage.reason}. Bytes {damage.start} to {damage.end} cannot be trusted"
                     + (f", and {len(found.damages) - 1} more places" if len(found.damages) > 1 else "")
-                    + f". `rotomdb-aof salvage {path.parent}` shows what can be put right and makes a healed log; to go on "
-                    "without them start with `--aof-load-corrupt quarantine`, which keeps them in a file beside",
+                    + f". `{command('rotomdb-aof', 'salvage', self.aof.options.log_place)}` shows what can be put right and makes a "
+                    "healed log; to go on without them start with `--aof-load-corrupt quarantine`, which keeps them in a file beside",
                 )  # fmt: skip
 
         return judge

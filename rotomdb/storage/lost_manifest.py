@@ -14,6 +14,7 @@ from pathlib import Path
 from rotomdb.errors import RdbError, StartupError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.way_on import rebuild
 
 
 def settle_unnamed_files(disk: Disk, aof: AppendOnlyFile, snapshot: Path, fingerprint: Callable[[Path], bytes]) -> None:
@@ -26,15 +27,15 @@ def settle_unnamed_files(disk: Disk, aof: AppendOnlyFile, snapshot: Path, finger
         StartupError: the files may be all that there is.
     """
     paths = aof.unnamed_files()
-    if not paths:
-        return
+    if not paths or disk.exists(aof.manifest_path):
+        return  # one that has lost its end is refused with the files that it names
     if disk.exists(aof.waiting_path):
         aof.log("warning", "A crash came before the append only file was on: what had been written of it is put aside.")
         aof.keep_superseded(paths)
     elif not was_begun(disk, paths, snapshot, fingerprint):
         raise StartupError(
             f"{aof.options.log_directory} holds {', '.join(path.name for path in paths)}, but no {aof.manifest_name} says how "
-            f"they belong together. Nothing was loaded or changed. `rotomdb-aof rebuild-manifest {aof.options.log_directory}` "
+            f"they belong together. Nothing was loaded or changed. `{rebuild(aof.options.log_place)}` "
             "writes one; to begin without these files, move them away."
         )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from rotomdb.engine.number import parse_int
 from rotomdb.errors import ManifestError
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.file_kind import HEAD_BYTES, FileKind, kind_of
 from rotomdb.storage.request import split_arguments
 
 LINE_MAX = 1024
@@ -118,15 +119,29 @@ def parse_manifest(content: bytes, path: str) -> Manifest:
     if not content:
         raise ManifestError(path, "Found an empty AOF manifest")
     *lines, rest = content.split(b"\n")
-    if rest or any(len(line) + 1 > LINE_MAX for line in lines):
-        raise ManifestError(path, "The AOF manifest file contains too long line")
+    if rest or b"\0" in content or any(len(line) + 1 > LINE_MAX for line in lines):
+        raise ManifestError(path, "The AOF manifest file contains too long line", cause=damage_of(content))
     for number, raw in enumerate(lines, start=1):
         if raw.startswith(b"#"):
             continue
         problem = add_line(manifest, raw.strip(b" \t\r\n"))
         if problem is not None:
-            raise ManifestError(path, problem, number, raw.decode("utf-8", "backslashreplace"))
+            raise ManifestError(path, problem, number, raw.decode("utf-8", "backslashreplace"), damage_of(content))
     return manifest
+
+
+def damage_of(content: bytes) -> str:
+    """What has become of a manifest that cannot be read, where the bytes show it."""
+    kind = kind_of(content[:HEAD_BYTES])
+    if kind not in (FileKind.MANIFEST, FileKind.UNKNOWN, FileKind.LOG):
+        return f"it is {kind.value}"
+    if b"\0" in content:
+        return f"it holds zeros, from offset {content.index(0)} on"
+    if not content.isascii() and kind is not FileKind.MANIFEST:
+        return "it holds binary data"
+    if kind is FileKind.LOG and not content.startswith(b"#"):
+        return f"it is {kind.value}"
+    return "its end is cut off" if not content.endswith(b"\n") else ""
 
 
 def add_line(manifest: Manifest, raw: bytes) -> str | None:

@@ -16,7 +16,8 @@ from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_items import LogItems
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
+from rotomdb.storage.log_location import Source
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.rdb_reader import end_of_rdb, read_aux
 
 DATABASE_DIGITS = 10
@@ -29,58 +30,6 @@ class Cut:
     file: int
     offset: int
     time: int  # the last annotation before it; 0: there is none
-
-
-@dataclass(frozen=True)
-class Source:
-    """The files of a log, in order."""
-
-    paths: list[Path]
-    manifest: Manifest | None  # None: a single file
-    name: str  # appendfilename
-
-    @property
-    def directory(self) -> Path:
-        return self.paths[0].parent
-
-
-def find_log(disk: Disk, path: Path) -> Source:
-    """The log in a data directory, a backup or an append directory, or the one that a manifest names or a file is.
-
-    Raises:
-        RestoreError: there is none, or several.
-        ManifestError: the manifest is malformed.
-    """
-    if not disk.exists(path):
-        raise RestoreError(f"{path}: no such file or directory")
-    if not disk.is_directory(path):
-        return from_manifest(disk, path) if path.name.endswith(MANIFEST_SUFFIX) else Source([path], None, path.name)
-    directories = [path, *(path / name for name in disk.names(path) if disk.is_directory(path / name))]
-    manifests = [
-        directory / name
-        for directory in directories
-        for name in disk.names(directory)
-        if name.endswith(MANIFEST_SUFFIX) and not name.startswith("temp-")
-    ]
-    if len(manifests) > 1:
-        raise RestoreError(f"{path}: several manifests, name one of them: {', '.join(map(str, manifests))}")
-    if manifests:
-        return from_manifest(disk, manifests[0])
-    single = path / "appendonly.aof"
-    if disk.exists(single):
-        return Source([single], None, single.name)
-    raise RestoreError(f"{path}: there is no append-only file in it")
-
-
-def from_manifest(disk: Disk, path: Path) -> Source:
-    manifest = read_manifest(disk, path)
-    paths = [path.parent / file.name for file in manifest.files]
-    for file in paths:
-        if not disk.exists(file):
-            raise RestoreError(f"{path}: the file {file.name} that it names is not there")
-    if not paths:
-        raise RestoreError(f"{path}: it names no file")
-    return Source(paths, manifest, path.name.removesuffix(MANIFEST_SUFFIX))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import click
 
 from rotomdb import __version__
 from rotomdb.tools.aof_inspect import check, follow, history, stat
-from rotomdb.tools.aof_repair import fix, rebuild_manifest, salvage
+from rotomdb.tools.aof_manifest import rebuild_manifest
+from rotomdb.tools.aof_repair import fix, salvage
 from rotomdb.tools.aof_restore import restore
 from rotomdb.tools.aof_undo import undo
 from rotomdb.tools.rdb_convert import convert

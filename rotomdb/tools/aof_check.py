@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from rotomdb import __version__
-from rotomdb.errors import ManifestError
+from rotomdb.errors import ManifestError, RestoreError
 from rotomdb.storage.aof_scan import (
     SCAN_BAD_TIMESTAMP,
     SCAN_END,
@@ -29,9 +29,11 @@ from rotomdb.storage.aof_scan import (
 from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.file_kind import FileKind, kind_of
 from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_location import locate, refuse_unnamed_increments
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
+from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.rdb_report import report_rdb
-from rotomdb.tools.terminal import PROBLEMS, UNREADABLE, guard, progress
+from rotomdb.tools.terminal import PROBLEMS, guard, progress
 
 PAUSE_BYTES = 8 << 20
 MANIFEST_MAX = 1 << 20  # bytes; no manifest comes near
@@ -192,13 +194,15 @@ class Checker:
 
     def check_manifest(self, path: Path) -> None:
         try:
-            manifest = read_manifest(self.disk, path)
+            with path.open("rb"):
+                manifest = read_manifest(self.disk, path)
         except ManifestError as error:
             if error.line:
                 out(f"Reading the manifest file, at line {error.line}\n>>> '{error.text}'")
-            stop(error.reason)
+            out(error.reason)
+            stop_at_manifest(error)
         except OSError as error:
-            stop(f"Cannot open file {path}: {error.strerror}", UNREADABLE)
+            stop(f"Cannot open file {path}: {error.strerror}, aborting...")
         directory = path.parent
         files: list[LogFile] = manifest.files
         out("Start checking Multi Part AOF")
@@ -214,6 +218,16 @@ class Checker:
                 verdict = self.check_file(file.name, directory / file.name, last=file is files[-1], preamble=False)
                 self.conclude(file.name, verdict, "INCR AOF")
         out("All AOF files and manifest are valid")
+        try:
+            refuse_unnamed_increments(self.disk, path, manifest)
+        except ManifestError as error:
+            stop_at_manifest(error)
+
+
+def stop_at_manifest(error: ManifestError) -> NoReturn:
+    """What the tools and the server say of it, behind redis-check-aof's words."""
+    out(str(error))
+    stop(f"hint: {rebuild(Path(error.path).parent)}")
 
 
 def free_name(path: Path) -> Path:
@@ -235,7 +249,9 @@ def starts_with_rdb(path: Path) -> bool:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a line of the file begins with `file`, and the file itself like no log, nor like a log's RDB preamble."""
+    """Whether it is named like a manifest, or a line begins with `file` and the file itself like no log, nor a log's preamble."""
+    if path.name.endswith(MANIFEST_SUFFIX):
+        return True
     try:
         with path.open("rb") as file:
             head = file.read(MANIFEST_MAX)
@@ -246,18 +262,15 @@ def is_manifest(path: Path) -> bool:
     return any(line.startswith(b"file") for line in head.split(b"\n"))
 
 
-def resolve(argument: str) -> Path:
-    """The file to check; a directory stands for the manifest in it."""
+def resolve(disk: Disk, argument: str) -> Path:
+    """The file to check; a directory stands for the log that a server takes there."""
     path = Path(argument)
-    if not path.is_dir():
+    if not disk.is_directory(path):
         return path
-    manifests = sorted(path.glob(f"*{MANIFEST_SUFFIX}")) or sorted(path.glob(f"*/*{MANIFEST_SUFFIX}"))
-    manifests = [found for found in manifests if not found.name.startswith("temp-")]
-    if not manifests:
-        stop(f"Cannot open file {path}: no manifest in this directory")
-    if len(manifests) > 1:
-        stop(f"Cannot open file {path}: several manifests: {', '.join(found.name for found in manifests)}")
-    return manifests[0]
+    try:
+        return locate(disk, path)
+    except RestoreError as error:
+        stop(f"Cannot open file {error}")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -295,7 +308,7 @@ def cli(fix: bool, timestamp: str | None, assume_yes: bool, file: str) -> None:
             stop("Invalid timestamp, aborting...")
         seconds = int(timestamp)
     checker = Checker(Disk(), fix, seconds, assume_yes)
-    path = resolve(file)
+    path = resolve(checker.disk, file)
     if is_manifest(path):
         checker.check_manifest(path)
     else:

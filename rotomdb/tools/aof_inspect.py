@@ -20,8 +20,9 @@ from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.log_blocks import parse_timestamp
 from rotomdb.storage.log_examination import Examination, examine
 from rotomdb.storage.log_items import LogItems
+from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.manifest import read_manifest
-from rotomdb.storage.point_in_time import Item, Source, find_log, preamble_end, walk
+from rotomdb.storage.point_in_time import Item, preamble_end, walk
 from rotomdb.storage.rdb_reader import check_rdb
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting

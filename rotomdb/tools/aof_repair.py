@@ -1,9 +1,8 @@
-"""`rotomdb-aof fix`, `salvage`, `rebuild-manifest` and `undo`: logs made whole again."""
+"""`rotomdb-aof fix` and `salvage`: logs made whole again."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,19 +12,19 @@ from typing import Any
 
 import click
 
-from rotomdb.errors import RestoreError
 from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
 from rotomdb.storage.block_writer import BlockWriter
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_items import LogItems
+from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.log_resync import readable_commands
 from rotomdb.storage.log_salvage import LogSalvage, Piece, salvage_log
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest
 from rotomdb.storage.output import writing
-from rotomdb.storage.point_in_time import Source, find_log, preamble_end
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, read_aux
+from rotomdb.storage.point_in_time import preamble_end
+from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_writer import RdbWriter
 from rotomdb.tools.aof_check import free_name
@@ -37,9 +36,6 @@ from rotomdb.tools.terminal import PROBLEMS, SOUND, fail, progress
 from rotomdb.tools.values import shown
 
 KEYS_SHOWN = 20
-DEPENDENTS_SHOWN = 20
-BASE_NAME = re.compile(r"(?P<stem>.+)\.(?P<sequence>\d+)\.base\.(?:rdb|aof)")
-INCREMENT_NAME = re.compile(r"(?P<stem>.+)\.(?P<sequence>\d+)\.incr\.aof")
 
 
 @click.command()
@@ -103,7 +99,7 @@ def salvage(output: str | None, as_json: bool, log: Path) -> None:
     \b
     Examples:
       rotomdb-aof salvage appendonlydir
-      rotomdb-aof salvage appendonlydir -o healed && rotomdb-server --dir healed
+      rotomdb-aof salvage appendonlydir -o healed; rotomdb-server --dir healed
     """
     disk = Disk()
     reports = []
@@ -237,70 +233,3 @@ def print_salvage(report: dict[str, Any]) -> None:
         click.echo(f"{name}: sound")
     else:
         click.echo(f"{name}: {report['lost_bytes']} of {report['size']} bytes are lost")
-
-
-@click.command("rebuild-manifest")
-@click.option("--dry-run", is_flag=True, help="Only show the manifest.")
-@click.argument("directory", type=LOG)
-def rebuild_manifest(dry_run: bool, directory: Path) -> None:
-    """Write the manifest of an append directory anew, from the names of the files in it. An old one is kept beside.
-
-    The newest base counts, and the increments that follow it. Where an older base is there too, increments that ended before the
-    newest base was written are left out: it holds what they did.
-
-    \b
-    Examples:
-      rotomdb-aof rebuild-manifest --dry-run /var/lib/redis/appendonlydir
-    """
-    disk = Disk()
-    with reporting():
-        stem, manifest, left_out = manifest_of(disk, directory)
-        path = directory / f"{stem}{MANIFEST_SUFFIX}"
-        click.echo(manifest.encode().decode(), nl=False)
-        for name in left_out:
-            click.echo(f"{name}: not part of it", err=True)
-        if dry_run:
-            return
-        if path.exists():
-            copy = free_name(path.with_name(f"{path.name}.before-rebuild"))
-            disk.copy(path, copy)
-            click.echo(f"The old manifest is kept as {copy}", err=True)
-        manifest.save(disk, directory, path.name)
-    click.echo(f"{path}: written", err=True)
-
-
-def manifest_of(disk: Disk, directory: Path) -> tuple[str, Manifest, list[str]]:
-    """The manifest that the names ask for, and the files that it leaves out. Raises RestoreError where they are ambiguous."""
-    bases: list[tuple[int, str]] = []
-    increments: list[tuple[int, str]] = []
-    stems = set()
-    for name in disk.names(directory):
-        for pattern, found in ((BASE_NAME, bases), (INCREMENT_NAME, increments)):
-            match = pattern.fullmatch(name)
-            if match and not name.startswith("temp-"):
-                found.append((int(match["sequence"]), name))
-                stems.add(match["stem"])
-    if not stems:
-        raise RestoreError(f"{directory}: there are no files of a log in it")
-    if len(stems) > 1:
-        raise RestoreError(f"{directory}: files of several logs: {', '.join(sorted(stems))}")
-    bases.sort()
-    increments.sort()
-    kept = increments
-    if len(bases) > 1 and increments:
-        begun = base_begun(disk, directory / bases[-1][1])
-        kept = [one for one in increments if disk.modified(directory / one[1]) >= begun] or increments[-1:]
-    numbers = [sequence for sequence, _ in kept]
-    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise RestoreError(f"{directory}: increments are missing between {numbers[0]} and {numbers[-1]}: {numbers}")
-    base = LogFile(bases[-1][1], bases[-1][0], "b") if bases else None
-    manifest = Manifest(base, [], [LogFile(name, sequence, "i") for sequence, name in kept])
-    used = {file.name for file in manifest.files}
-    return stems.pop(), manifest, [name for _, name in bases + increments if name not in used]
-
-
-def base_begun(disk: Disk, path: Path) -> float:
-    """When a base began to be written."""
-    with disk.mapped(path) as data:
-        text = read_aux(data, str(path)).get(b"ctime", b"") if has_rdb_preamble(data) else b""
-    return float(text) if text.isdigit() else disk.modified(path)

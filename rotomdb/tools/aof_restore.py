@@ -12,7 +12,8 @@ import click
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError
 from rotomdb.storage.backup import INDEX_NAME, verify
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.point_in_time import Source, cut_at, cut_before, find_log, whole, write_restored
+from rotomdb.storage.log_location import Source, find_log
+from rotomdb.storage.point_in_time import cut_at, cut_before, whole, write_restored
 from rotomdb.tools.paths import LOG, output_option
 from rotomdb.tools.terminal import PROBLEMS, error_text, fail
 

@@ -12,9 +12,10 @@ from rotomdb.storage.block_writer import BlockWriter
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
 from rotomdb.storage.log_examination import examine
+from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest
 from rotomdb.storage.output import writing
-from rotomdb.storage.point_in_time import Item, Source, find_log, items, preamble_end
+from rotomdb.storage.point_in_time import Item, items, preamble_end
 from rotomdb.storage.propagation import encode_command
 from rotomdb.tools.aof_inspect import clock, commands_of, line_of
 from rotomdb.tools.log_keys import TOUCH_ALL, keys_of

@@ -15,7 +15,7 @@ from rotomdb.errors import AofError
 from rotomdb.storage.aof_reader import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Examination
-from rotomdb.storage.point_in_time import find_log
+from rotomdb.storage.log_location import find_log
 
 DATABASES_MAX = 1024  # a log does not say how many its server has
 

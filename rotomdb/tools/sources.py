@@ -19,6 +19,7 @@ from rotomdb.storage.live_server import is_live
 from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
+from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, complain, error_text, fail, progress
 
@@ -41,7 +42,9 @@ def reporting(hint: str | None = None) -> Iterator[None]:
         yield
     except FileFormatError as error:
         finish(str(error), hint, PROBLEMS)
-    except (ManifestError, RestoreError) as error:
+    except ManifestError as error:
+        finish(str(error), rebuild(Path(error.path).parent), PROBLEMS)
+    except RestoreError as error:
         finish(str(error), None, PROBLEMS)
     except SourceError as error:
         finish(str(error), None)

@@ -57,7 +57,7 @@ def debug_digest_value(ctx: Context, *keys: Key) -> list[bytes]:
 
 @command("DEBUG|RELOAD", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_reload(ctx: Context, *options: Bytes) -> object:
-    """Saves a snapshot, drops everything and loads the snapshot."""
+    """Saves a snapshot, and loads it in place of everything."""
     words = {word.upper() for word in options}
     if words - {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
         raise CommandError("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
@@ -66,28 +66,25 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
         if b"NOSAVE" not in words:
             persistence.kill_child("rdb")
             persistence.save()
-        if b"NOFLUSH" not in words:
-            persistence.forget_data()
-        persistence.reload_snapshot(saved=b"NOSAVE" not in words, emptied=b"NOFLUSH" not in words)
+        persistence.reload_snapshot(
+            saved=b"NOSAVE" not in words, emptied=b"NOFLUSH" not in words, merged=b"MERGE" in words
+        )
     except (RotomError, OSError) as error:
+        ctx.server.log("warning", f"The RDB file could not be loaded, the data is what it was: {error}")
         raise CommandError(f"ERR Error trying to load the RDB dump, check server logs: {error}") from None
     return OK
 
 
 @command("DEBUG|LOADAOF", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_loadaof(ctx: Context) -> object:
-    """Flushes the log to disk, drops everything and loads the log."""
-    persistence = ctx.server.persistence
-    if persistence.aof.file is None:
-        raise CommandError("ERR AOF is off")
-    persistence.aof.flush(force=True)
-    persistence.forget_data()
+    """Flushes the log to disk, and loads it in place of everything."""
     dispatcher = ctx.dispatcher
     dispatcher.loading = True
     stream_active, dispatcher.stream.active = dispatcher.stream.active, False
     try:
-        persistence.loader.load_log(persistence.aof.data_files(), ctx.server.replayer(), heal=False)
-    except RotomError as error:
+        ctx.server.persistence.reload_log(ctx.server.replayer())
+    except (RotomError, OSError) as error:
+        ctx.server.log("warning", f"The AOF files could not be loaded, the data is what it was: {error}")
         raise CommandError(f"ERR Error trying to load the AOF files, check server logs: {error}") from None
     finally:
         dispatcher.loading = False

@@ -25,6 +25,7 @@ from rotomdb.storage.lost_manifest import settle_unnamed_files
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.propagation import PropagationStream
 from rotomdb.storage.rdb import SnapshotOptions, save_snapshot
+from rotomdb.storage.reloading import make_way, replacing
 from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
@@ -188,17 +189,39 @@ class Persistence:
             database.clear()
         self.engine.function_libraries.clear()
 
-    def reload_snapshot(self, *, saved: bool, emptied: bool) -> None:
-        """DEBUG RELOAD. Raises RdbError, OSError.
+    def reload_snapshot(self, *, saved: bool, emptied: bool, merged: bool) -> None:
+        """DEBUG RELOAD. Raises RdbError, OSError; the data is what it was then.
 
         Args:
-            saved: Whether the snapshot holds what the engine held.
-            emptied: Whether the engine is empty.
+            saved: Whether the snapshot holds what the engine holds.
+            emptied: Whether it is loaded in place of that; else into it.
+            merged: Whether its keys replace those that are there.
         """
         # With the log on, a key that went here without a word would be there again at the next start.
-        self.load_snapshot(keep_expired=True)
+        if emptied:
+            with replacing(self.engine):
+                self.load_snapshot(keep_expired=True)
+        else:
+            make_way(self.disk, self.engine, self.snapshot_path, replace=merged)
+            self.load_snapshot(keep_expired=True)
         if self.aof.on and not (saved and emptied):
             self.rewrite_scheduled = True  # the log does not lead to what the engine holds now
+
+    def reload_log(self, execute: Execute) -> None:
+        """DEBUG LOADAOF: the log in place of what the engine holds. Raises RotomError, OSError; the data is what it was then."""
+        if self.aof.waiting:
+            raise SaveError("the first base of the log is being written")
+        if self.aof.on:
+            self.aof.flush(force=True)
+            if self.aof.status_error is not None or self.aof.buffered_bytes:
+                raise SaveError("the log does not hold everything, as it could not be written")
+        else:
+            self.aof.read_manifest(adopt=False)
+        files = self.aof.data_files()
+        if not files:
+            raise SaveError("there are no files of a log")
+        with replacing(self.engine):
+            self.loader.load_log(files, execute, heal=False)
 
     def load_snapshot(self, *, keep_expired: bool = False) -> None:
         report = self.loader.load_snapshot(self.snapshot_path, keep_expired=keep_expired)

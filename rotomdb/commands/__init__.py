@@ -6,7 +6,7 @@ import importlib
 
 FAMILIES = (
     "backup", "bitmaps", "blocking", "conditional_strings", "connection", "consumer_groups", "debug", "debug_replies", "geo", "hash_expiry", "hashes", "hyperloglog", "introspection", "keys", "latency", "lists", "memory", "migrate", "pubsub", "replication", "server", "sets", "sorted_sets", "sorting",
-    "stream_groups", "stream_info", "streams", "strings", "tracking", "transactions", "waiting",
+    "standing_alone", "stream_groups", "stream_info", "streams", "strings", "tracking", "transactions", "waiting",
 )  # fmt: skip
 
 

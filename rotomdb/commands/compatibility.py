@@ -17,13 +17,7 @@ MISSING = {
     "script|help script|kill script|load",
     "access control": "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save "
     "acl|setuser acl|users acl|whoami",
-    "replication": "failover replicaof slaveof",
-    "cluster": "cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|count-failure-reports "
-    "cluster|countkeysinslot cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget "
-    "cluster|getkeysinslot cluster|help cluster|info cluster|keyslot cluster|links cluster|meet cluster|migration "
-    "cluster|myid cluster|myshardid cluster|nodes cluster|replicas cluster|replicate cluster|reset cluster|saveconfig "
-    "cluster|set-config-epoch cluster|setslot cluster|shards cluster|slaves cluster|slot-stats cluster|slots cluster|syncslots",
-    "modules": "module|help module|list module|load module|loadex module|unload",
+    "cluster": "cluster|migration cluster|myshardid cluster|slot-stats cluster|syncslots",
 }
 
 # What a supported command does not do, or does otherwise than Redis.
@@ -32,6 +26,12 @@ GAPS = {
     "asking": "always says that cluster support is disabled",
     "readonly": "always says that cluster support is disabled",
     "readwrite": "always says that cluster support is disabled",
+    "cluster": "always says that cluster support is disabled",
+    "failover": "there are no replicas to fail over to",
+    "module|load": "always refused: modules cannot be loaded",
+    "module|loadex": "always refused: modules cannot be loaded",
+    "replicaof": "NO ONE only; a master to follow is refused: no replication yet",
+    "slaveof": "NO ONE only; a master to follow is refused: no replication yet",
     "debug": "a part of the subcommands",
     "hello": "AUTH takes the user `default` only",
     "info": "what belongs to replication, modules and cluster is constant",
@@ -69,6 +69,11 @@ def missing() -> list[tuple[str, str]]:
     return [(group, name) for group, names in MISSING.items() for name in names.split()]
 
 
+def gap_of(spec: CommandSpec) -> str:
+    """What it does not do, or what none of its container's subcommands do."""
+    return GAPS.get(spec.name, GAPS.get(spec.name.partition("|")[0], "") if spec.name.startswith("cluster|") else "")
+
+
 def page() -> Iterator[str]:
     specs = supported()
     yield PREFACE
@@ -78,7 +83,7 @@ def page() -> Iterator[str]:
         if spec.group != group:
             group = spec.group
             yield f"\n### {group}\n\n| command | since | what it does | gaps |\n| --- | --- | --- | --- |\n"
-        yield f"| `{spec.display_name}` | {spec.since} | {spec.summary} | {GAPS.get(spec.name, '')} |\n"
+        yield f"| `{spec.display_name}` | {spec.since} | {spec.summary} | {gap_of(spec)} |\n"
     yield "\n## Not yet\n\n| group | commands |\n| --- | --- |\n"
     for group, names in MISSING.items():
         shown = ", ".join(f"`{name.upper().replace('|', ' ')}`" for name in names.split())

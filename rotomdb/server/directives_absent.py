@@ -104,6 +104,7 @@ ABSENT = table((
         text("cluster-announce-human-nodename", "", "Name for people.").checked(check_node_name),
         choice("cluster-preferred-endpoint-type", "ip", "ip hostname unknown-endpoint", "What MOVED names."),
         memory("cluster-link-sendbuf-limit", 0, "Bytes that may wait on a link.", high=ULONG_MAX),
+        choice("cluster-config-save-behavior", "sync", "sync best-effort", "What an unwritable file of the state does."),
         number("cluster-ping-interval", 1000, "Milliseconds between pings.").unlisted(),
         number("cluster-compatibility-sample-ratio", 0, "Percent of commands checked for a cluster.", 0, 100),
         yes("cluster-slot-stats-enabled", False, "Count by slot."),

@@ -105,6 +105,8 @@ def main() -> None:
     if words in (["-h"], ["--help"]):
         print(help_page(), end="")
         return
+    if words[:1] in (["--test-memory"], ["--check-system"]):
+        sys.exit(f"{words[0]} is not part of rotomdb-server; redis-server {' '.join(words)} does it")
     if words == ["--configuration-page"]:
         print(configuration_page(), end="")
         return

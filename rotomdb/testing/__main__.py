@@ -19,8 +19,10 @@ from rotomdb.testing.fuzz import READERS, fuzz, reader_target, restore_target
 from rotomdb.testing.mutations import Kind, Mutation
 from rotomdb.testing.payloads import ENCODINGS
 from rotomdb.testing.storm import Storm, StormReport
+from rotomdb.testing.tool_outputs import crash_tools
 
 VARIANTS = {"left out": [(Kind.LEFT_OUT, 1)], "put off": [(Kind.PUT_OFF, renames) for renames in (1, 2, 3, 5)]}
+STATES_PER_TOOL_SEED = 2000  # of the search: with each, the tools are crashed over one more workload
 SURVEYED_WORKLOADS = 1400  # to find those that come by each fsync
 
 
@@ -40,13 +42,16 @@ def bar(console: Console) -> Progress:
 @click.option("--states", default=100_000, show_default=True, help="Distinct crash states to try.")
 @click.option("--seed", default=1, show_default=True, help="Where the random workloads begin.")
 def power_loss(states: int, seed: int) -> None:
-    """Crash random workloads at every operation on the disk, recover, and look for what is missing.
+    """Crash random workloads at every operation on the disk, recover, and look for what is missing. Then the same with the
+    tools that make data directories.
 
     Exit status 1 when anything promised was lost.
     """
     with bar(Console(stderr=True)) as progress:
         task = progress.add_task("crash states", total=states)
         result = explore(states, workloads(seed), progress=lambda so_far: progress.update(task, completed=so_far.total))
+    if not result.losses:
+        crash_tools(range(seed, seed + max(states // STATES_PER_TOOL_SEED, 1)), result=result)
     print_result(result)
     sys.exit(1 if result.losses else 0)
 

@@ -102,16 +102,8 @@ def salvage(output: str | None, as_json: bool, log: Path) -> None:
       rotomdb-aof salvage appendonlydir -o healed; rotomdb-server --dir healed
     """
     disk = Disk()
-    reports = []
     with reporting():
-        source = find_log(disk, log)
-        with healed_log(disk, source, None if output is None else Path(output)) as place:
-            for path in source.paths:
-                reports.append(salvage_file(disk, path, place, single=source.manifest is None))
-            if place is not None and source.manifest is not None:
-                named = source.manifest
-                kept = Manifest(named.base, [], list(named.increments))
-                kept.save(disk, place, source.name + MANIFEST_SUFFIX)
+        reports = write_healed(disk, find_log(disk, log), None if output is None else Path(output))
     wrong = any(report["repaired"] or report["set_aside"] for report in reports)
     if as_json:
         click.echo(json.dumps({"log": str(log), "output": output, "files": reports}))
@@ -123,6 +115,19 @@ def salvage(output: str | None, as_json: bool, log: Path) -> None:
         elif wrong:
             click.echo(f"This was a dry run. To write the healed log: rotomdb-aof salvage {log} -o DIRECTORY")
     sys.exit(PROBLEMS if wrong else SOUND)
+
+
+def write_healed(disk: Disk, source: Source, output: Path | None) -> list[dict[str, Any]]:
+    """A data directory with the healed log, or nothing; returns what was found in each file."""
+    reports = []
+    with healed_log(disk, source, output) as place:
+        for path in source.paths:
+            reports.append(salvage_file(disk, path, place, single=source.manifest is None))
+        if place is not None and source.manifest is not None:
+            named = source.manifest
+            kept = Manifest(named.base, [], list(named.increments))
+            kept.save(disk, place, source.name + MANIFEST_SUFFIX)
+    return reports
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from rotomdb.testing.exploration import SETTINGS, Workload, describe, explore, explore_mutation, fsyncs, workloads
 from rotomdb.testing.faults import FAULT_SETTINGS, inject_faults
 from rotomdb.testing.mutations import Kind, Mutation
+from rotomdb.testing.tool_outputs import TOOLS, crash_tools
 
 STATES = int(os.environ.get("ROTOMDB_CRASH_STATES", "1200"))
 # Sites that a short search notices; `python -m rotomdb.testing mutations` goes through all of them.
@@ -49,3 +50,23 @@ def test_a_failing_disk_call_loses_nothing_and_is_survived(setting: dict[str, st
     result = inject_faults(1, [setting], every=17)
     assert result.total > 30
     assert not result.problems, "\n".join(result.problems[:3])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_power_loss_leaves_no_half_made_directory_of_a_tool(tool: str) -> None:
+    result = crash_tools(range(1, 2), tools={tool: TOOLS[tool]})
+    assert not result.losses, "\n".join(map(str, result.losses))
+    assert result.states[f"{tool}: the end"] > 0
+    assert result.total > 20
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "disk.put_in_place < disk.directory_beside", "disk.replace_atomically < manifest.save", "disk.write_new < disk.copy",
+        "output.settle",
+    ],
+)  # fmt: skip
+def test_the_search_notices_an_fsync_of_the_tools_that_is_left_out(site: str) -> None:
+    result = crash_tools(range(1, 3), mutation=Mutation(site, Kind.LEFT_OUT))
+    assert result.losses, f"{result.total} states, and nothing noticed"

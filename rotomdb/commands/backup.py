@@ -20,7 +20,7 @@ def backup_create(ctx: Context, *name: Bytes) -> Status:
         raise CommandError("ERR wrong number of arguments for 'backup|create' command")
     try:
         started = ctx.server.backups.start(name[0].decode("utf-8", "replace") if name else "")
-    except SaveError as error:
+    except (SaveError, OSError) as error:
         raise CommandError(f"ERR Can't back up: {error}") from None
     return Status(b"Backup started: " + started.encode())
 
@@ -28,12 +28,16 @@ def backup_create(ctx: Context, *name: Bytes) -> Status:
 @command("BACKUP|LIST", since="7.2.0", flags=FLAGS, group=GROUP)
 def backup_list(ctx: Context) -> list[MapReply]:
     """Returns the backups, oldest first."""
+    try:
+        backups = ctx.server.backups.list()
+    except OSError as error:
+        raise CommandError(f"ERR The backups can't be listed: {error}") from None
     return [
         MapReply([
             b"name", index.name.encode(), b"created", index.created, b"keys", index.keys,
             b"files", len(index.files), b"size", index.size,
         ])
-        for index in ctx.server.backups.list()
+        for index in backups
     ]  # fmt: skip
 
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -275,7 +273,7 @@ class Matrix:
         if arguments == ("CONFIG",):
             (place / "data").mkdir(parents=True)
             (place / "data" / "server.conf").write_text("save 3600 1000000\nhz 100\n")
-            arguments = ("--config", str(place / "data" / "server.conf"))
+            arguments = ()
         server = FailingServer(self.nursery, place, *arguments)
         self.control.watch(server.data)
         server.start()
@@ -317,10 +315,10 @@ class Matrix:
         if expected.write(case.link, 5) != b"OK":
             yield "a write is refused before anything fails"
             return
-        if not operation.logged:
+        snapshot_only = not operation.logged or operation.name.startswith("CONFIG SET appendonly")
+        if snapshot_only:
             case.ask("SAVE")
         self.control.fail(failure.calls, failure.error, skip=failure.skip, times=failure.times)
-        snapshot_only = not operation.logged or operation.name.startswith("CONFIG SET appendonly")
         saved = set(expected.certain)
         operation.run(case)
         answer = expected.write(server.link())
@@ -340,8 +338,8 @@ class Matrix:
         yield from self.recovers(case)
         if not operation.logged and case.ask("SAVE") != b"OK":
             yield "SAVE fails although nothing fails any more"
-        elif operation.name.endswith("appendonly no"):
-            case.ask("CONFIG", "SET", "appendonly", "yes")
+        elif operation.logged and snapshot_only:
+            case.ask("CONFIG", "SET", "appendonly", "yes")  # it may have been refused
         server.until(case.idle, SETTLE_S)
         yield from self.survives(case, "killed later")
         expected.possible.clear()
@@ -440,6 +438,16 @@ class Matrix:
                         failures.append(Failure((call,), error, skip))
             yield call, failures
 
+    def try_few(self, operation: Operation, first: int, count: int) -> None:
+        """So many of the operation's calls, each with an error: others for another `first`."""
+        calls = list(self.calls_of(operation).items())
+        failures = []
+        for turn in range(first, first + count):
+            call, times = calls[turn * 5 % len(calls)]
+            error = ERRORS[turn % len(ERRORS)]
+            failures.append(Failure((call,), error, turn % min(times, 12), 1 if turn % 2 else INTERRUPTIONS))
+        self.try_on_one_server(operation, failures)
+
     def try_sample(self, operation: Operation, first: int, least: int = 1) -> None:
         """Each call, `least` times at the least, with another error and at another place from one to the next."""
         failures = []
@@ -456,7 +464,9 @@ class Matrix:
     def try_all(self, operation: Operation, *, thorough: bool = False) -> None:
         for call, failures in self.failures_of(operation, thorough=thorough):
             self.try_on_one_server(operation, failures)
-            self.tell(f"{operation.name}: {call}: {len(failures)} failures, {len(self.report.problems)} problems so far")
+            self.tell(
+                f"{operation.name}: {call}: {len(failures)} failures, {len(self.report.problems)} problems so far"
+            )
 
     def try_on_one_server(self, operation: Operation, failures: Iterable[Failure]) -> None:
         """One server lives through all of them."""

@@ -116,7 +116,11 @@ class Link:
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(REPLY_S)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
         self.data = b""
 
     def send(self, *words: object) -> None:
@@ -184,8 +188,9 @@ class FailingServer:
 
     def launch(self) -> None:
         (self.place / "socket").unlink(missing_ok=True)
+        configuration = self.data / "server.conf"
         words = [
-            "--port", "0", "--unixsocket", str(self.place / "socket"), "--dir", str(self.data), "--hz", "100",
+            *([str(configuration)] if configuration.exists() else []), "--port", "0", "--unixsocket", str(self.place / "socket"), "--dir", str(self.data), "--hz", "100",
             "--disk-reserve", "64kb", "--enable-debug-command", "yes", *self.arguments,
         ]  # fmt: skip
         self.pid = self.nursery.ask(start=words, log=str(self.place / "log"), place=str(self.place))
@@ -230,6 +235,10 @@ class FailingServer:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    @staticmethod
+    def signal_to(child: int, number: int) -> None:
+        os.kill(child, number)
 
     def kill(self) -> None:
         for link in self.links:

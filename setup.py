@@ -48,8 +48,13 @@ def extension(source: Path) -> Extension:
         [str(relative)],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        include_dirs=["rotomdb/engine", "rotomdb/server"],
-        depends=["rotomdb/engine/platform.h", "rotomdb/server/poller.h", "rotomdb/server/crash_signals.h"],
+        include_dirs=["rotomdb/engine", "rotomdb/server", "rotomdb/scripting"],
+        depends=[
+            "rotomdb/engine/platform.h",
+            "rotomdb/server/poller.h",
+            "rotomdb/server/crash_signals.h",
+            "rotomdb/scripting/lua_api.h",
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""Imports run one way: engine <- storage <- commands <- server, and tools never import the server."""
+"""Imports run one way: engine <- storage <- commands <- scripting <- server, and tools never import the server."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ MAY_IMPORT = {
     "engine": {"engine"},
     "storage": {"engine", "storage"},
     "commands": {"engine", "storage", "commands"},
-    "server": {"engine", "storage", "commands", "server"},
-    "tools": {"engine", "storage", "commands", "tools", "rdb"},  # rotomdb.rdb: the library over storage
+    "scripting": {"engine", "storage", "commands", "scripting"},
+    "server": {"engine", "storage", "commands", "scripting", "server"},
+    "tools": {"engine", "storage", "commands", "scripting", "tools", "rdb"},  # rotomdb.rdb: the library over storage
 }
 IMPORT = re.compile(r"^\s*(?:from|c?import)\s+rotomdb\.(\w+)|^\s*from\s+rotomdb\.(\w+)", re.MULTILINE)
 

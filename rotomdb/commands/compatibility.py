@@ -12,9 +12,8 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 
 # Not built yet, by the group that will bring them.
 MISSING = {
-    "scripting": "eval eval_ro evalsha evalsha_ro fcall fcall_ro function|delete function|dump function|flush function|help "
-    "function|kill function|list function|load function|restore function|stats script|debug script|exists script|flush "
-    "script|help script|kill script|load",
+    "functions": "fcall fcall_ro function|delete function|dump function|flush function|help function|kill function|list "
+    "function|load function|restore function|stats",
     "access control": "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save "
     "acl|setuser acl|users acl|whoami",
     "cluster": "cluster|migration cluster|myshardid cluster|slot-stats cluster|syncslots",
@@ -42,6 +41,7 @@ GAPS = {
     "replconf": "takes what concerns a full copy",
     "pfselftest": "checks the estimate, not the registers of both representations",
     "role": "always a master without replicas",
+    "script|debug": "there is no debugger",
     "shutdown": "there are no replicas to wait for",
     "wait": "no replica can be attached yet",
     "waitaof": "counts the local log only",

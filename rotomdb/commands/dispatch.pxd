@@ -24,6 +24,7 @@ cdef class Command:
     cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
     cdef LatencyHistogram* histogram      # of its calls; NULL: none yet
     cdef public int64_t calls, nanoseconds, rejected, failed
+    cdef bint takes(self, int count) noexcept
 
 cdef class Context:
     cdef public Keyspace db
@@ -76,6 +77,7 @@ cdef class Dispatcher:
     cdef public object on_write           # called with (key, context or None) of every change; None: nobody caches
     cdef public object on_read            # called with (context, command, arguments) of tracking clients
     cdef public object on_command         # called with (context, command, arguments) after each command; None: no monitor
+    cdef public object on_script          # called with (context, arguments) before a script runs; None: no monitor
     cdef public list layers               # middleware around every command, outermost first
     cdef Context writer                   # whose command runs
     cdef public object on_event           # called with (database index, key, event); None: nobody listens
@@ -91,7 +93,10 @@ cdef class Dispatcher:
     cdef list pending                     # effects of the running unit: (database index, arguments)
     cdef bint explicit                    # the running command said itself what to propagate
     cdef int depth
+    cdef public object scripting          # runs scripts; None: there is nobody who can
+    cdef public bint unlogged             # a script wants its writes to reach no log
     cdef void refresh_clock(self) noexcept
+    cdef Command lookup(self, PyObject** arguments, int count)
     cdef object call(self, Context context, PyObject** arguments, int count)
     cdef object run(self, Context context, Command command, PyObject** arguments, int count)
     cdef object run_bare(self, Context context, Command command, PyObject** arguments, int count)

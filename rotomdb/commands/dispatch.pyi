@@ -86,6 +86,9 @@ class Dispatcher:
     on_write: Callable[[bytes, Context | None], None] | None
     on_read: Callable[[Any, Command, list[bytes]], None] | None
     on_command: Callable[[Context, Command, list[bytes]], None] | None
+    on_script: Callable[[Context, list[bytes]], None] | None
+    scripting: Any
+    unlogged: bool
     layers: list[Callable[[Any, list[bytes], Callable[[], object]], object]]
     on_block_until: Callable[[Context, Callable[[], bool], Callable[[], object], int], None] | None
     latency_tracking: bool

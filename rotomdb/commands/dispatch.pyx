@@ -102,6 +102,12 @@ cdef class Command:
     def __dealloc__(self):
         free(self.histogram)
 
+    cdef bint takes(self, int count) noexcept:
+        """Whether a request of so many words can be one of it."""
+        if self.arity >= 0:
+            return count == self.arity
+        return count >= -self.arity and (self.max_arguments < 0 or count <= self.max_arguments)
+
     def reset_counters(self):
         self.calls = self.nanoseconds = self.rejected = self.failed = 0
         free(self.histogram)
@@ -114,12 +120,6 @@ cdef class Command:
     def latency_percentile(self, double percent):
         """Microseconds that this share of the calls did not exceed, to two digits."""
         return 0.0 if self.histogram == NULL else histogram_percentile(self.histogram, percent) / 1000
-
-
-cdef inline bint wrong_arity(Command command, int count) noexcept:
-    if command.arity >= 0:
-        return count != command.arity
-    return count < -command.arity or (command.max_arguments >= 0 and count > command.max_arguments)
 
 
 cdef class Context:
@@ -196,6 +196,8 @@ cdef class Context:
     def propagate(self, *arguments):
         """Append this command to the stream, in place of the running one. May be called several times."""
         self.dispatcher.explicit = True
+        if self.dispatcher.unlogged:
+            return
         self.dispatcher.pending.append((self.db.index, tuple([as_argument(argument) for argument in arguments])))
 
     def request(self):
@@ -327,8 +329,8 @@ cdef class Dispatcher:
             self.on_error(text)
         return CommandError(text)
 
-    cdef object call(self, Context context, PyObject** arguments, int count):
-        """Run a request; returns its reply value, a CommandError for an error reply."""
+    cdef Command lookup(self, PyObject** arguments, int count):
+        """The command that a request names, the container where it names no subcommand of it; None: there is none."""
         cdef bytes name = <bytes>arguments[0]
         cdef PyObject* found = PyDict_GetItem(self.spellings, name)
         cdef Command command
@@ -337,19 +339,24 @@ cdef class Dispatcher:
         else:
             command = self.commands.get(name.lower())
             if command is None:
-                if self.on_unknown is not None:
-                    self.on_unknown(context, name)
-                return self.refuse(context, unknown_command(arguments, count))
+                return None
             if len(self.spellings) < 4096:
                 self.spellings[name] = command
         if command.subcommands is not None and count > 1:
-            subcommand = command.subcommands.get((<bytes>arguments[1]).lower())
-            if subcommand is not None:
-                command = subcommand
-            elif command.function is None:
-                return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
-                    as_shown(<bytes>arguments[1], 128), command.name.upper()))
-        if wrong_arity(command, count):
+            return command.subcommands.get((<bytes>arguments[1]).lower(), command)
+        return command
+
+    cdef object call(self, Context context, PyObject** arguments, int count):
+        """Run a request; returns its reply value, a CommandError for an error reply."""
+        cdef Command command = self.lookup(arguments, count)
+        if command is None:
+            if self.on_unknown is not None:
+                self.on_unknown(context, <bytes>arguments[0])
+            return self.refuse(context, unknown_command(arguments, count))
+        if command.function is None and count > 1:
+            return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
+                as_shown(<bytes>arguments[1], 128), command.name.upper()))
+        if not command.takes(count):
             command.rejected += 1
             return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command")
         if context.replaying:
@@ -458,7 +465,10 @@ cdef class Dispatcher:
         if not self.explicit and self.dirty != dirty_before and command.flags & FLAG_WRITE:
             self.propagate_verbatim(database, arguments, count)
         self.explicit = outer_explicit
-        if outermost:
+        if not outermost:
+            if command.sees_all and self.watch_unsynced:
+                self.engine.read_offset = self.stream.offset
+        else:
             self.writer = None
             if self.pending:
                 self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
@@ -596,7 +606,7 @@ cdef class Dispatcher:
 
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count):
         cdef object real
-        if not self.stream.active:
+        if not self.stream.active or self.unlogged:
             return
         if self.real_names is not None:
             # The log is read without the configuration that renamed the command.

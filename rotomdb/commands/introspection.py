@@ -26,6 +26,7 @@ SHOWN_FLAGS = {
     Flag.FAST: "fast", Flag.PUBSUB: "pubsub", Flag.NO_AUTH: "no_auth", Flag.NO_MULTI: "no_multi",
     Flag.SKIP_MONITOR: "skip_monitor", Flag.SKIP_SLOWLOG: "skip_slowlog", Flag.ASKING: "asking",
     Flag.NO_ASYNC_LOADING: "no_async_loading", Flag.ALLOW_BUSY: "allow_busy",
+    Flag.NO_MANDATORY_KEYS: "no_mandatory_keys",
 }  # fmt: skip
 
 
@@ -34,7 +35,7 @@ def categories(spec: CommandSpec) -> list[str]:
     names = []
     if spec.flags & Flag.WRITE:
         names.append("write")
-    if spec.flags & Flag.READONLY:
+    if spec.flags & Flag.READONLY and spec.group != "scripting":  # what a script reads is checked when it reads
         names.append("read")
     if spec.flags & Flag.ADMIN:
         names += ["admin", "dangerous"]

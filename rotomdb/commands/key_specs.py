@@ -170,10 +170,27 @@ def bitfield_keys(arguments: Sequence[bytes]) -> Found:
     return [(1, ("RW", "access", "update") if writes else READ)]
 
 
+def script_keys(access: Access) -> Callable[[Sequence[bytes]], Found | None]:
+    """Of what runs a script: as many as it is told, which may be none."""
+
+    def find(arguments: Sequence[bytes]) -> Found | None:
+        try:
+            count = int(arguments[2])
+        except (ValueError, IndexError):
+            return None
+        if not 0 <= count <= len(arguments) - 3:
+            return None
+        return [(place, access) for place in range(3, 3 + count)]
+
+    return find
+
+
 # Requests that have to be read to know their keys, or what happens to them.
 FINDERS: dict[str, Callable[[Sequence[bytes]], Found | None]] = {
     "sort": sort_keys,
     "migrate": migrate_keys,
     "set": set_keys,
     "bitfield": bitfield_keys,
+    **dict.fromkeys(("eval", "evalsha", "fcall"), script_keys(("RW", "access", "update"))),
+    **dict.fromkeys(("eval_ro", "evalsha_ro", "fcall_ro"), script_keys(READ)),
 }

@@ -4,9 +4,10 @@ Replay decides with this before it executes, and the tools that only look decide
 what a server takes.
 
     writes, SELECT                        executed
-    what changes no data                  stepped over: reads, PING, PUBLISH, CONFIG, SCRIPT LOAD, REPLCONF ...
+    what changes no data                  stepped over: PING, PUBLISH, CONFIG, EVAL_RO, REPLCONF ...
+    scripts                               executed, in logs of servers before 7.0; EVALSHA needs its script before it
     libraries of functions                carried, as those in an RDB are: the data set keeps them
-    scripts, functions that are called    refused: what they did is not in the log
+    functions that are called             refused: no server logs the call
     MIGRATE                               refused: servers log the DEL that it comes to, nobody the command
     anything else                         refused: nobody can tell what it did
 """
@@ -21,15 +22,14 @@ from rotomdb.commands.registry import CommandSpec, Flag
 from rotomdb.engine.number import parse_int
 from rotomdb.storage.quoting import quoted
 
-# Redis's commands that this server does not have, and that change no data.
+# Redis's commands that change no data, whether this server has them or not.
 HARMLESS = frozenset((
-    "script", "replconf", "psync", "sync", "replicaof", "slaveof", "failover", "cluster", "lolwut", "sentinel", "hotkeys",
+    "replconf", "psync", "sync", "replicaof", "slaveof", "failover", "cluster", "lolwut", "sentinel", "hotkeys",
     "commandlog", "eval_ro", "evalsha_ro", "fcall_ro", "function|list", "function|dump", "function|stats", "function|kill",
     "function|help",
 ))  # fmt: skip
 CARRIED = frozenset(("function|load", "function|delete", "function|flush"))
-SCRIPTS = frozenset(("eval", "evalsha", "fcall"))
-NO_SCRIPTS = "it runs a script, which this server cannot"
+SCRIPTS = frozenset(("eval", "evalsha", "script|load", "script|flush"))
 NAME_MAX = 64
 LIBRARY_NAME = re.compile(rb"#!\S+[ \t]+(?:.*[ \t])?name=([A-Za-z0-9_]+)")
 
@@ -83,15 +83,17 @@ class LogCommands:
         spec = self.specs.get(whole) or self.specs.get(word)
         if whole in CARRIED:
             return CARRY
+        if word in HARMLESS or whole in HARMLESS:
+            return STEP_OVER
+        if word == "fcall":
+            return Treatment(refusal=f"{quoted(name)} is in no log: what the function did cannot be told")
         if word == "migrate":
             return Treatment(refusal=f"{quoted(name)} is in no log: what it moved cannot be told")
         if spec is not None and (spec.function is not None or "|" in spec.name):
-            executed = bool(spec.flags & (Flag.WRITE | Flag.READONLY)) or word == "select"
+            executed = bool(spec.flags & (Flag.WRITE | Flag.READONLY)) or word == "select" or spec.name in SCRIPTS
             return Treatment(arity=spec.arity) if executed else STEP_OVER
-        if word in HARMLESS or whole in HARMLESS:
-            return STEP_OVER
-        reason = f"Unknown command {quoted(name + (b' ' + second if second else b''))} reading the append only file"
-        return Treatment(refusal=f"{reason}: {NO_SCRIPTS}" if word in SCRIPTS else reason)
+        words = name + (b" " + second if second else b"")
+        return Treatment(refusal=f"Unknown command {quoted(words)} reading the append only file")
 
     def refusal(self, name: bytes, second: bytes, count: int) -> str | None:
         """Why a server refuses a log with such a command, as far as that can be told without executing it."""

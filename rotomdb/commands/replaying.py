@@ -9,6 +9,7 @@ from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE
 from rotomdb.commands.log_commands import LogCommands, carry_library, wrong_arity
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.errors import CommandError, CommandRefusedError
+from rotomdb.storage.quoting import quoted
 
 Execute = Callable[[list[bytes]], None]
 
@@ -48,6 +49,8 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
             text = str(value)
             if text.startswith("ERR wrong number of arguments"):
                 raise CommandRefusedError(wrong_arity(name))
+            if text.startswith("NOSCRIPT"):
+                raise CommandRefusedError(f"{quoted(name)} of a script that the log has not shown before")
             if text == DB_INDEX_OUT_OF_RANGE or text.startswith("ERR internal error"):
                 raise CommandRefusedError(f"{name.decode('latin-1').upper()}: {text.removeprefix('ERR ')}")
             on_failure(arguments, value)

@@ -17,10 +17,11 @@ from rotomdb.errors import ConfigError
 from rotomdb.server.directive_values import format_value, parse_line, parse_setting
 from rotomdb.server.directives import Directive, Kind
 from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES, NO_USERS
+from rotomdb.server.directives_scripts import SCRIPTS
 from rotomdb.server.directives_serving import SERVING
 from rotomdb.server.directives_storage import STORAGE
 
-DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **ABSENT}
+DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **ABSENT}
 ALIASES = {alias: row.name for row in DIRECTIVES.values() for alias in row.aliases}
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
 EVERYTHING = {

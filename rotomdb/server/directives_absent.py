@@ -1,4 +1,4 @@
-"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, TLS, users, scripts, modules.
+"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, TLS, users, modules.
 
 What would guard data or access is refused unless it is off: a server that silently did without would be worse than none.
 What only tunes the absent part is accepted, with the reason why it has no effect.
@@ -14,7 +14,6 @@ NO_REPLICATION = "there is no replication yet"
 NO_CLUSTER = "there is no cluster mode yet"
 NO_TLS = "TLS is not supported yet"
 NO_USERS = "there are no users besides `default` yet"
-NO_SCRIPTS = "there are no scripts yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
 BACKLOG_MIN = 16 << 10
@@ -152,14 +151,10 @@ ABSENT = table((
         number("rdma-rx-size", 1 << 20, "Bytes of a buffer.", 64 << 10, 16 << 20, mutable=False),
         number("rdma-completion-vector", -1, "Vector of completions.", -1, INT_MAX),
     )),
-    # Users, scripts, modules, and what earlier versions had
+    # Users, modules, and what earlier versions had
     text("aclfile", "", "File of users.", mutable=False).refused(NO_USERS),
     choice("acl-pubsub-default", "resetchannels", "allchannels resetchannels", "Channels of new users.").without_effect(NO_USERS),
     number("acllog-max-len", 128, "Entries of ACL LOG.").without_effect(NO_USERS),
-    number("busy-reply-threshold", 5000, "Milliseconds until a script makes the server busy.").also("lua-time-limit").without_effect(
-        NO_SCRIPTS),
-    yes("lua-enable-deprecated-api", False, "Old functions for scripts.").fixed().unlisted().without_effect(NO_SCRIPTS),
-    yes("lua-enable-insecure-api", False, "Old functions for scripts.").unlisted().without_effect(NO_SCRIPTS),
     yes("vset-force-single-threaded-execution", False, "One thread for vector sets.").unlisted().without_effect(
         "there are no vector sets"),
     text("req-res-logfile", "", "File of all requests and replies.").fixed().unlisted().refused("requests are not recorded"),

@@ -94,19 +94,20 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "allocator_resident", report.resident
     yield "total_system_memory", total_system_memory()
     yield "total_system_memory_human", human(total_system_memory())
-    yield "used_memory_lua", 0
-    yield "used_memory_vm_eval", 0
-    yield "used_memory_lua_human", human(0)
-    yield "used_memory_scripts_eval", 0
-    yield "number_of_cached_scripts", 0
+    scripts = server.scripting
+    yield "used_memory_lua", scripts.used_memory
+    yield "used_memory_vm_eval", scripts.used_memory
+    yield "used_memory_lua_human", human(scripts.used_memory)
+    yield "used_memory_scripts_eval", scripts.scripts_memory
+    yield "number_of_cached_scripts", len(scripts.scripts)
     yield "number_of_functions", 0
     yield "number_of_libraries", 0
     yield "used_memory_vm_functions", 0
-    yield "used_memory_vm_total", 0
-    yield "used_memory_vm_total_human", human(0)
+    yield "used_memory_vm_total", scripts.used_memory
+    yield "used_memory_vm_total_human", human(scripts.used_memory)
     yield "used_memory_functions", 0
-    yield "used_memory_scripts", 0
-    yield "used_memory_scripts_human", human(0)
+    yield "used_memory_scripts", scripts.scripts_memory
+    yield "used_memory_scripts_human", human(scripts.scripts_memory)
     yield "maxmemory", limit
     yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", server.config["maxmemory-policy"]
@@ -219,7 +220,7 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "expire_cycle_cpu_milliseconds", int(server.expire_cycle.seconds * 1000)
     yield "evicted_keys", server.memory_limits.evicted_keys
     yield "evicted_clients", server.client_limits.evicted
-    yield "evicted_scripts", 0
+    yield "evicted_scripts", server.scripting.evicted
     yield "total_eviction_exceeded_time", 0
     yield "current_eviction_exceeded_time", 0
     yield "keyspace_hits", engine.hits

@@ -23,16 +23,19 @@ class Monitors:
         client.monitoring = True
         self.clients[client] = None
         self.dispatcher.on_command = self.show
+        self.dispatcher.on_script = self.tell
 
     def drop(self, client: Client) -> None:
         client.monitoring = False
         self.clients.pop(client, None)
         if not self.clients:
-            self.dispatcher.on_command = None
+            self.dispatcher.on_command = self.dispatcher.on_script = None
 
     def show(self, context: Context, command: Command, request: list[bytes]) -> None:
-        if command.flags & HIDDEN:
-            return
+        if not command.flags & HIDDEN:
+            self.tell(context, request)
+
+    def tell(self, context: Context, request: list[bytes]) -> None:
         origin = getattr(context, "address", "") or "?:0"
         words = " ".join(quoted(word) for word in without_secrets(request))
         line = Status(f"{time.time():.6f} [{context.db.index} {origin}] {words}".encode())

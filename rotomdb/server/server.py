@@ -24,6 +24,7 @@ from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, LoadingInterrupted, RotomError
+from rotomdb.scripting.scripts import Scripting
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.client import Client, Hub, flush_all
@@ -132,6 +133,7 @@ class Server(Hub):
         self.dispatcher.on_error = self.count_error
         self.dispatcher.on_internal_error = self.internal_error
         self.dispatcher.on_unknown = ForeignRequests(self.log).check
+        self.scripting = Scripting(self.dispatcher, self.log)
         directory = Path(config["dir"])
         self.persistence = Persistence(
             disk or Disk(),
@@ -238,6 +240,7 @@ class Server(Hub):
         self.dispatcher.latency_tracking = config["latency-tracking"]
         self.dispatcher.slowlog_threshold_us = min(config["slowlog-log-slower-than"], THRESHOLD_MAX_US)
         self.max_bulk_bytes = self.engine.string_max_bytes = config["proto-max-bulk-len"]
+        self.scripting.limit_memory(config["lua-memory-limit"])
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
         self.slow_log.resize(config["slowlog-max-len"])

@@ -12,6 +12,7 @@ from rotomdb.commands.registry import REGISTRY
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError
+from rotomdb.scripting.scripts import Scripting
 from rotomdb.storage.aof_reader import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Examination
@@ -39,6 +40,7 @@ def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Cal
     load_all()
     dispatcher = Dispatcher(engine, REGISTRY.values())
     dispatcher.loading = True
+    Scripting(dispatcher, lambda level, text: None)
     return replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
 
 

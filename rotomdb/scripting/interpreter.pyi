@@ -1,0 +1,13 @@
+from rotomdb.commands.dispatch import Context
+from rotomdb.scripting.script_run import ScriptRun
+
+class Interpreter:
+    run: ScriptRun
+    used_memory: int
+    memory_limit: int
+    def __init__(self, run: ScriptRun, limit: int) -> None: ...
+    def compile(self, code: bytes, name: bytes) -> int: ...
+    def forget(self, reference: int) -> None: ...
+    def evaluate(
+        self, reference: int, name: str, caller: Context, words: tuple[bytes, ...], keys: int, first: int, read_only: bool, allow_oom: bool
+    ) -> object: ...

@@ -1,0 +1,253 @@
+"""A Lua state: its memory, compiling, and running a script in it."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdio cimport fprintf, stderr
+from libc.stdlib cimport abort, free, realloc
+
+from rotomdb.commands.dispatch cimport Context
+from rotomdb.scripting.conversion cimport take_reply
+from rotomdb.scripting.lua_api cimport (
+    LUA_GCCOLLECT, LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_atpanic,
+    lua_checkstack, lua_close, lua_cpcall, lua_createtable, lua_gc, lua_newstate, lua_pcall, lua_pop, lua_pushcclosure,
+    lua_pushlstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_settop, lua_State, lua_tolstring,
+    lua_touserdata, lua_type, luaL_ref, luaL_unref,
+)
+from rotomdb.scripting.redis_api cimport handle_error, open_redis
+from rotomdb.scripting.sandbox cimport close_globals, load_text, open_libraries
+from rotomdb.scripting.script_run cimport ScriptRun
+from rotomdb.scripting.vm cimport Vm
+
+from rotomdb.errors import CommandError
+from rotomdb.scripting.lua_library import path_of_lua
+from rotomdb.storage.rdb import REDIS_VERSION
+
+cdef const char* trouble = bind_lua(path_of_lua())
+if trouble != NULL:
+    raise ImportError(trouble.decode())
+
+cdef bytes version_text = REDIS_VERSION.encode()
+cdef int version_number = sum(int(part) << shift for part, shift in zip(REDIS_VERSION.split("."), (16, 8, 0)))
+cdef uint64_t FIRST_RANDOM = 0x330E        # as srand48(0) sets it
+
+cdef struct Opening:                       # what the function that fills a new state hands back
+    int handler
+    int globals
+
+cdef struct Chunk:                         # what is to be compiled
+    const char* text
+    size_t size
+    const char* name
+    int reference
+    int status
+
+
+cdef void* allocate(void* ud, void* block, size_t old_size, size_t new_size) noexcept nogil:
+    """Lua's memory: counted, and limited unless native code is at work."""
+    cdef Vm* vm = <Vm*>ud
+    cdef void* moved
+    if new_size == 0:
+        free(block)
+        vm.used -= <int64_t>old_size
+        return NULL
+    if new_size > old_size and not vm.unfailing and vm.used + <int64_t>(new_size - old_size) > vm.limit:
+        return NULL
+    moved = realloc(block, new_size)
+    if moved == NULL:
+        if vm.unfailing:
+            fprintf(stderr, "Out Of Memory allocating %zu bytes!\n", new_size)
+            abort()
+        return block if new_size <= old_size else NULL       # Lua relies on that: to shrink never fails
+    vm.used += <int64_t>new_size - <int64_t>old_size
+    return moved
+
+
+cdef int panic(lua_State* L) noexcept:
+    """An error of Lua where nothing catches it, which no script can bring about."""
+    cdef const char* text = lua_tolstring(L, -1, NULL)
+    if text == NULL:
+        text = b"an error that is no text"
+    fprintf(stderr, "Lua: %s\n", text)
+    abort()
+    return 0
+
+
+cdef int fill_state(lua_State* L) noexcept:
+    cdef Opening* opening = <Opening*>lua_touserdata(L, 1)
+    lua_settop(L, 0)
+    lua_createtable(L, 0, 0)
+    open_libraries(L)
+    open_redis(L, version_text, version_number)
+    lua_pushvalue(L, -1)
+    opening.globals = luaL_ref(L, LUA_REGISTRYINDEX)
+    close_globals(L)
+    lua_pushcclosure(L, handle_error, 0)
+    opening.handler = luaL_ref(L, LUA_REGISTRYINDEX)
+    return 0
+
+
+cdef int compile_chunk(lua_State* L) noexcept:
+    cdef Chunk* chunk = <Chunk*>lua_touserdata(L, 1)
+    chunk.status = load_text(L, chunk.text, chunk.size, chunk.name)
+    # The function, or the error's text: both stay until they are asked for.
+    chunk.reference = luaL_ref(L, LUA_REGISTRYINDEX)
+    return 0
+
+
+cdef class Interpreter:
+    """Args:
+    run: Through which scripts reach the server.
+    limit: Bytes that Lua may take.
+    """
+
+    def __init__(self, ScriptRun run not None, int64_t limit):
+        self.run = run
+        self.vm.limit = limit
+        self.vm.run = <PyObject*>run
+        self.vm.random = FIRST_RANDOM
+        self.open_state()
+
+    def __dealloc__(self):
+        if self.L != NULL:
+            lua_close(self.L)
+
+    cdef int open_state(self) except -1:
+        cdef Opening opening
+        self.L = lua_newstate(allocate, &self.vm)
+        if self.L == NULL:
+            raise MemoryError()
+        lua_atpanic(self.L, panic)
+        if lua_cpcall(self.L, fill_state, &opening):
+            raise MemoryError(self.text_at_top())
+        self.handler = opening.handler
+        self.globals = opening.globals
+        return 0
+
+    @property
+    def used_memory(self):
+        return self.vm.used
+
+    @property
+    def memory_limit(self):
+        return self.vm.limit
+
+    @memory_limit.setter
+    def memory_limit(self, int64_t limit):
+        self.vm.limit = limit
+
+    def text_at_top(self):
+        cdef const char* text = lua_tolstring(self.L, -1, NULL)
+        return (<bytes>text).decode("latin-1") if text != NULL else "unknown error"
+
+    def compile(self, bytes code not None, bytes name not None):
+        """The reference of the compiled function. Raises CommandError with Lua's words."""
+        cdef Chunk chunk
+        lua_settop(self.L, 0)
+        self.make_room()
+        chunk.text, chunk.size, chunk.name = PyBytes_AS_STRING(code), <size_t>PyBytes_GET_SIZE(code), name
+        if lua_cpcall(self.L, compile_chunk, &chunk):
+            raise CommandError(self.text_at_top())
+        if chunk.status == 0:
+            return chunk.reference
+        lua_rawgeti(self.L, LUA_REGISTRYINDEX, chunk.reference)
+        text = self.text_at_top()
+        self.forget(chunk.reference)
+        raise CommandError(text)
+
+    def forget(self, int reference):
+        """The function is not needed any more."""
+        self.vm.unfailing += 1
+        luaL_unref(self.L, LUA_REGISTRYINDEX, reference)
+        self.vm.unfailing -= 1
+
+    cdef void make_room(self) noexcept:
+        """Lua collects as it goes on, and not when it is refused memory: what one script leaves must not fail the next."""
+        if self.vm.used > self.vm.limit // 2:
+            self.vm.unfailing += 1
+            lua_gc(self.L, LUA_GCCOLLECT, 0)
+            self.vm.unfailing -= 1
+
+    def evaluate(self, int reference, str name, Context caller not None, tuple words not None, int keys, int first,
+                 bint read_only, bint allow_oom):
+        """Run a compiled script; returns its reply, or raises its error.
+
+        Args:
+            name: Of the script, for errors.
+            words: Arguments of the command: from `first` on so many keys, then the rest.
+        """
+        cdef lua_State* L = self.L
+        cdef int status
+        lua_settop(L, 0)
+        self.make_room()
+        self.vm.unfailing += 1
+        try:
+            lua_rawgeti(L, LUA_REGISTRYINDEX, self.handler)
+            lua_rawgeti(L, LUA_REGISTRYINDEX, reference)
+            lua_rawgeti(L, LUA_REGISTRYINDEX, self.globals)
+            self.set_words(b"KEYS", 4, words, first, first + keys)
+            self.set_words(b"ARGV", 4, words, first + keys, <int>len(words))
+            lua_pop(L, 1)
+        finally:
+            self.vm.unfailing -= 1
+        self.vm.random = FIRST_RANDOM
+        self.vm.killed = False
+        self.run.begin(caller, read_only, allow_oom)
+        status = lua_pcall(L, 0, 1, 1)
+        self.vm.unfailing += 1
+        try:
+            return self.finish(status, caller, name)
+        finally:
+            self.run.end()
+            lua_settop(L, 0)
+            self.vm.unfailing -= 1
+
+    cdef int set_words(self, const char* name, size_t size, tuple words, int start, int end) except -1:
+        """A table of words as a global; the globals are at the top."""
+        cdef lua_State* L = self.L
+        cdef int i
+        cdef bytes word
+        lua_pushlstring(L, name, size)
+        lua_createtable(L, end - start, 0)
+        for i in range(start, end):
+            word = <bytes>words[i]
+            lua_pushlstring(L, PyBytes_AS_STRING(word), <size_t>PyBytes_GET_SIZE(word))
+            lua_rawseti(L, -2, i - start + 1)
+        lua_rawset(L, -3)
+        return 0
+
+    cdef object finish(self, int status, Context caller, str name):
+        """The reply of a script that has ended, or its error with the place."""
+        cdef lua_State* L = self.L
+        if status == 0:
+            reply = take_reply(L, self.run.context.resp, caller.resp)
+            return self.counted(reply) if isinstance(reply, CommandError) else reply
+        if lua_type(L, -1) != LUA_TTABLE:
+            raise CommandError(f"ERR Error running script {name}, {self.text_at_top()[:100]}")
+        text = self.field(b"err", LUA_TSTRING)
+        text = "ERR unknown error" if text is None else text.decode("latin-1")
+        source, line = self.field(b"source", LUA_TSTRING), self.field(b"line", LUA_TNUMBER)
+        if source is not None and line is not None:
+            text += f" script: {name}, on {source.decode('latin-1')}:{line.decode()}."
+        return self.counted(CommandError(text))
+
+    def counted(self, error):
+        """The error in the table at the top: raised, unless it is a command's, which was counted when it failed."""
+        if self.field(b"ignore_error_stats_update", LUA_TBOOLEAN) is None:
+            raise error
+        return error
+
+    def field(self, bytes name, int kind):
+        """A field of the table at the top as text; None: it is not of that type."""
+        cdef size_t size
+        cdef const char* text
+        cdef lua_State* L = self.L
+        lua_checkstack(L, 2)
+        lua_pushlstring(L, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
+        lua_rawget(L, -2)
+        found = None
+        if lua_type(L, -1) == kind:
+            text = lua_tolstring(L, -1, &size)
+            found = b"" if text == NULL else text[:size]
+        lua_pop(L, 1)
+        return found

@@ -1,0 +1,20 @@
+from collections.abc import Callable
+
+from rotomdb.commands.dispatch import Context, Dispatcher
+
+class ScriptContext(Context):
+    caller: Context | None
+    address: str
+    user: str
+
+class ScriptRun:
+    dispatcher: Dispatcher
+    context: ScriptContext
+    running: bool
+    read_only: bool
+    wrote: bool
+    replication: int
+    def __init__(self, dispatcher: Dispatcher, log: Callable[[str, str], object]) -> None: ...
+    def memory_is_short(self) -> bool: ...
+    def replicate_to(self, flags: int) -> None: ...
+    def permits(self, words: list[bytes]) -> bool | None: ...

@@ -1,0 +1,128 @@
+"""A script while it runs: for whom, what it may do, and the commands that it calls.
+
+A command that a script calls is one inside EVAL for the dispatcher: its effects are the ones that are logged, together as one
+transaction. What state of the server would refuse (memory, disk) refuses before the first write or not at all, so that no
+script stops half-way for such a reason.
+"""
+
+from cpython.object cimport PyObject
+
+from rotomdb.commands.dispatch cimport Command, Context, Dispatcher
+from rotomdb.engine.memory cimport mem_used
+
+from rotomdb.commands.registry import Flag
+from rotomdb.errors import CommandError
+
+cdef enum:
+    REPLICATE_ALL = 3                     # redis.REPL_ALL
+    REPLICATE_LOG = 1                     # redis.REPL_AOF
+
+cdef int WRITE = Flag.WRITE
+cdef int DENYOOM = Flag.DENYOOM
+cdef int NOSCRIPT = Flag.NOSCRIPT
+cdef int LOADING = Flag.LOADING
+
+# They count as writes for a script that may not write, though they change no data: others hear of them.
+MAY_REPLICATE = frozenset(("publish", "spublish", "pfcount"))
+OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
+
+
+cdef class ScriptContext(Context):
+    """Who runs the commands of a script: a context of their own, so that SELECT and redis.setresp end with the script."""
+
+    def __init__(self, Dispatcher dispatcher not None):
+        Context.__init__(self, dispatcher)
+        self.address = "lua"
+
+    @property
+    def user(self):
+        """Whose rights count."""
+        return getattr(self.caller, "user", "default")
+
+
+cdef class ScriptRun:
+    """Args:
+    log: Called with (level, text) of redis.log.
+    """
+
+    def __init__(self, Dispatcher dispatcher not None, log):
+        self.dispatcher = dispatcher
+        self.context = ScriptContext(dispatcher)
+        self.log = log
+
+    cdef int begin(self, Context caller, bint read_only, bint allow_oom) except -1:
+        cdef ScriptContext context = self.context
+        context.caller = caller
+        context.db = caller.db
+        context.resp = 2
+        context.replaying = caller.replaying
+        context.authenticated = True
+        context.no_touch = caller.no_touch
+        context.tracking = caller.tracking
+        self.read_only = read_only
+        self.allow_oom = allow_oom
+        self.wrote = False
+        self.replication = REPLICATE_ALL
+        self.memory_short = self.memory_is_short()
+        self.running = True
+        return 0
+
+    cdef void end(self) noexcept:
+        self.running = False
+        self.context.caller = None
+        self.dispatcher.unlogged = False
+
+    def memory_is_short(self):
+        return self.dispatcher.memory_limit and mem_used() > self.dispatcher.memory_limit
+
+    def replicate_to(self, int flags):
+        """redis.set_repl: the log is written unless it is left out."""
+        self.replication = flags
+        self.dispatcher.unlogged = not flags & REPLICATE_LOG
+
+    cdef object call(self, PyObject** arguments, int count):
+        """Run a command; an error that keeps it from running comes back as a CommandError, too."""
+        cdef Dispatcher dispatcher = self.dispatcher
+        cdef Command command = dispatcher.lookup(arguments, count)
+        cdef str refusal
+        if command is None or command.function is None:
+            if command is not None and count < -command.arity:
+                return self.refuse("ERR Wrong number of args calling Redis command from script")
+            return self.refuse("ERR Unknown Redis command called from script")
+        if command.takes(count):
+            if command.flags & NOSCRIPT:
+                return self.refuse("ERR This Redis command is not allowed from script")
+            if not self.context.replaying:
+                refusal = self.refusal(command)
+                if refusal is not None:
+                    command.rejected += 1
+                    return self.refuse(refusal)
+            if command.flags & WRITE:
+                self.wrote = True
+            return dispatcher.run(self.context, command, arguments, count)
+        return self.refuse("ERR Wrong number of args calling Redis command from script")
+
+    cdef str refusal(self, Command command):
+        """Why the state of things forbids the command, or None."""
+        cdef Dispatcher dispatcher = self.dispatcher
+        if self.read_only and (command.flags & WRITE or command.name in MAY_REPLICATE):
+            return "ERR Write commands are not allowed from read-only scripts."
+        if command.flags & WRITE and not self.wrote and dispatcher.write_error is not None:
+            return dispatcher.write_error
+        if self.memory_short and not self.wrote and not self.allow_oom and command.flags & DENYOOM:
+            return OUT_OF_MEMORY
+        if dispatcher.loading and not command.flags & LOADING:
+            return "LOADING Redis is loading the dataset in memory"
+        return None
+
+    cdef object refuse(self, str text):
+        if self.dispatcher.on_error is not None:
+            self.dispatcher.on_error(text)
+        return CommandError(text)
+
+    def permits(self, list words):
+        """Whether the caller's user may run this; None: it is no command."""
+        command = self.dispatcher.find(words[0])
+        if command is None or (command.subcommands is not None and command.function is None and len(words) < 2):
+            return None
+        return True

@@ -252,7 +252,7 @@ def keys_in(ctx: Context, words: tuple[bytes, ...]) -> list[tuple[bytes, tuple[s
     if len(words) != arity if arity >= 0 else len(words) < -arity:
         raise CommandError("ERR Invalid number of arguments specified for command")
     found = find_keys(entry.spec.name, entry.spec.keys, words)
-    if not found:
+    if not found and (found is None or not entry.spec.flags & Flag.NO_MANDATORY_KEYS):
         raise CommandError("ERR Invalid arguments specified for command")
     return [(words[position], access) for position, access in found]
 

@@ -7,16 +7,20 @@ from libc.stdio cimport fprintf, stderr
 from libc.stdlib cimport abort, free, realloc
 
 from rotomdb.commands.dispatch cimport Context
+from rotomdb.scripting.bit_library cimport open_bit
 from rotomdb.scripting.conversion cimport take_reply
+from rotomdb.scripting.json_library cimport open_json
 from rotomdb.scripting.lua_api cimport (
     LUA_GCCOLLECT, LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_atpanic,
     lua_checkstack, lua_close, lua_cpcall, lua_createtable, lua_gc, lua_newstate, lua_pcall, lua_pop, lua_pushcclosure,
     lua_pushlstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_settop, lua_State, lua_tolstring,
     lua_touserdata, lua_type, luaL_ref, luaL_unref,
 )
+from rotomdb.scripting.msgpack_library cimport open_msgpack
 from rotomdb.scripting.redis_api cimport handle_error, open_redis
 from rotomdb.scripting.sandbox cimport close_globals, load_text, open_libraries
 from rotomdb.scripting.script_run cimport ScriptRun
+from rotomdb.scripting.struct_library cimport open_struct
 from rotomdb.scripting.vm cimport Vm
 
 from rotomdb.errors import CommandError
@@ -79,6 +83,10 @@ cdef int fill_state(lua_State* L) noexcept:
     lua_createtable(L, 0, 0)
     open_libraries(L)
     open_redis(L, version_text, version_number)
+    open_json(L)
+    open_msgpack(L)
+    open_struct(L)
+    open_bit(L)
     lua_pushvalue(L, -1)
     opening.globals = luaL_ref(L, LUA_REGISTRYINDEX)
     close_globals(L)

@@ -1,4 +1,4 @@
-"""Scripts one line each, for two servers: the language, the sandbox, `redis.*`, and conversions of values."""
+"""Scripts one line each, for two servers: the language, the sandbox, `redis.*`, and conversions of values; the libraries."""
 
 from __future__ import annotations
 
@@ -316,4 +316,151 @@ local a = {} a.b.c = 1
 return math.huge > 1
 return ({...})[1]
 return select('#', ...)
+""".strip().splitlines()
+
+LIBRARY_SAMPLES = r"""
+return cjson.encode({1,2,3})
+return cjson.encode({})
+return cjson.encode({a=1})
+return cjson.encode({[1]=1,[2]=2,[20]=3})
+return cjson.encode({[1]=1,[2]=2,[5]=3})
+return cjson.encode({[1]=1,[3]=3})
+return cjson.encode({[1.5]=1})
+return cjson.encode({[true]=1})
+return cjson.encode({[-1]=1})
+return cjson.encode('a"b\\c/d\n\t\r\b\f\1\127\200')
+return cjson.encode(1/3)
+return cjson.encode(1e100)
+return cjson.encode(12345678901234567)
+return cjson.encode(0/0)
+return cjson.encode(1/0)
+return cjson.encode(function() end)
+return cjson.encode({function() end})
+return cjson.encode(nil)
+return cjson.encode(cjson.null)
+return cjson.encode(true)
+return cjson.encode()
+return cjson.encode(1,2)
+local t={} for i=1,999 do t={t} end return #cjson.encode(t)
+local t={} for i=1,1000 do t={t} end return #cjson.encode(t)
+local t={} t[1]=t return cjson.encode(t)
+return cjson.decode('[1,2,3]')
+return cjson.decode('{"a":1}').a
+return cjson.decode('[]')
+return cjson.decode('')
+return cjson.decode('[')
+return cjson.decode('[1')
+return cjson.decode('[1,')
+return cjson.decode('[1,]')
+return cjson.decode('{')
+return cjson.decode('{"a"')
+return cjson.decode('{"a":')
+return cjson.decode('{"a":1')
+return cjson.decode('{"a":1,')
+return cjson.decode('{"a":1,}')
+return cjson.decode('{1:1}')
+return cjson.decode('x')
+return cjson.decode('tru')
+return cjson.decode('true')
+return cjson.decode('null') == cjson.null
+return cjson.decode('truex')
+return cjson.decode('1 2')
+return cjson.decode('"abc')
+return cjson.decode('"a\\x"')
+return cjson.decode('"\\u00e9\\ud83d\\ude00"')
+return cjson.decode('"\\ud83d"')
+return cjson.decode('"\\ude00"')
+return cjson.decode('"\\u12"')
+return cjson.decode('"\\b\\t\\n\\f\\r\\/\\\\\\""')
+return cjson.decode('1.5e3')
+return cjson.decode('0x10')
+return cjson.decode('-')
+return cjson.decode('01')
+return tostring(cjson.decode('inf'))
+return tostring(cjson.decode('NaN'))
+return cjson.decode('-1')
+return cjson.decode('+1')
+return cjson.decode(' [ 1 , {"b" : [true,false,null]} ] ')
+return cjson.decode(string.rep('[',1000)..string.rep(']',1000)) ~= nil
+return cjson.decode(string.rep('[',1001)..string.rep(']',1001)) ~= nil
+return cjson.decode(12)
+return cjson.decode({})
+return cjson.decode()
+return {cjson.encode_sparse_array()}
+return cjson.encode_max_depth()
+return cjson.encode_number_precision()
+return tostring(cjson.null)
+return #cmsgpack.pack({1,2,3})
+return cmsgpack.pack(1,'a',true,nil,{1,2},{a=1},1.5,-1,-33,-129,-40000,-3e9,200,300,70000,5e9,1e20,0.1)
+return cmsgpack.pack()
+return cmsgpack.pack({})
+return cmsgpack.pack({[1]=1,[3]=2})
+return cmsgpack.pack(string.rep('x',40))
+return cmsgpack.pack(string.rep('x',300)):sub(1,5)
+return cmsgpack.pack(string.rep('x',70000)):sub(1,6)
+local t={} for i=1,20 do t[i]=i end return cmsgpack.pack(t)
+local t={} for i=1,20 do t={t} end return cmsgpack.pack(t)
+local t={} t[1]=t return cmsgpack.pack(t)
+return cmsgpack.pack(function() end)
+return cmsgpack.pack(1/0)..cmsgpack.pack(-1/0)
+return {cmsgpack.unpack(cmsgpack.pack(1,'a',true,{1,2},1.5,-1,-33,-129,-40000,200,300,70000,5e9))}
+return cmsgpack.unpack('\193')
+return cmsgpack.unpack('\196\1a')
+return cmsgpack.unpack('\146\1')
+return cmsgpack.unpack('\221\255\255\255\255')
+return cmsgpack.unpack('\163ab')
+return cmsgpack.unpack('\129\192\1')
+return {cmsgpack.unpack('')}
+return {cmsgpack.unpack_one('\1\2\3')}
+return {cmsgpack.unpack_one('\1\2\3',2)}
+return {cmsgpack.unpack_one('\1\2\3',3)}
+return {cmsgpack.unpack_one('\1\2\3',4)}
+return {cmsgpack.unpack_one('\1\2\3',-1)}
+return {cmsgpack.unpack_limit('\1\2\3',2)}
+return {cmsgpack.unpack_limit('\1\2\3',2,1)}
+return {cmsgpack.unpack_limit('\1\2\3',0)}
+return {cmsgpack.unpack_limit('\1\2\3',0,1)}
+return {cmsgpack.unpack_limit('\1\2\3')}
+return cmsgpack.unpack(string.rep('\145',10000))
+return cmsgpack.unpack({})
+return struct.pack('>I2h<i4Bb',1,-2,3,255,-1)
+return struct.pack('!4bi',1,2)
+return struct.pack('d',1.5)..struct.pack('>f',0.1)
+return struct.pack('s','abc')..struct.pack('c2','abc')..struct.pack('c0','abc')
+return struct.pack('c5','abc')
+return struct.pack('y',1)
+return struct.pack('i33',1)
+return struct.pack('i16',-1)
+return struct.pack('i3',-2)
+return struct.pack('!3i',1)
+return struct.pack('I','x')
+return struct.pack('i')
+return struct.pack('xi2x',5)
+return {struct.unpack('>I2h<i4Bb',struct.pack('>I2h<i4Bb',1,-2,3,255,-1))}
+return {struct.unpack('I','ab')}
+return {struct.unpack('s','ab\0cd')}
+return {struct.unpack('s','ab')}
+return {struct.unpack('Bc0','\3abcd')}
+return {struct.unpack('c0','abcd')}
+return {struct.unpack('Bc0','\9abcd')}
+return {struct.unpack('B','abc',3)}
+return {struct.unpack('B','abc',4)}
+return {struct.unpack('B','abc',0)}
+return {struct.unpack('i16',struct.pack('i16',-5))}
+return {struct.unpack('<i3',struct.pack('<i3',-5))}
+return struct.size('bi')
+return struct.size('!bi')
+return struct.size('!8bd')
+return struct.size('s')
+return struct.size('c0')
+return struct.size('c10T')
+return struct.size('y')
+return struct.pack('L',2^53)..struct.pack('l',-2^53)..struct.pack('H',65537)
+return {bit.tobit(0xffffffff),bit.bnot(0),bit.band(0xff,0x0f),bit.bor(1,2,4),bit.bxor(5,1)}
+return {bit.lshift(1,31),bit.lshift(1,32),bit.rshift(-1,28),bit.arshift(-8,1),bit.rol(0x12345678,12),bit.ror(0x12345678,12),bit.bswap(0x12345678)}
+return {bit.tohex(-1),bit.tohex(255,4),bit.tohex(255,-4),bit.tohex(1,0),bit.tohex(0xabcdef,-8)}
+return bit.tobit('x')
+return bit.band()
+return bit.tobit(2^40+5)
+return bit.tobit(1.7)
 """.strip().splitlines()

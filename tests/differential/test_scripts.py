@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.differential.script_samples import SAMPLES
+from tests.differential.script_samples import LIBRARY_SAMPLES, SAMPLES
 from tests.processes import RedisServer, RotomServer, ServerProcess
 
 WORDS = ("2", "k1", "k2", "a1", "a2")
@@ -33,7 +33,7 @@ def test_every_sample_gets_the_reply_of_redis(
 ) -> None:
     with raw_client(rotom(), protocol) as ours, raw_client(redis_server(), protocol) as theirs:
         differing = {}
-        for script in SAMPLES:
+        for script in SAMPLES + LIBRARY_SAMPLES:
             mine, real = (reply(client, "EVAL", script, *WORDS) for client in (ours, theirs))
             if repr(mine) != repr(real):  # repr: 1 and True are different replies
                 differing[script] = (mine, real)

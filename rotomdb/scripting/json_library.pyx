@@ -213,8 +213,9 @@ cdef void skip_space(Reader* reader) noexcept nogil:
         reader.at += 1
 
 
-cdef const char* token_name(Reader* reader) noexcept nogil:
-    """What stands there, for an error."""
+cdef const char* token_name(lua_State* L, Reader* reader, const char* expected) noexcept:
+    """What stands there, for an error; a string or a number that is none is the error then."""
+    cdef const char* start = reader.at
     cdef char first
     if reader.at >= reader.end:
         return b"T_END"
@@ -232,8 +233,12 @@ cdef const char* token_name(Reader* reader) noexcept nogil:
     if first == c',':
         return b"T_COMMA"
     if first == c'"':
+        take_text(L, reader, expected)
+        reader.at = start
         return b"T_STRING"
     if first == c'-' or c'0' <= first <= c'9':
+        take_number(L, reader, expected)
+        reader.at = start
         return b"T_NUMBER"
     if has_word(reader, b"true", 4) or has_word(reader, b"false", 5):
         return b"T_BOOLEAN"
@@ -358,14 +363,14 @@ cdef bint names_no_number(Reader* reader) noexcept nogil:
     return not c'0' <= byte <= c'9'
 
 
-cdef void take_number(lua_State* L, Reader* reader) noexcept:
+cdef void take_number(lua_State* L, Reader* reader, const char* expected) noexcept:
     cdef char* end
     cdef double number
     if not settings.decode_invalid and names_no_number(reader):
-        fail(L, reader, b"value", b"invalid number")
+        fail(L, reader, expected, b"invalid number")
     number = strtod(reader.at, &end)                # Lua's strings end with a zero byte
     if end == reader.at:
-        fail(L, reader, b"value", b"invalid number")
+        fail(L, reader, expected, b"invalid number")
     reader.at = end
     lua_pushnumber(L, number)
 
@@ -389,11 +394,11 @@ cdef void take_object(lua_State* L, Reader* reader) noexcept:
     while True:
         skip_space(reader)
         if reader.at >= reader.end or reader.at[0] != c'"':
-            fail(L, reader, b"object key string", token_name(reader))
+            fail(L, reader, b"object key string", token_name(L, reader, b"object key string"))
         take_text(L, reader, b"object key string")
         skip_space(reader)
         if reader.at >= reader.end or reader.at[0] != c':':
-            fail(L, reader, b"colon", token_name(reader))
+            fail(L, reader, b"colon", token_name(L, reader, b"colon"))
         reader.at += 1
         take_value(L, reader)
         lua_rawset(L, -3)
@@ -401,7 +406,7 @@ cdef void take_object(lua_State* L, Reader* reader) noexcept:
         if reader.at < reader.end and reader.at[0] == c'}':
             break
         if reader.at >= reader.end or reader.at[0] != c',':
-            fail(L, reader, b"comma or object end", token_name(reader))
+            fail(L, reader, b"comma or object end", token_name(L, reader, b"comma or object end"))
         reader.at += 1
     reader.at += 1
     reader.depth -= 1
@@ -424,7 +429,7 @@ cdef void take_array(lua_State* L, Reader* reader) noexcept:
         if reader.at < reader.end and reader.at[0] == c']':
             break
         if reader.at >= reader.end or reader.at[0] != c',':
-            fail(L, reader, b"comma or array end", token_name(reader))
+            fail(L, reader, b"comma or array end", token_name(L, reader, b"comma or array end"))
         reader.at += 1
     reader.at += 1
     reader.depth -= 1
@@ -447,7 +452,7 @@ cdef void take_value(lua_State* L, Reader* reader) noexcept:
     elif byte == c'[':
         take_array(L, reader)
     elif byte == c'-' or c'0' <= byte <= c'9':
-        take_number(L, reader)
+        take_number(L, reader, b"value")
     elif has_word(reader, b"true", 4):
         lua_pushboolean(L, 1)
         reader.at += 4
@@ -458,9 +463,9 @@ cdef void take_value(lua_State* L, Reader* reader) noexcept:
         lua_pushlightuserdata(L, NULL)
         reader.at += 4
     elif begins_invalid_number(byte) and settings.decode_invalid and is_invalid_number(reader):
-        take_number(L, reader)
+        take_number(L, reader, b"value")
     else:
-        fail(L, reader, b"value", token_name(reader))
+        fail(L, reader, b"value", token_name(L, reader, b"value"))
 
 
 cdef bint is_invalid_number(Reader* reader) noexcept nogil:
@@ -485,7 +490,7 @@ cdef int json_decode(lua_State* L) noexcept:
     take_value(L, &reader)
     skip_space(&reader)
     if reader.at < reader.end:
-        fail(L, &reader, b"the end", token_name(&reader))
+        fail(L, &reader, b"the end", token_name(L, &reader, b"the end"))
     return 1
 
 

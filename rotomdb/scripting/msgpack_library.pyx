@@ -266,7 +266,8 @@ cdef void take_value(lua_State* L, Reader* reader) noexcept:
     elif tag == 0xCB:
         take_double(L, reader)
     elif 0xCC <= tag <= 0xCF:
-        lua_pushnumber(L, <double>take_big_endian(L, reader, <size_t>1 << (tag - 0xCC)))
+        # The largest of them reads as signed: Redis's scripts see it so.
+        lua_pushnumber(L, <double><int64_t>take_big_endian(L, reader, <size_t>1 << (tag - 0xCC)))
     elif tag == 0xD0:
         lua_pushnumber(L, <int8_t>take_big_endian(L, reader, 1))
     elif tag == 0xD1:

@@ -15,7 +15,7 @@ def test_power_loss_prints_states_by_step_and_ends_well() -> None:
 
 
 def test_faults_prints_the_calls_that_failed_and_ends_well() -> None:
-    result = CliRunner().invoke(main, ["faults", "--every", "60"])
+    result = CliRunner().invoke(main, ["faults", "--every", "200"])
     assert result.exit_code == 0, result.output
     assert "Problems: 0" in result.output
 

@@ -91,8 +91,8 @@ def bitpos(ctx: Context, key: Key, bit: Bytes, *bounds: Bytes) -> int:
     if len(bounds) > 3:
         raise syntax_error()
     start = parse_int(bounds[0]) if bounds else 0
+    unit = len(bounds) == 3 and by_bit(bounds[2])  # judged before the end, as Redis does
     end = parse_int(bounds[1]) if len(bounds) > 1 else -1
-    unit = len(bounds) == 3 and by_bit(bounds[2])
     return bitmaps.position(ctx.db, key, bool(wanted), start, end, unit, len(bounds) > 1)
 
 
@@ -206,10 +206,11 @@ def bitfield(ctx: Context, key: Key, *operations: Bytes) -> list[int | None]:
         if stored is None:
             replies.append(None)
             continue
-        changes += bitmaps.field_set(ctx.db, key, offset, field.width, stored & ((1 << field.width) - 1))
+        changed = bitmaps.field_set(ctx.db, key, offset, field.width, stored & ((1 << field.width) - 1))
+        changes += bool(changed or grown)  # in a string that grew, each write counts once, whatever it wrote
         replies.append(old if name == b"SET" else stored)
     if changes or grown:
-        ctx.changed(key, "setbit" if changes else "", changes + grown)
+        ctx.changed(key, "setbit" if changes else "", max(changes, grown))
     return replies
 
 

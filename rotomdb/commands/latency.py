@@ -158,11 +158,20 @@ def latency_histogram(ctx: Context, *names: Bytes) -> MapReply:
 def chosen(ctx: Context, names: tuple[bytes, ...]) -> list[Command]:
     """The commands of those names, a container standing for its subcommands; all of them without names."""
     found: list[Command] = []
-    entries = [ctx.dispatcher.find(name) for name in names] if names else list(ctx.dispatcher.commands.values())
+    entries = [named(ctx, name) for name in names] if names else list(ctx.dispatcher.commands.values())
     for entry in entries:
         if entry is not None:
             found += [entry, *(entry.subcommands or {}).values()]
     return found
+
+
+def named(ctx: Context, name: bytes) -> Command | None:
+    """The command of that name; `container|subcommand` names one subcommand."""
+    container, separator, subcommand = name.partition(b"|")
+    entry = ctx.dispatcher.find(container)
+    if entry is None or not separator:
+        return entry
+    return (entry.subcommands or {}).get(subcommand.lower())
 
 
 @command("LATENCY|HELP", since="2.8.13", flags=LOADING | STALE, group=GROUP)

@@ -21,6 +21,7 @@ from rotomdb.storage.propagation import encode_command
 FULL = b"-ERR max number of clients"
 NO_LINGER = struct.pack("ii", 1, 0)  # close() resets the connection
 PATIENCE_S = 2.0
+STOPPED_S = 0.05  # a connection that is not there after this, while the server is stopped, is given up
 SMALL_BUFFER = 4096
 LARGE_BYTES = 300_000
 ELEMENTS = 20_000
@@ -92,10 +93,14 @@ def many(target: Target, count: int, first: bytes = b"") -> list[socket.socket]:
 
 def resets_before_accept(target: Target) -> None:
     """Connections that are reset while they wait to be accepted."""
+    first = target.random.choice((b"", b"PING\r\n", b"*1\r\n"))
     os.kill(target.process, signal.SIGSTOP)
     try:
-        for link in many(target, target.random.randrange(1, 60), target.random.choice((b"", b"PING\r\n", b"*1\r\n"))):
-            reset(link)
+        with contextlib.suppress(OSError):  # the backlog is full: do not keep the server stopped for that
+            for _ in range(target.random.randrange(1, 60)):
+                link = connect(target.port, STOPPED_S)
+                link.send(first)
+                reset(link)
     finally:
         os.kill(target.process, signal.SIGCONT)
 

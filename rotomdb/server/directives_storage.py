@@ -35,7 +35,7 @@ STORAGE = table((
     number("rdb-key-save-delay", 0, "Microseconds to wait after each key of a snapshot (for tests).", -INT_MAX - 1, INT_MAX)
     .unlisted(),
     number("key-load-delay", 0, "Microseconds to wait after each key that is loaded (for tests).", -INT_MAX - 1, INT_MAX)
-    .unlisted().without_effect("nothing waits while loading"),
+    .unlisted(),
     number("loading-process-events-interval-bytes", 2 << 20, "Bytes loaded between two looks at the clients.", 1024, INT_MAX)
     .unlisted().without_effect("clients are served by the clock while loading, not by bytes"),
     choice("sanitize-dump-payload", "no", "no yes clients", "Check the structure of all loaded values.").without_effect(

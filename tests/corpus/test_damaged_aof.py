@@ -51,6 +51,20 @@ def without_stale_byte(line: str) -> str:
     return re.sub(r"(Expected \\r\\n, got: 00)..$", r"\1", line)
 
 
+# Where a manifest does not name all of the log that lies there, or names nothing, the check is stricter than redis-check-aof:
+# the server refuses such a directory, since writes would be left out, and the tool says the same.
+STRICTER = {
+    "m70--manifest-empty",
+    "m70--manifest-newline",
+    "m70--manifest-no-incr",
+    "m70--file-extra",
+}
+# Only with --fix: as above, once the files that the manifest names are sound.
+STRICTER_FIX = STRICTER | {"b70--base-only-cut"}
+# The server reads this manifest; redis-check-aof takes it for a log, and --fix would cut it to nothing.
+SOUND_TO_THE_SERVER = "m70--manifest-upper-case"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CHECKED, ids=lambda case: case["case"])
 def test_check_gives_the_verdict_and_the_analysis_of_redis_check_aof(case: dict[str, Any], tmp_path: Path) -> None:
@@ -58,6 +72,9 @@ def test_check_gives_the_verdict_and_the_analysis_of_redis_check_aof(case: dict[
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     for reference in case["check_aof"].values():
         status, lines = run(directory, target)
+        if case["case"] in STRICTER or case["case"] == SOUND_TO_THE_SERVER:
+            assert status == int(case["case"] in STRICTER), lines
+            continue
         assert status == reference["exit"], lines
         if "analysis" in reference:
             assert reference["analysis"] in lines
@@ -73,6 +90,13 @@ def test_fix_cuts_where_redis_check_aof_cuts_and_keeps_a_copy(case: dict[str, An
         directory, target = prepare(case, tmp_path)
         before = {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
         status, lines = run(directory, target, "--fix", answer="y\n")
+        if case["case"] in STRICTER_FIX or case["case"] == SOUND_TO_THE_SERVER:
+            assert status == int(case["case"] in STRICTER_FIX), lines
+            for name, content in before.items():
+                path = next(directory.rglob(name))
+                assert path.read_bytes() == content or path.with_name(f"{name}.before-fix").read_bytes() == content
+            shutil.rmtree(tmp_path / "case")
+            continue
         assert status == reference["exit"], lines
         for name, size in reference.get("sizes_after", {}).items():
             path = next(directory.rglob(Path(name).name))

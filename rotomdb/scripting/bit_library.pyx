@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from rotomdb.scripting.lua_api cimport (
-    bind_lua, lua_CFunction, lua_createtable, lua_gettop, lua_pushcclosure, lua_pushlstring, lua_pushnumber, lua_setfield,
-    lua_State, luaL_checknumber,
+    bind_lua, lua_createtable, lua_gettop, lua_pushlstring, lua_pushnumber, lua_setfield, lua_State, luaL_checknumber,
+    set_function,
 )
 
 from rotomdb.scripting.lua_library import path_of_lua
@@ -111,23 +111,18 @@ cdef int bit_tohex(lua_State* L) noexcept:
     return 1
 
 
-cdef void put(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
-
-
 cdef void open_bit(lua_State* L) noexcept:
     lua_createtable(L, 0, 12)
-    put(L, b"tobit", bit_tobit)
-    put(L, b"bnot", bit_bnot)
-    put(L, b"band", bit_band)
-    put(L, b"bor", bit_bor)
-    put(L, b"bxor", bit_bxor)
-    put(L, b"lshift", bit_lshift)
-    put(L, b"rshift", bit_rshift)
-    put(L, b"arshift", bit_arshift)
-    put(L, b"rol", bit_rol)
-    put(L, b"ror", bit_ror)
-    put(L, b"bswap", bit_bswap)
-    put(L, b"tohex", bit_tohex)
+    set_function(L, b"tobit", bit_tobit)
+    set_function(L, b"bnot", bit_bnot)
+    set_function(L, b"band", bit_band)
+    set_function(L, b"bor", bit_bor)
+    set_function(L, b"bxor", bit_bxor)
+    set_function(L, b"lshift", bit_lshift)
+    set_function(L, b"rshift", bit_rshift)
+    set_function(L, b"arshift", bit_arshift)
+    set_function(L, b"rol", bit_rol)
+    set_function(L, b"ror", bit_ror)
+    set_function(L, b"bswap", bit_bswap)
+    set_function(L, b"tohex", bit_tohex)
     lua_setfield(L, -2, b"bit")

@@ -12,11 +12,11 @@ from libc.string cimport memcmp
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
 from rotomdb.scripting.lua_api cimport (
-    LUA_TBOOLEAN, LUA_TLIGHTUSERDATA, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_CFunction, lua_checkstack,
-    lua_createtable, lua_gettop, lua_next, lua_pop, lua_pushboolean, lua_pushcclosure, lua_pushlightuserdata, lua_pushlstring,
-    lua_pushnil, lua_pushnumber, lua_pushstring, lua_rawgeti, lua_rawset, lua_rawseti, lua_setfield, lua_State,
-    lua_toboolean, lua_tolstring, lua_tonumber, lua_touserdata, lua_type, lua_typename, luaL_argerror, luaL_checkinteger,
-    luaL_checklstring, luaL_error,
+    LUA_TBOOLEAN, LUA_TLIGHTUSERDATA, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_checkstack,
+    lua_createtable, lua_gettop, lua_next, lua_pop, lua_pushboolean, lua_pushlightuserdata, lua_pushlstring, lua_pushnil,
+    lua_pushnumber, lua_pushstring, lua_rawgeti, lua_rawset, lua_rawseti, lua_setfield, lua_State, lua_toboolean,
+    lua_tolstring, lua_tonumber, lua_touserdata, lua_type, lua_typename, luaL_argerror, luaL_checkinteger,
+    luaL_checklstring, luaL_error, set_function,
 )
 
 from rotomdb.scripting.lua_library import path_of_lua
@@ -573,23 +573,18 @@ cdef int json_new(lua_State* L) noexcept:
     return 1
 
 
-cdef void put(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
-
-
 cdef void push_library(lua_State* L) noexcept:
     lua_createtable(L, 0, 14)
-    put(L, b"encode", json_encode)
-    put(L, b"decode", json_decode)
-    put(L, b"encode_sparse_array", json_sparse)
-    put(L, b"encode_max_depth", json_encode_depth)
-    put(L, b"decode_max_depth", json_decode_depth)
-    put(L, b"encode_number_precision", json_precision)
-    put(L, b"encode_keep_buffer", json_keep_buffer)
-    put(L, b"encode_invalid_numbers", json_encode_invalid)
-    put(L, b"decode_invalid_numbers", json_decode_invalid)
-    put(L, b"new", json_new)
+    set_function(L, b"encode", json_encode)
+    set_function(L, b"decode", json_decode)
+    set_function(L, b"encode_sparse_array", json_sparse)
+    set_function(L, b"encode_max_depth", json_encode_depth)
+    set_function(L, b"decode_max_depth", json_decode_depth)
+    set_function(L, b"encode_number_precision", json_precision)
+    set_function(L, b"encode_keep_buffer", json_keep_buffer)
+    set_function(L, b"encode_invalid_numbers", json_encode_invalid)
+    set_function(L, b"decode_invalid_numbers", json_decode_invalid)
+    set_function(L, b"new", json_new)
     lua_pushlightuserdata(L, NULL)
     lua_setfield(L, -2, b"null")
     lua_pushstring(L, b"cjson")

@@ -103,3 +103,9 @@ cdef extern from "lua_api.h" nogil:
 
 cdef inline void lua_pop(lua_State* L, int count) noexcept nogil:
     lua_settop(L, -count - 1)
+
+
+cdef inline void set_function(lua_State* L, const char* name, lua_CFunction function) noexcept nogil:
+    """table[name] = function, of the table at the top."""
+    lua_pushcclosure(L, function, 0)
+    lua_setfield(L, -2, name)

@@ -11,11 +11,10 @@ from libc.string cimport memcpy
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release
 from rotomdb.scripting.lua_api cimport (
-    LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_CFunction, lua_createtable, lua_gettop,
-    lua_insert, lua_next, lua_pop, lua_pushboolean, lua_pushcclosure, lua_pushlstring, lua_pushnil, lua_pushnumber,
-    lua_pushstring, lua_pushvalue, lua_rawgeti, lua_rawseti, lua_setfield, lua_settable, lua_State, lua_toboolean,
-    lua_tolstring, lua_tonumber, lua_type, luaL_argerror, luaL_checkinteger, luaL_checklstring, luaL_checkstack, luaL_error,
-    luaL_optinteger,
+    LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_createtable, lua_gettop, lua_insert, lua_next,
+    lua_pop, lua_pushboolean, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawgeti,
+    lua_rawseti, lua_setfield, lua_settable, lua_State, lua_toboolean, lua_tolstring, lua_tonumber, lua_type, luaL_argerror,
+    luaL_checkinteger, luaL_checklstring, luaL_checkstack, luaL_error, luaL_optinteger, set_function,
 )
 
 from rotomdb.scripting.lua_library import path_of_lua
@@ -324,11 +323,6 @@ cdef int msgpack_unpack_limit(lua_State* L) noexcept:
     return unpack_some(L, limit, <int>luaL_optinteger(L, 3, 0))
 
 
-cdef void put(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
-
-
 cdef void put_word(lua_State* L, const char* name, const char* word) noexcept:
     lua_pushstring(L, word)
     lua_setfield(L, -2, name)
@@ -336,10 +330,10 @@ cdef void put_word(lua_State* L, const char* name, const char* word) noexcept:
 
 cdef void open_msgpack(lua_State* L) noexcept:
     lua_createtable(L, 0, 8)
-    put(L, b"pack", msgpack_pack)
-    put(L, b"unpack", msgpack_unpack)
-    put(L, b"unpack_one", msgpack_unpack_one)
-    put(L, b"unpack_limit", msgpack_unpack_limit)
+    set_function(L, b"pack", msgpack_pack)
+    set_function(L, b"unpack", msgpack_unpack)
+    set_function(L, b"unpack_one", msgpack_unpack_one)
+    set_function(L, b"unpack_limit", msgpack_unpack_limit)
     put_word(L, b"_NAME", b"cmsgpack")
     put_word(L, b"_VERSION", b"lua-cmsgpack 0.4.0")
     put_word(L, b"_DESCRIPTION", b"MessagePack C implementation for Lua")

@@ -13,10 +13,10 @@ from libc.stdlib cimport free, malloc
 from rotomdb.engine.number cimport format_double, format_int64
 from rotomdb.scripting.conversion cimport push_error, push_reply
 from rotomdb.scripting.lua_api cimport (
-    LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_CFunction, lua_createtable,
-    lua_Debug, lua_error, lua_getinfo, lua_getstack, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnumber, lua_pushstring,
-    lua_pushvalue, lua_setfield, lua_settop, lua_State, lua_toboolean, lua_tolstring, lua_tonumber, lua_topointer,
-    lua_type, lua_typename, luaL_error,
+    LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_createtable, lua_Debug, lua_error,
+    lua_getinfo, lua_getstack, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushfstring, lua_pushlstring, lua_pushnumber,
+    lua_pushstring, lua_pushvalue, lua_setfield, lua_settop, lua_State, lua_toboolean, lua_tolstring, lua_tonumber,
+    lua_topointer, lua_type, lua_typename, luaL_error, set_function,
 )
 from rotomdb.scripting.script_run cimport ScriptRun
 from rotomdb.scripting.vm cimport Vm, vm_of
@@ -334,11 +334,6 @@ cdef int handle_error(lua_State* L) noexcept:
 # Putting it together
 
 
-cdef void put_function(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
-
-
 cdef void put_number(lua_State* L, const char* name, double value) noexcept:
     lua_pushnumber(L, value)
     lua_setfield(L, -2, name)
@@ -346,14 +341,14 @@ cdef void put_number(lua_State* L, const char* name, double value) noexcept:
 
 cdef void open_redis(lua_State* L, const char* version, int version_number) noexcept:
     lua_createtable(L, 0, 32)
-    put_function(L, b"call", redis_call)
-    put_function(L, b"pcall", redis_pcall)
-    put_function(L, b"log", redis_log)
+    set_function(L, b"call", redis_call)
+    set_function(L, b"pcall", redis_pcall)
+    set_function(L, b"log", redis_log)
     put_number(L, b"LOG_DEBUG", 0)
     put_number(L, b"LOG_VERBOSE", 1)
     put_number(L, b"LOG_NOTICE", 2)
     put_number(L, b"LOG_WARNING", 3)
-    put_function(L, b"setresp", redis_setresp)
+    set_function(L, b"setresp", redis_setresp)
     put_number(L, b"REDIS_VERSION_NUM", version_number)
     lua_pushstring(L, version)
     lua_setfield(L, -2, b"REDIS_VERSION")
@@ -362,20 +357,20 @@ cdef void open_redis(lua_State* L, const char* version, int version_number) noex
     lua_setfield(L, -2, b"SERVER_VERSION")
     lua_pushstring(L, b"rotomdb")
     lua_setfield(L, -2, b"SERVER_NAME")
-    put_function(L, b"sha1hex", redis_sha1hex)
-    put_function(L, b"error_reply", redis_error_reply)
-    put_function(L, b"status_reply", redis_status_reply)
-    put_function(L, b"set_repl", redis_set_repl)
+    set_function(L, b"sha1hex", redis_sha1hex)
+    set_function(L, b"error_reply", redis_error_reply)
+    set_function(L, b"status_reply", redis_status_reply)
+    set_function(L, b"set_repl", redis_set_repl)
     put_number(L, b"REPL_NONE", REPL_NONE)
     put_number(L, b"REPL_AOF", REPL_AOF)
     put_number(L, b"REPL_SLAVE", REPL_REPLICA)
     put_number(L, b"REPL_REPLICA", REPL_REPLICA)
     put_number(L, b"REPL_ALL", REPL_ALL)
-    put_function(L, b"acl_check_cmd", redis_acl_check_cmd)
-    put_function(L, b"replicate_commands", redis_replicate_commands)
-    put_function(L, b"breakpoint", redis_breakpoint)
-    put_function(L, b"debug", redis_debug)
+    set_function(L, b"acl_check_cmd", redis_acl_check_cmd)
+    set_function(L, b"replicate_commands", redis_replicate_commands)
+    set_function(L, b"breakpoint", redis_breakpoint)
+    set_function(L, b"debug", redis_debug)
     lua_pushvalue(L, -1)
     lua_setfield(L, -3, b"server")
     lua_setfield(L, -2, b"redis")
-    put_function(L, b"__redis__err__handler", handle_error)
+    set_function(L, b"__redis__err__handler", handle_error)

@@ -14,13 +14,13 @@ from libc.time cimport CLOCKS_PER_SEC, clock
 
 from rotomdb.scripting.lua_api cimport (
     LUA_GCCOLLECT, LUA_GCSTEP, LUA_GLOBALSINDEX, LUA_MULTRET, LUA_REGISTRYINDEX, LUA_TFUNCTION, LUA_TNIL, LUA_TNONE,
-    LUA_TSTRING, LUA_TTABLE, bind_lua, lua_call, lua_CFunction, lua_concat, lua_createtable, lua_error, lua_gc, lua_getfield, lua_getmetatable,
-    lua_gettop, lua_insert, lua_Integer, lua_isstring, lua_next, lua_Number, lua_objlen, lua_pcall, lua_pop, lua_pushboolean,
-    lua_pushcclosure, lua_pushlightuserdata, lua_pushlstring, lua_pushnil, lua_pushnumber, lua_pushstring, lua_pushvalue,
-    lua_rawequal, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_remove, lua_replace, lua_setfield, lua_setmetatable,
-    lua_settop, lua_State, lua_tolstring, lua_type, lua_upvalueindex, luaL_argerror, luaL_checkany, luaL_checkinteger,
-    luaL_checklstring, luaL_checkoption, luaL_checktype, luaL_error, luaL_loadbuffer, luaL_optinteger, luaopen_base,
-    luaopen_math, luaopen_string, luaopen_table,
+    LUA_TSTRING, LUA_TTABLE, bind_lua, lua_call, lua_CFunction, lua_concat, lua_createtable, lua_error, lua_gc,
+    lua_getfield, lua_getmetatable, lua_gettop, lua_insert, lua_Integer, lua_isstring, lua_next, lua_Number, lua_objlen,
+    lua_pcall, lua_pop, lua_pushboolean, lua_pushcclosure, lua_pushlightuserdata, lua_pushlstring, lua_pushnil,
+    lua_pushnumber, lua_pushstring, lua_pushvalue, lua_rawequal, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti,
+    lua_remove, lua_replace, lua_setfield, lua_setmetatable, lua_settop, lua_State, lua_tolstring, lua_type,
+    lua_upvalueindex, luaL_argerror, luaL_checkany, luaL_checkinteger, luaL_checklstring, luaL_checkoption, luaL_checktype,
+    luaL_error, luaL_loadbuffer, luaL_optinteger, luaopen_base, luaopen_math, luaopen_string, luaopen_table, set_function,
 )
 from rotomdb.scripting.vm cimport Vm, vm_of
 
@@ -75,12 +75,6 @@ cdef int refuse_unknown(lua_State* L) noexcept:
     if name == NULL:
         name = b"?"
     return luaL_error(L, NO_GLOBAL, name)
-
-
-cdef void set_function(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    """table[name] = function, of the table at the top."""
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
 
 
 cdef void protect(lua_State* L) noexcept:

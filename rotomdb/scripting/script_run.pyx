@@ -10,7 +10,7 @@ from cpython.object cimport PyObject
 from rotomdb.commands.dispatch cimport Command, Context, Dispatcher
 from rotomdb.engine.memory cimport mem_used
 
-from rotomdb.commands.registry import Flag
+from rotomdb.commands.registry import MAY_REPLICATE, Flag
 from rotomdb.errors import CommandError
 
 cdef enum:
@@ -22,8 +22,6 @@ cdef int DENYOOM = Flag.DENYOOM
 cdef int NOSCRIPT = Flag.NOSCRIPT
 cdef int LOADING = Flag.LOADING
 
-# They count as writes for a script that may not write, though they change no data: others hear of them.
-MAY_REPLICATE = frozenset(("publish", "spublish", "pfcount"))
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
 
 

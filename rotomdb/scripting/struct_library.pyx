@@ -12,9 +12,9 @@ from libc.string cimport memchr, memcpy
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release, buffer_reserve
 from rotomdb.scripting.lua_api cimport (
-    bind_lua, lua_CFunction, lua_createtable, lua_isnumber, lua_pop, lua_pushcclosure, lua_pushfstring, lua_pushlstring, lua_pushnil,
-    lua_pushnumber, lua_setfield, lua_State, lua_tonumber, luaL_argerror, luaL_checklstring, luaL_checknumber, luaL_checkstack,
-    luaL_error, luaL_optinteger,
+    bind_lua, lua_createtable, lua_isnumber, lua_pop, lua_pushfstring, lua_pushlstring, lua_pushnil, lua_pushnumber,
+    lua_setfield, lua_State, lua_tonumber, luaL_argerror, luaL_checklstring, luaL_checknumber, luaL_checkstack, luaL_error,
+    luaL_optinteger, set_function,
 )
 
 from rotomdb.scripting.lua_library import path_of_lua
@@ -282,14 +282,9 @@ cdef int struct_size(lua_State* L) noexcept:
     return 1
 
 
-cdef void put(lua_State* L, const char* name, lua_CFunction function) noexcept:
-    lua_pushcclosure(L, function, 0)
-    lua_setfield(L, -2, name)
-
-
 cdef void open_struct(lua_State* L) noexcept:
     lua_createtable(L, 0, 3)
-    put(L, b"pack", struct_pack)
-    put(L, b"unpack", struct_unpack)
-    put(L, b"size", struct_size)
+    set_function(L, b"pack", struct_pack)
+    set_function(L, b"unpack", struct_unpack)
+    set_function(L, b"size", struct_size)
     lua_setfield(L, -2, b"struct")

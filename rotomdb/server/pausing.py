@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Dispatcher
-from rotomdb.commands.registry import WRITE
+from rotomdb.commands.registry import MAY_REPLICATE, WRITE
 from rotomdb.server.client import Client, Hub
 from rotomdb.server.reactor import Reactor
-
-# Not writes, but they reach replicas or may change something.
-MAY_REPLICATE = {"publish", "spublish", "pfcount"}
 
 
 class Pausing:

@@ -15,7 +15,6 @@ from tests.crash.disk_failures import OPERATIONS, Case, Failure, Matrix
 from tests.crash.failing_disk import CHANGING, FailingServer
 
 NAMED = {operation.name: operation for operation in OPERATIONS}
-READ_ONLY = ("write", "BGREWRITEAOF", "BGSAVE", "CONFIG", "FLUSHALL", "BACKUP CREATE", "SAVE", "DEBUG")
 
 
 @pytest.fixture(scope="module")

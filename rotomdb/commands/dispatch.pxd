@@ -49,6 +49,15 @@ cdef class Context:
     cdef PyObject** raw_arguments
     cdef int raw_count
 
+cdef class Suspended:
+    """What a dispatcher knows of the command that runs, while others have a turn in the middle of it."""
+    cdef dict commands, spellings, ready, misses
+    cdef list pending
+    cdef Context writer, running
+    cdef int depth
+    cdef bint explicit, unlogged, touch_keys, expire_on_access
+    cdef int64_t now_ms, read_offset
+
 cdef class Dispatcher:
     cdef readonly Engine engine
     cdef readonly PropagationStream stream
@@ -95,6 +104,8 @@ cdef class Dispatcher:
     cdef int depth
     cdef public object scripting          # runs scripts; None: there is nobody who can
     cdef public bint unlogged             # a script wants its writes to reach no log
+    cdef readonly str busy                # why others may run little while a command takes long; None: it does not
+    cdef dict client_commands             # `commands` as clients know them, while a log is being read
     cdef void refresh_clock(self) noexcept
     cdef Command lookup(self, PyObject** arguments, int count)
     cdef object call(self, Context context, PyObject** arguments, int count)
@@ -103,6 +114,7 @@ cdef class Dispatcher:
     cdef object invoke(self, Context context, Command command, PyObject** arguments, int count)
     cdef object convert_and_invoke(self, Context context, Command command, PyObject** arguments, int count)
     cdef object refuse(self, Context context, str text)
+    cdef object refuse_busy(self, Context context, Command command)
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
     cdef object serve_waiting(self)

@@ -46,6 +46,7 @@ cdef enum:
     FLAG_NO_MULTI = 512
     FLAG_ARBITRARY_KEYS = 2048
     FLAG_SKIP_SLOWLOG = 4096
+    FLAG_ALLOW_BUSY = 131072
 
 RUN_WHILE_SUBSCRIBED = {
     "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
@@ -310,10 +311,12 @@ cdef class Dispatcher:
         if self.real_commands is None:
             return self.execute(context, arguments)
         self.commands, self.spellings = self.real_commands, {}
+        self.client_commands = commands
         try:
             return self.execute(context, arguments)
         finally:
             self.commands, self.spellings = commands, spellings
+            self.client_commands = None
 
     # Finding and checking
 
@@ -328,6 +331,14 @@ cdef class Dispatcher:
         if self.on_error is not None:
             self.on_error(text)
         return CommandError(text)
+
+    cdef object refuse_busy(self, Context context, Command command):
+        cdef str text = self.busy
+        command.rejected += 1
+        if command.name == "exec":
+            context.discard()
+            text = f"EXECABORT Transaction discarded because of: {text}"
+        return self.refuse(context, text)
 
     cdef Command lookup(self, PyObject** arguments, int count):
         """The command that a request names, the container where it names no subcommand of it; None: there is none."""
@@ -367,7 +378,8 @@ cdef class Dispatcher:
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
             command.rejected += 1
             return self.refuse(context, "NOAUTH Authentication required.")
-        if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and not self.make_room()
+        if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and self.busy is None
+                and not self.make_room()
                 and needs_memory(self, context, command)):
             command.rejected += 1
             return self.refuse(context, "OOM command not allowed when used memory > 'maxmemory'.")
@@ -381,6 +393,8 @@ cdef class Dispatcher:
         if self.loading and not command.flags & FLAG_LOADING:
             command.rejected += 1
             return self.refuse(context, "LOADING Redis is loading the dataset in memory")
+        if self.busy is not None and not command.flags & FLAG_ALLOW_BUSY:
+            return self.refuse_busy(context, command)
         if context.in_multi and not command.never_queued:
             if command.flags & FLAG_NO_MULTI:
                 command.rejected += 1
@@ -526,6 +540,47 @@ cdef class Dispatcher:
     def nested(self):
         """Whether a command runs inside another one, as in EXEC."""
         return self.depth > 0
+
+    # Turns in the middle of a command
+
+    def suspend(self, str refusal not None):
+        """Put the running command aside, so that others may run what is allowed beside it; the rest is refused so.
+
+        The clock of the data stands still: nothing may expire under a command that has seen it.
+        """
+        cdef Suspended aside = Suspended()
+        aside.commands, aside.spellings = self.commands, self.spellings
+        aside.ready, aside.misses, aside.pending = self.ready, self.misses, self.pending
+        aside.writer, aside.running, aside.depth = self.writer, self.running, self.depth
+        aside.explicit, aside.unlogged = self.explicit, self.unlogged
+        aside.touch_keys, aside.expire_on_access = self.engine.touch_keys, self.engine.expire_on_access
+        aside.now_ms, aside.read_offset = self.engine.now_ms, self.engine.read_offset
+        if self.client_commands is not None:
+            self.commands, self.spellings = self.client_commands, {}
+        self.ready, self.misses, self.pending = {}, {}, []
+        self.writer = self.running = None
+        self.depth = 0
+        self.explicit = self.unlogged = False
+        self.engine.touch_keys, self.engine.expire_on_access = True, False
+        self.engine.read_offset = 0
+        self.busy = refusal
+        return aside
+
+    def take_up(self, Suspended aside not None, *, bint drop_effects):
+        """Go on with the command.
+
+        Args:
+            drop_effects: The log is closed, and the command will be cut off: what it did reaches no disk.
+        """
+        self.busy = None
+        self.commands, self.spellings = aside.commands, aside.spellings
+        self.ready, self.misses, self.pending = aside.ready, aside.misses, aside.pending
+        self.writer, self.running, self.depth = aside.writer, aside.running, aside.depth
+        self.explicit, self.unlogged = aside.explicit, aside.unlogged
+        self.engine.touch_keys, self.engine.expire_on_access = aside.touch_keys, aside.expire_on_access
+        self.engine.now_ms, self.engine.read_offset = aside.now_ms, aside.read_offset
+        if drop_effects:
+            self.pending = []
 
     def retry(self, Context context, list arguments):
         """Run a waiting client's command again; BLOCKED when it still finds nothing."""

@@ -28,6 +28,7 @@ WRITES, READS = "#2 RW access update", "#2 RO access"
 SCRIPT = "script numkeys:integer [key...] [arg...]"
 SHA1 = "sha1 numkeys:integer [key...] [arg...]"
 TO_ALL = "request_policy:all_nodes response_policy:all_succeeded"
+BUSY_SCRIPT = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 
 

@@ -9,6 +9,7 @@ from libc.stdlib cimport abort, free, realloc
 from rotomdb.commands.dispatch cimport Context
 from rotomdb.scripting.bit_library cimport open_bit
 from rotomdb.scripting.conversion cimport take_reply
+from rotomdb.scripting.interruption cimport watch_instructions
 from rotomdb.scripting.json_library cimport open_json
 from rotomdb.scripting.lua_api cimport (
     LUA_GCCOLLECT, LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_atpanic,
@@ -128,6 +129,8 @@ cdef class Interpreter:
         lua_atpanic(self.L, panic)
         if lua_cpcall(self.L, fill_state, &opening):
             raise MemoryError(self.text_at_top())
+        self.vm.main = self.L
+        watch_instructions(self.L)
         self.handler = opening.handler
         self.globals = opening.globals
         return 0
@@ -199,10 +202,12 @@ cdef class Interpreter:
         finally:
             self.vm.unfailing -= 1
         self.vm.random = FIRST_RANDOM
-        self.vm.killed = False
-        self.run.begin(caller, read_only, allow_oom)
+        self.run.begin(caller, name, read_only, allow_oom)
         status = lua_pcall(L, 0, 1, 1)
         self.vm.unfailing += 1
+        if self.vm.killed:
+            self.vm.killed = False
+            watch_instructions(L)
         try:
             return self.finish(status, caller, name)
         finally:

@@ -12,6 +12,7 @@ from libc.stdlib cimport free, malloc
 
 from rotomdb.engine.number cimport format_double, format_int64
 from rotomdb.scripting.conversion cimport push_error, push_reply
+from rotomdb.scripting.interruption cimport end_script
 from rotomdb.scripting.lua_api cimport (
     LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_createtable, lua_Debug, lua_error,
     lua_getinfo, lua_getstack, lua_gettop, lua_isnumber, lua_pushboolean, lua_pushfstring, lua_pushlstring, lua_pushnumber,
@@ -33,6 +34,7 @@ if trouble != NULL:
 cdef enum:
     STACK_ARGUMENTS = 64
     RAISE = -1                            # result of an inner function: its error is at the top
+    KILLED = -2                           # the script ends
     NUMBER_BYTES = 48
     REPL_NONE = 0
     REPL_AOF = 1
@@ -61,6 +63,8 @@ cdef int finish(lua_State* L, int result) noexcept:
     vm.unfailing -= 1
     if result == RAISE:
         return lua_error(L)
+    if result == KILLED:
+        return end_script(L)
     if vm.used > vm.limit:
         return luaL_error(L, b"not enough memory")
     return result
@@ -99,6 +103,9 @@ cdef int command_inner(lua_State* L, bint raises) noexcept:
         if not run.running:
             fail(L, b"ERR redis.call/pcall can only be called inside a script invocation")
             return RAISE
+        # Of scripts that spend their time in commands the hook that counts instructions hears little.
+        if run.dispatcher.last_ns >= run.next_turn_ns and run.pause():
+            return KILLED
         if count == 0:
             fail(L, b"ERR Please specify at least one argument for this redis lib call")
             return RAISE if raises else 1

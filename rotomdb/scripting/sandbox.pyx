@@ -207,6 +207,30 @@ cdef int safe_pcall(lua_State* L) noexcept:
     return lua_gettop(L)
 
 
+cdef int call_handler(lua_State* L) noexcept:
+    """The handler of an xpcall, unless the script was killed: it would run where no hook can end it."""
+    if vm_of(L).killed:
+        return 1
+    lua_pushvalue(L, lua_upvalueindex(1))
+    lua_insert(L, 1)
+    lua_call(L, 1, 1)
+    return 1
+
+
+cdef int safe_xpcall(lua_State* L) noexcept:
+    cdef int status
+    luaL_checkany(L, 2)
+    lua_settop(L, 2)
+    lua_pushcclosure(L, call_handler, 1)
+    lua_insert(L, 1)
+    status = lua_pcall(L, 0, LUA_MULTRET, 1)
+    if status and vm_of(L).killed:
+        return lua_error(L)
+    lua_pushboolean(L, status == 0)
+    lua_replace(L, 1)
+    return lua_gettop(L)
+
+
 # Code
 
 
@@ -354,6 +378,7 @@ cdef void open_libraries(lua_State* L) noexcept:
     set_function(L, b"getmetatable", safe_getmetatable)
     set_function(L, b"setmetatable", safe_setmetatable)
     set_function(L, b"pcall", safe_pcall)
+    set_function(L, b"xpcall", safe_xpcall)
     set_function(L, b"load", safe_load)
     set_function(L, b"loadstring", safe_loadstring)
     set_function(L, b"collectgarbage", safe_collectgarbage)

@@ -6,6 +6,7 @@ script stops half-way for such a reason.
 """
 
 from cpython.object cimport PyObject
+from libc.stdint cimport INT64_MAX, int64_t
 
 from rotomdb.commands.dispatch cimport Command, Context, Dispatcher
 from rotomdb.engine.memory cimport mem_used
@@ -13,9 +14,14 @@ from rotomdb.engine.memory cimport mem_used
 from rotomdb.commands.registry import MAY_REPLICATE, Flag
 from rotomdb.errors import CommandError
 
+cdef extern from "platform.h" nogil:
+    int64_t rotom_monotonic_ns()
+
 cdef enum:
     REPLICATE_ALL = 3                     # redis.REPL_ALL
     REPLICATE_LOG = 1                     # redis.REPL_AOF
+
+cdef int64_t TURN_EVERY_NS = 1000000     # of a busy script: enough for others, and dear enough to be rare
 
 cdef int WRITE = Flag.WRITE
 cdef int DENYOOM = Flag.DENYOOM
@@ -48,7 +54,7 @@ cdef class ScriptRun:
         self.context = ScriptContext(dispatcher)
         self.log = log
 
-    cdef int begin(self, Context caller, bint read_only, bint allow_oom) except -1:
+    cdef int begin(self, Context caller, str name, bint read_only, bint allow_oom) except -1:
         cdef ScriptContext context = self.context
         context.caller = caller
         context.db = caller.db
@@ -62,6 +68,13 @@ cdef class ScriptRun:
         self.wrote = False
         self.replication = REPLICATE_ALL
         self.memory_short = self.memory_is_short()
+        self.name = name
+        self.number += 1
+        self.killed_by = None
+        self.started_ns = self.dispatcher.last_ns
+        self.next_turn_ns = INT64_MAX
+        if self.busy_after_ms > 0 and self.give_turn is not None:
+            self.next_turn_ns = self.started_ns + self.busy_after_ms * 1000000
         self.running = True
         return 0
 
@@ -69,6 +82,30 @@ cdef class ScriptRun:
         self.running = False
         self.context.caller = None
         self.dispatcher.unlogged = False
+
+    # Busy scripts
+
+    cdef bint is_due(self) noexcept:
+        """Whether others are to have a turn now."""
+        return rotom_monotonic_ns() >= self.next_turn_ns
+
+    cdef bint pause(self) noexcept:
+        """Give others a turn; whether somebody wants the script to end."""
+        try:
+            self.give_turn(self)
+        except Exception as error:
+            self.log("warning", f"internal error while a script was busy: {type(error).__name__}: {error}")
+        self.next_turn_ns = rotom_monotonic_ns() + TURN_EVERY_NS
+        return self.killed_by is not None
+
+    @property
+    def elapsed_ms(self):
+        """Since it began."""
+        return (rotom_monotonic_ns() - self.started_ns) // 1000000
+
+    def kill(self, bytes reason not None):
+        """End the script at its next turn, with this error."""
+        self.killed_by = reason
 
     def memory_is_short(self):
         return self.dispatcher.memory_limit and mem_used() > self.dispatcher.memory_limit

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rotomdb.commands.dispatch import Context, Dispatcher
-from rotomdb.commands.scripting import NO_SCRIPT
+from rotomdb.commands.scripting import BUSY_SCRIPT, NO_SCRIPT
 from rotomdb.errors import CommandError
 from rotomdb.scripting.interpreter import Interpreter
 from rotomdb.scripting.script_run import ScriptRun
@@ -20,6 +20,11 @@ KEPT_EVAL_SCRIPTS = 500
 MEMORY_SHARE = 4  # one part in so many of the machine's memory is what Lua may take
 SCRIPT_BYTES = 200  # of a script beside its text
 NO_SCRIPTS_RUNNING = "NOTBUSY No scripts in execution right now."
+HAS_WRITTEN = (
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script "
+    "termination or kill the server in a hard way using the SHUTDOWN NOSAVE command."
+)
+KILLED_BY_USER = b"ERR Script killed by user with SCRIPT KILL..."
 
 
 @dataclass(slots=True)
@@ -42,12 +47,13 @@ def default_limit() -> int:
 
 class Scripting:
     """Args:
-    log: Called with (level, text) of redis.log.
+    log: Called with (level, text).
     """
 
     def __init__(self, dispatcher: Dispatcher, log: Callable[[str, str], object]) -> None:
         self.dispatcher = dispatcher
         dispatcher.scripting = self
+        self.log = log
         self.memory_limit = default_limit()
         self.run = ScriptRun(dispatcher, log)
         self.interpreter: Interpreter | None = None  # made when the first script comes
@@ -157,7 +163,14 @@ class Scripting:
 
     def kill(self, *, function: bool) -> None:
         """SCRIPT KILL and FUNCTION KILL."""
-        raise CommandError(NO_SCRIPTS_RUNNING)
+        if not self.run.running:
+            raise CommandError(NO_SCRIPTS_RUNNING)
+        if self.run.wrote:
+            raise CommandError(HAS_WRITTEN)
+        if function:
+            raise CommandError(BUSY_SCRIPT)
+        self.log("notice", "Lua script killed by user with SCRIPT KILL.")
+        self.run.kill(KILLED_BY_USER)
 
     # What INFO tells
 

@@ -10,6 +10,7 @@ cdef struct Vm:
     int64_t limit                         # that it may hold
     int unfailing                         # above 0: native code is at work, which Lua must not leave by an error
     bint killed                           # the running script is to end: no pcall may keep it alive
+    lua_State* main                       # the state itself, whatever coroutine runs
     uint64_t random                       # state of math.random
     PyObject* run                         # its ScriptRun, borrowed
 

@@ -57,6 +57,8 @@ class Client(Context):
     library_version: str
     user: str
     created_ms: int
+    def keep_input(self) -> bytes: ...
+    def give_back_input(self, kept: bytes) -> None: ...
     last_interaction_ms: int
     soft_limit_since_ms: int
     no_evict: bool

@@ -10,9 +10,10 @@ that have made much output wait until the others had their turn. With maxmemory-
 the hub as it changes.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
 
 from rotomdb.commands.dispatch cimport Context, Dispatcher
 from rotomdb.engine.buffer cimport buffer_append, buffer_fit, buffer_release, buffer_reserve, buffer_reserve_exactly
@@ -174,7 +175,7 @@ cdef class Client(Context):
         cdef Py_ssize_t used = 0
         cdef char* room
         cdef size_t wanted, missing
-        if self.closing or self.yielding:
+        if self.closing or self.yielding or self.running:
             return 0
         if self.close_after_reply:
             # Nothing more is answered; what still arrives is only drained so that the peer sees our last reply.
@@ -303,6 +304,14 @@ cdef class Client(Context):
                 self.hub.yielded.append(self)
                 return 0
         return 0
+
+    def keep_input(self):
+        """What the client is being served from of the buffer that all share, before others are in the middle of that."""
+        return shared_input[:self.reading]
+
+    def give_back_input(self, bytes kept not None):
+        """The others are done with the buffer."""
+        memcpy(shared_input, PyBytes_AS_STRING(kept), <size_t>PyBytes_GET_SIZE(kept))
 
     def go_on(self):
         """The others had their turn."""

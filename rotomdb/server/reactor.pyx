@@ -150,8 +150,12 @@ cdef class Reactor:
         while not self.stopping:
             self.turn(-1)
 
-    def turn(self, int64_t limit_ms):
-        """One turn, waiting at most `limit_ms` (negative: until the next timer)."""
+    def turn(self, int64_t limit_ms, bint timers=True):
+        """One turn, waiting at most `limit_ms` (negative: until the next timer).
+
+        Args:
+            timers: False: only descriptors are served, in the middle of something that timers must not see.
+        """
         cdef int64_t wait_ms = limit_ms
         cdef int64_t now
         cdef int count
@@ -169,7 +173,7 @@ cdef class Reactor:
                 self.complain("the end of a turn", error)
         if self.stopping:
             return
-        if self.timers:
+        if timers and self.timers:
             now = rotom_monotonic_ns() // 1000000
             wait_ms = self.timers[0][0] - now
             if wait_ms < 0:
@@ -184,7 +188,7 @@ cdef class Reactor:
         if self.after_sleep is not None:
             self.after_sleep()
         self.handle(events, count)
-        if self.timers:
+        if timers and self.timers and not self.stopping:
             self.run_timers()
 
     cdef int checked(self, int count) except -1:

@@ -27,6 +27,7 @@ from rotomdb.errors import CommandError, LoadingInterrupted, RotomError
 from rotomdb.scripting.scripts import Scripting
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
+from rotomdb.server.busy_scripts import BusyScripts
 from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.client_limits import ClientLimits
 from rotomdb.server.config import Config
@@ -185,6 +186,7 @@ class Server(Hub):
         self.ending = Shutdown(self)
         self.crashes = CrashReport(self)
         self.copies = FullCopies(self)
+        self.busy_scripts = BusyScripts(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
         self.hz: int = config["hz"]
@@ -241,6 +243,7 @@ class Server(Hub):
         self.dispatcher.slowlog_threshold_us = min(config["slowlog-log-slower-than"], THRESHOLD_MAX_US)
         self.max_bulk_bytes = self.engine.string_max_bytes = config["proto-max-bulk-len"]
         self.scripting.limit_memory(config["lua-memory-limit"])
+        self.scripting.run.busy_after_ms = config["busy-reply-threshold"]
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
         self.slow_log.resize(config["slowlog-max-len"])
@@ -653,9 +656,13 @@ class Server(Hub):
             words: As of the SHUTDOWN command, in lower case: save, nosave, now, force.
 
         Raises:
-            ValueError: no such words. SaveError: the end is refused. Everything goes on then.
+            ValueError: no such words. SaveError, and CommandError while a script is busy: the end is refused. Everything goes
+                on then.
         """
-        self.ending.run(manner_of(words))
+        manner = manner_of(words)
+        if self.dispatcher.busy is not None and manner.save is not False:
+            raise CommandError(self.dispatcher.busy)  # there is no data to save in the middle of a command
+        self.ending.run(manner)
 
     def stop(self) -> None:
         """Close sockets and leave the loop."""

@@ -72,8 +72,8 @@ class Shutdown:
 
     def answer_signal(self) -> None:
         """End as the signal that came wants it, if one came and the end is not refused."""
-        if not self.signal:
-            return
+        if not self.signal or self.server.dispatcher.busy is not None:
+            return  # a script ends first: of its own, or at the signal if it has not written
         how = self.server.config["shutdown-on-sigterm" if self.signal == signal.SIGTERM else "shutdown-on-sigint"]
         try:
             self.run(manner_of(set(how.split() if isinstance(how, str) else how) - {"default"}))

@@ -48,6 +48,7 @@ cdef class Selection:
     cdef public int64_t size_from, size_to           # bytes in the file
     cdef public uint64_t sample           # of 2**32
     cdef public bint exclude              # want all others instead
+    cdef public bint functions            # want function libraries, which are no keys, too
     cdef bint admits(self, RdbWalker walker) except -1
     cdef bint matches_record(self, RdbWalker walker) except -1
 

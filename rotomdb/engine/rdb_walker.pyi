@@ -43,6 +43,7 @@ class Selection:
     size_to: int
     sample: int
     exclude: bool
+    functions: bool
 
 class RdbWalker(RdbRecords):
     database: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import xxhash
 
@@ -22,12 +22,13 @@ from rotomdb.storage.rdb_reader import Opcode
 SCAN_COUNT = 200
 IDLE, FREQUENCY, EXPIRE_TIME_MS = 248, 249, 252  # in front of a record (docs/formats.md)
 VALKEY_FROM = 80
+UNKNOWN_COMMAND = b"-ERR unknown command"
 EMPTY_VERSION = 9  # of a data set without any key
 
 
-def read_by_keys(server: LiveServer) -> Iterator[bytes]:
+def read_by_keys(server: LiveServer, on_note: Callable[[str], None]) -> Iterator[bytes]:
     """An RDB of the server's keys, of one database where the address names it. Raises SourceError."""
-    yield from with_header(records(server))
+    yield from with_header(records(server, on_note))
     yield bytes([Opcode.EOF]) + bytes(8)
 
 
@@ -48,19 +49,23 @@ def header(version: int) -> bytes:
     return b"VALKEY%03d" % version if version >= VALKEY_FROM else b"REDIS%04d" % version
 
 
-def records(server: LiveServer) -> Iterator[tuple[int, bytes]]:
+def records(server: LiveServer, on_note: Callable[[str], None]) -> Iterator[tuple[int, bytes]]:
     """Version and bytes of what goes into an RDB, item by item."""
     if server.database is None:
-        yield from functions(server)
+        yield from functions(server, on_note)
     for database in databases(server):
         server.need(b"SELECT", b"%d" % database)
         yield from keys_of(server, database)
 
 
-def functions(server: LiveServer) -> Iterator[tuple[int, bytes]]:
+def functions(server: LiveServer, on_note: Callable[[str], None]) -> Iterator[tuple[int, bytes]]:
     server.send(b"FUNCTION", b"DUMP")
     dumped = server.reply()
-    if isinstance(dumped, bytes) and not dumped.startswith(b"-"):  # an error: before 7.0, or not for us
+    if isinstance(dumped, bytes) and dumped.startswith(b"-"):
+        if not dumped.startswith(UNKNOWN_COMMAND):  # before 7.0 there are none
+            why = dumped[1:].decode("utf-8", "replace")
+            on_note(f"{server.name}: function libraries are left out: FUNCTION DUMP: {why}")
+    elif isinstance(dumped, bytes):
         payload = unseal(dumped)
         if payload is not None and len(payload.body):
             yield payload.version, bytes(payload.body)

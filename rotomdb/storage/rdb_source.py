@@ -155,10 +155,10 @@ def receive(url: str, on_note: Callable[[str], None]) -> Iterator[bytes]:
                 return
             why = f"SYNC: {header[1:].strip().decode('utf-8', 'replace')}"
         else:
-            why = f"only database {server.database} is wanted"
+            why = f"only database {server.database} is wanted, without function libraries"
     on_note(f"{server.name}: {why}: read key by key with SCAN and DUMP, which is no moment in time")
     with connected(url) as server:
-        yield from read_by_keys(server)
+        yield from read_by_keys(server, on_note)
 
 
 def first_line(server: LiveServer) -> bytes:

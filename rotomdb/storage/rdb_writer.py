@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from rotomdb.engine.rdb_encoder import encode_length, encode_string
 from rotomdb.engine.rdb_sink import RdbSink
 from rotomdb.storage.checksum import crc64
-from rotomdb.storage.rdb_reader import Opcode
+from rotomdb.storage.rdb_reader import Event, Function, ModuleAux, Opcode
 
 VALKEY_MAGIC_FROM = 80
+MODULE_DATA_FROM = 9  # version of the RDB
+FUNCTION_LIBRARIES, MODULE_DATA = "function libraries", "data of modules outside of keys"  # as messages call them
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class RdbWriter:
         with open("copy.rdb", "wb") as file:
             writer = RdbWriter(file.write, TARGETS["redis-6.2"])
             for event in reader.walk(writer.sink):
-                writer.take(event)
+                writer.take(event, reader.data)
             writer.finish()
 
     Attributes:
@@ -88,6 +90,20 @@ class RdbWriter:
         if self.target.version < 10:
             return False
         self.sink.put(bytes([Opcode.FUNCTION2]) + encode_string(code, True))
+        return True
+
+    def take(self, event: Event, data: memoryview) -> bool:
+        """Put what holds data and is no key, a function library or data of a module. False: the target has no place for it.
+
+        Args:
+            data: That the event was read from.
+        """
+        if isinstance(event, Function):
+            return self.function(event.code)
+        if isinstance(event, ModuleAux):
+            if self.target.version < MODULE_DATA_FROM:
+                return False
+            self.copy(data[event.start : event.end])
         return True
 
     def sizes(self, database: int, keys: int, volatile: int) -> None:

@@ -10,18 +10,21 @@ from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import KeyRecord
+from rotomdb.storage.rdb_reader import Function, KeyRecord
+from rotomdb.tools.losses import Losses, note_loss
 from rotomdb.tools.sources import Opened
 from rotomdb.tools.terminal import fail
+from rotomdb.tools.values import function_name
 
 BATCH_ROWS = 50_000
 BATCH_BYTES = 4 << 20  # of values: what is in memory at a time, and a row group of the file
 
 
-def write_parquet(source: Opened, output: Path, selection: Selection | None) -> None:
-    """One row a key: db, key, type, encoding, expires_at, memory_bytes, elements, value.
+def write_parquet(source: Opened, output: Path, selection: Selection | None) -> Losses:
+    """One row a key: db, key, type, encoding, expires_at, memory_bytes, elements, value. Returns what it is that has no row.
 
-    Strings are in `value` as they are; other values are JSON text there, as `dump` has it.
+    Strings are in `value` as they are; other values are JSON text there, as `dump` has it. A function library is a row of type
+    `function` with its name as the key.
     """
     try:
         import pyarrow
@@ -40,6 +43,7 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
     )
     values = ValueText()
     reader = source.reader()
+    losses: Losses = {}
     held = 0
     rows: dict[str, list[Any]] = {name: [] for name in schema.names}
     with writing(output) as out, pyarrow.parquet.ParquetWriter(out.file, schema, compression="zstd") as writer:
@@ -49,28 +53,21 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
             for column in rows.values():
                 column.clear()
 
-        for event in reader.records(selection, source.advance):
-            if not isinstance(event, KeyRecord):
+        for event in source.wanted(reader.records(selection, source.advance), selection):
+            row: tuple[Any, ...]
+            if isinstance(event, Function):
+                row = None, function_name(event.code), "function", None, None, None, None, event.code
+            elif isinstance(event, KeyRecord):
+                reader.visit(memory)
+                reader.visit(values)
+                used, elements = sizes.pop()
+                kind = LOGICAL_TYPES[event.type]
+                row = event.db, event.key, kind, event.type_name, event.expire_ms, used, elements, values.take()
+            else:
+                note_loss(losses, event)
                 continue
-            reader.visit(memory)
-            reader.visit(values)
-            used, elements = sizes.pop()
-            value = values.take()
-            held += len(value) + len(event.key)
-            for name, cell in zip(
-                schema.names,
-                (
-                    event.db,
-                    event.key,
-                    LOGICAL_TYPES[event.type],
-                    event.type_name,
-                    event.expire_ms,
-                    used,
-                    elements,
-                    value,
-                ),
-                strict=True,
-            ):
+            held += len(row[1]) + len(row[-1])
+            for name, cell in zip(schema.names, row, strict=True):
                 rows[name].append(cell)
             if len(rows["db"]) >= BATCH_ROWS or held >= BATCH_BYTES:
                 hand_on()
@@ -78,3 +75,4 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
         if rows["db"]:
             hand_on()
     reader.close()
+    return losses

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from rotomdb import __version__
-from rotomdb.tools.rdb_convert import convert, filter_command, merge, split
+from rotomdb.tools.rdb_convert import convert, filter_command, split
 from rotomdb.tools.rdb_diff import diff
 from rotomdb.tools.rdb_dump import dump
 from rotomdb.tools.rdb_info import check, info
 from rotomdb.tools.rdb_memory import memory, report
+from rotomdb.tools.rdb_merge import merge
 from rotomdb.tools.rdb_restore import restore
 from rotomdb.tools.rdb_salvage import salvage
 from rotomdb.tools.terminal import guard

@@ -1,10 +1,9 @@
-"""`rotomdb-rdb convert`, `filter`, `split` and `merge`: other files out of RDB files."""
+"""`rotomdb-rdb convert`, `filter` and `split`: other files out of an RDB file."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,16 @@ from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
+from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, LOG, output_option
-from rotomdb.tools.selection import selecting
+from rotomdb.tools.selection import selecting_with_functions
 from rotomdb.tools.sources import Opened, opened, reporting
 from rotomdb.tools.terminal import PROBLEMS, fail
-from rotomdb.tools.values import shown
 
 FORMS = ("rdb", "aof", "aof-dir", "parquet")
-Losses = dict[str, tuple[int, list[bytes]]]
-
-
-def note_losses(losses: Losses, target: str, as_json: bool) -> int:
-    """Say what the target cannot hold; returns how many keys that is about."""
-    if as_json:
-        rows = {what: {"keys": keys, "first": [shown(key) for key in names]} for what, (keys, names) in losses.items()}
-        click.echo(json.dumps({"target": target, "lost": rows}))
-    for what, (keys, names) in losses.items() if not as_json else ():
-        first = ", ".join(shown(key) for key in names)
-        click.echo(
-            f"{target} cannot hold {what}: left out of {keys} keys ({first}{', …' if keys > len(names) else ''})",
-            err=True,
-        )
-    return sum(keys for keys, _ in losses.values())
 
 
 def own_target(reader: RdbReader) -> Target:
@@ -53,12 +37,9 @@ def copy_all(source: Opened, writer: RdbWriter, selection: Selection | None) -> 
     reader = source.reader()
     others: Losses = {}
     try:
-        for event in reader.walk(writer.sink, selection, source.advance):
-            if isinstance(event, Function):
-                if not writer.function(event.code):
-                    others["function libraries"] = (others.get("function libraries", (0, []))[0] + 1, [])
-            elif isinstance(event, ModuleAux):
-                others["data of modules outside of keys"] = (1, [event.module.encode()])
+        for event in source.wanted(reader.walk(writer.sink, selection, source.advance), selection):
+            if not writer.take(event, reader.data):
+                note_loss(others, event)
     finally:
         reader.close()
     writer.finish()
@@ -88,7 +69,7 @@ def makes_directory(options: dict[str, Any]) -> bool:
 @click.option("--no-compress", is_flag=True, help="Do not compress strings.")
 @click.option("--json", "as_json", is_flag=True, help="What was left out, as JSON on standard output.")
 @click.argument("file", type=DATA)
-@selecting
+@selecting_with_functions
 def convert(
     target: str | None, form: str | None, output: str, commands: bool, no_compress: bool, as_json: bool, file: str,
     selection: Selection | None,
@@ -120,9 +101,8 @@ def convert(
         if form == "parquet":
             from rotomdb.tools.parquet import write_parquet
 
-            write_parquet(source, Path(output), selection)
-            return
-        if form == "aof-dir":
+            losses = write_parquet(source, Path(output), selection)
+        elif form == "aof-dir":
             losses = write_log_directory(Disk(), source, Path(output), chosen, selection, commands, not no_compress)
         else:
             with writing(output) as out:
@@ -132,21 +112,24 @@ def convert(
                     losses = copy_all(source, writer, selection)
                 else:
                     losses = write_commands(source, out.write, selection)
-    if note_losses(losses, target or "the target", as_json):
+    if note_losses(losses, "Parquet" if form == "parquet" else target or "the target", as_json):
         raise SystemExit(PROBLEMS)
 
 
 def write_commands(source: Opened, write: Callable[[bytes], object], selection: Selection | None) -> Losses:
     reader = source.reader()
     sink = CommandSink(write)
+    losses: Losses = {}
     try:
-        for event in reader.walk(sink, selection, source.advance):
+        for event in source.wanted(reader.walk(sink, selection, source.advance), selection):
             if isinstance(event, Function):
                 sink.command(b"FUNCTION", b"LOAD", event.code)
+            elif isinstance(event, ModuleAux):
+                note_loss(losses, event)
     finally:
         reader.close()
     sink.flush()
-    return {}
+    return losses
 
 
 def write_log_directory(
@@ -178,7 +161,7 @@ def write_log_directory(
 @output_option("File to make; - for standard output.", required=True)
 @click.option("--exclude", is_flag=True, help="Keep what is not selected.")
 @click.argument("file", type=DATA)
-@selecting
+@selecting_with_functions
 def filter_command(output: str, exclude: bool, file: str, selection: Selection | None) -> None:
     """Write an RDB with the selected keys only, their bytes unchanged.
 
@@ -210,7 +193,7 @@ def filter_command(output: str, exclude: bool, file: str, selection: Selection |
 @output_option("Directory to make.", required=True, directory=True)
 @click.option("--max-files", default=1000, show_default=True, help="Refuse to make more files than this.")
 @click.argument("file", type=DATA)
-@selecting
+@selecting_with_functions
 def split(
     by: str, separator: str, nodes: Path | None, parts: int | None, output: str, max_files: int, file: str,
     selection: Selection | None,
@@ -232,7 +215,7 @@ def split(
         place = placement(by, separator.encode(), nodes, parts)
         with contextlib.ExitStack() as stack:
             writers: dict[str, RdbWriter] = {}
-            functions: list[bytes] = []
+            apart: list[Event] = []  # what is no key goes into every part
 
             def writer_of(name: str) -> RdbWriter:
                 if name not in writers:
@@ -240,15 +223,17 @@ def split(
                         fail(f"{file}: more than {max_files} parts; raise --max-files if that is what you want")
                     out = stack.enter_context(writing(directory / f"{name}.rdb"))
                     writers[name] = RdbWriter(out.write, target)
-                    for code in functions:
-                        writers[name].function(code)
+                    for event in apart:
+                        writers[name].take(event, reader.data)
                 return writers[name]
 
-            for event in reader.records(selection, source.advance):
+            for event in source.wanted(reader.records(selection, source.advance), selection):
                 if isinstance(event, KeyRecord):
                     reader.visit(writer_of(place(event)).sink)
-                elif isinstance(event, Function):
-                    functions.append(event.code)
+                elif isinstance(event, Function | ModuleAux):
+                    apart.append(event)
+                    for writer in writers.values():
+                        writer.take(event, reader.data)
             reader.close()
             for writer in writers.values():
                 writer.finish()
@@ -276,80 +261,3 @@ def file_name(prefix: bytes) -> str:
         return "no-prefix"
     text = "".join(chr(c) if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "-_") else f"%{c:02x}" for c in prefix)
     return text[:200]
-
-
-@click.command()
-@output_option("File to make; - for standard output.", required=True)
-@click.option(
-    "--on-conflict", "policy", type=click.Choice(["fail", "first", "last", "newest-ttl"]), default="fail", show_default=True,
-    help="Which value a key has that is in several files. newest-ttl: the one that expires last.",
-)  # fmt: skip
-@click.option("--target", "-t", type=click.Choice(sorted(TARGETS)), help="Default: the newest format of the inputs.")
-@click.argument("files", nargs=-1, required=True, type=DATA)
-@selecting
-def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], selection: Selection | None) -> None:
-    """Write one RDB out of several.
-
-    \b
-    Examples:
-      rotomdb-rdb merge shard1.rdb shard2.rdb shard3.rdb -o all.rdb
-      rotomdb-rdb merge --on-conflict last yesterday.rdb today.rdb -o all.rdb
-    """
-    with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(opened(file, "merging")) for file in files]
-        owners, conflicts = settle_conflicts(sources, policy, selection)
-        if policy == "fail" and conflicts:
-            shown_keys = ", ".join(f"db {db} {shown(key)}" for db, key in conflicts[:10])
-            fail(
-                f"{len(conflicts)} keys are in several files ({shown_keys}); choose --on-conflict first, last or newest-ttl",
-                status=PROBLEMS,
-            )
-        newest = max((own_target(source.reader()) for source in sources), key=lambda one: one.version)
-        out = stack.enter_context(writing(output))
-        writer = RdbWriter(out.write, TARGETS[target] if target else newest)
-        libraries: set[bytes] = set()
-        for number, source in enumerate(sources):
-            for event, reader in walk_records(source, selection):
-                if isinstance(event, KeyRecord):
-                    if owners.get((event.db, event.key), number) == number:
-                        reader.visit(writer.sink)
-                elif isinstance(event, Function) and event.code not in libraries:
-                    libraries.add(event.code)
-                    writer.function(event.code)
-        writer.finish()
-    lost = note_losses(writer.sink.lost, target or "the result", False)
-    click.echo(f"{writer.sink.keys} keys written to {output}; {len(conflicts)} were in several files", err=True)
-    if lost:
-        raise SystemExit(PROBLEMS)
-
-
-def walk_records(source: Opened, selection: Selection | None) -> Iterator[tuple[Any, RdbReader]]:
-    reader = source.reader()
-    try:
-        for event in reader.records(selection, source.advance):
-            yield event, reader
-    finally:
-        reader.close()
-
-
-def settle_conflicts(
-    sources: list[Opened], policy: str, selection: Selection | None
-) -> tuple[dict[tuple[int, bytes], int], list[tuple[int, bytes]]]:
-    """Which file each key is taken from, where that is not the only one that has it."""
-    first_in: dict[tuple[int, bytes], tuple[int, int]] = {}
-    owners: dict[tuple[int, bytes], int] = {}
-    never = 1 << 63
-    for number, source in enumerate(sources):
-        for event, _ in walk_records(source, selection):
-            if not isinstance(event, KeyRecord):
-                continue
-            name = event.db, event.key
-            expires = never if event.expire_ms is None else event.expire_ms
-            if name not in first_in:
-                first_in[name] = number, expires
-                continue
-            owners.setdefault(name, first_in[name][0])
-            if policy == "last" or (policy == "newest-ttl" and expires > first_in[name][1]):
-                owners[name] = number
-                first_in[name] = number, expires
-    return owners, list(owners)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -14,25 +15,30 @@ import click
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
 from rotomdb.engine.rdb_sinks import IndexSink, ObjectSink, StreamValue, id_text
 from rotomdb.engine.rdb_walker import Selection
-from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.storage.rdb_reader import Function, ModuleAux, RdbReader
 from rotomdb.tools.paths import DATA
-from rotomdb.tools.selection import selecting
+from rotomdb.tools.selection import selecting_with_functions
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND
-from rotomdb.tools.values import json_text, shown
+from rotomdb.tools.values import function_name, json_text, shown
 
 DETAILS_MAX = 10
 WIDTH = 40
+LIBRARY, OF_MODULE = "function library", "data of module"
 
 Name = tuple[int, bytes]
 
 
+Apart = tuple[str, str]  # what it is, and its name
+
+
 @dataclass
 class Side:
-    """One of the two, with where each key stands."""
+    """One of the two, with where each key stands, and the content of what is no key."""
 
     reader: RdbReader
     index: dict[Name, tuple[int, int, int | None, int]]
+    apart: dict[Apart, list[bytes]]
 
     def value(self, name: Name) -> ObjectSink:
         sink = ObjectSink()
@@ -45,9 +51,14 @@ class Side:
 def index(source: Opened, selection: Selection | None) -> Side:
     reader = source.reader()
     sink = IndexSink()
-    for _ in reader.walk(sink, selection, source.advance):
-        pass
-    return Side(reader, sink.index)
+    apart: dict[Apart, list[bytes]] = {}
+    for event in source.wanted(reader.walk(sink, selection, source.advance), selection):
+        if isinstance(event, Function):
+            apart.setdefault((LIBRARY, shown(function_name(event.code))), []).append(event.code)
+        elif isinstance(event, ModuleAux):
+            content = bytes(reader.data[event.start : event.end])
+            apart.setdefault((OF_MODULE, event.module), []).append(content)
+    return Side(reader, sink.index, apart)
 
 
 @click.command()
@@ -57,14 +68,14 @@ def index(source: Opened, selection: Selection | None) -> Side:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.argument("a", type=DATA)
 @click.argument("b", type=DATA)
-@selecting
+@selecting_with_functions
 def diff(
     ttl_tolerance: int, ignore_ttl: bool, summary: bool, as_json: bool, a: str, b: str, selection: Selection | None
 ) -> None:
     """Compare two data sets by content: encodings and the order of members do not count.
 
     A and B are RDB files, append-only files, data directories or live servers, in any mix. Lines begin with + for what only
-    B has, - for what only A has, ~ for what differs. Exit status 0: equal, 1: they differ.
+    B has, - for what only A has, ~ for what differs; function libraries count, too. Exit status 0: equal, 1: they differ.
 
     \b
     Examples:
@@ -75,7 +86,9 @@ def diff(
     counts = {"added": 0, "removed": 0, "changed": 0}
     with contextlib.ExitStack() as stack:
         sides = [index(stack.enter_context(opened(spec, "comparing")), selection) for spec in (a, b)]
-        for row in differences(sides[0], sides[1], ttl_tolerance, ignore_ttl, details=not summary):
+        apart = differences_apart(sides[0].apart, sides[1].apart)
+        keys = differences(sides[0], sides[1], ttl_tolerance, ignore_ttl, details=not summary)
+        for row in itertools.chain(apart, keys):
             counts[row["change"]] += 1
             if not summary:
                 print_row(row, as_json)
@@ -87,6 +100,19 @@ def diff(
     else:
         click.echo(f"{counts['added']} added, {counts['removed']} removed, {counts['changed']} changed")
     sys.exit(PROBLEMS if any(counts.values()) else SOUND)
+
+
+def differences_apart(a: dict[Apart, list[bytes]], b: dict[Apart, list[bytes]]) -> Iterator[dict[str, Any]]:
+    """Of function libraries, by name and code, and of what modules keep outside of keys."""
+    for what, name in sorted(a.keys() | b.keys()):
+        old, new = a.get((what, name)), b.get((what, name))
+        if old == new:
+            continue
+        row: dict[str, Any] = {"change": "added" if old is None else "removed" if new is None else "changed"}
+        row |= {"type": what, "name": name}
+        if old is not None and new is not None:
+            row["what"] = list(code_changes(b"".join(old), b"".join(new))) if what == LIBRARY else ["content"]
+        yield row
 
 
 def differences(a: Side, b: Side, tolerance: int, ignore_ttl: bool, *, details: bool) -> Iterator[dict[str, Any]]:
@@ -150,6 +176,16 @@ def list_changes(a: list[bytes], b: list[bytes]) -> Iterator[str]:
             return
 
 
+def code_changes(a: bytes, b: bytes) -> Iterator[str]:
+    old, new = a.split(b"\n"), b.split(b"\n")
+    if len(old) != len(new):
+        yield f"{len(old)} → {len(new)} lines"
+    for number, (before, after) in enumerate(zip(old, new, strict=False), 1):
+        if before != after:
+            yield f"first difference in line {number}: {brief(before)} → {brief(after)}"
+            return
+
+
 def mapping_changes(a: dict[Any, Any], b: dict[Any, Any], what: str) -> Iterator[str]:
     lines = [
         f"+{what} {brief(name)}" + ("" if b[name] is None else f" = {brief(b[name])}") for name in b.keys() - a.keys()
@@ -192,7 +228,10 @@ def print_row(row: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(row, ensure_ascii=False))
         return
-    key = row["key"] if isinstance(row["key"], str) else json.dumps(row["key"])
     sign = {"added": "+", "removed": "-", "changed": "~"}[row["change"]]
     what = "".join(f"\n    {line}" for line in row.get("what", []))
+    if "key" not in row:
+        click.echo(f"{sign} {row['type']} {row['name']}{what}")
+        return
+    key = row["key"] if isinstance(row["key"], str) else json.dumps(row["key"])
     click.echo(f"{sign} db {row['db']} {shown(key.encode())} ({row['type']}){what}")

@@ -16,7 +16,7 @@ from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.output import Output, writing
 from rotomdb.storage.rdb_reader import Function, KeyRecord
 from rotomdb.tools.paths import DATA, output_option
-from rotomdb.tools.selection import FORMS, selecting
+from rotomdb.tools.selection import FORMS, selecting_with_functions
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, fail, long_table
 from rotomdb.tools.values import function_name, shown
@@ -44,7 +44,7 @@ VALUE_BYTES = 4 * VALUE_WIDTH  # of which so much can be shown
 )
 @click.option("--replace", is_flag=True, help="In commands: DEL each key first.")
 @click.argument("file", type=DATA)
-@selecting
+@selecting_with_functions
 def dump(
     form: str | None, as_json: bool, output: str | None, keys_as: str, values_as: str, replace: bool, file: str,
     selection: Selection | None,
@@ -82,17 +82,19 @@ def dump(
             unsupported = dump_python(source, out, selection)
         else:
             unsupported = print_table(source, selection)
-        if unsupported:
+        left_out = [f"{unsupported} keys have values"] if unsupported else []
+        left_out += [f"module {name} has data outside of keys" for name in source.modules]
+        if left_out:
             out.keep()
             out.flush()
-            fail(f"{file}: {unsupported} keys have values that cannot be shown in this form", status=PROBLEMS)
+            fail(f"{file}: {', '.join(left_out)} that cannot be shown in this form", status=PROBLEMS)
 
 
 def run(source: Opened, sink: TextSink, selection: Selection | None, on_function: Callable[[bytes], None]) -> None:
     """Hand everything to the sink. What came before an error is handed on first."""
     reader = source.reader()
     try:
-        for event in reader.walk(sink, selection, source.advance):
+        for event in source.wanted(reader.walk(sink, selection, source.advance), selection):
             if isinstance(event, Function):
                 on_function(event.code)
     finally:
@@ -106,7 +108,7 @@ def dump_json(
     sink = JsonSink(out.write, key_form, value_form, b",\n" if array else b"\n")
     if array:
         sink.put(b"[\n")
-    run(source, sink, selection, sink.function if selection is None else skip)
+    run(source, sink, selection, sink.function)
     sink.put(b"\n]\n" if array else b"\n" if sink.written else b"")
     sink.flush()
     return sink.unsupported
@@ -114,26 +116,21 @@ def dump_json(
 
 def dump_commands(source: Opened, out: Output, selection: Selection | None, *, text: bool, replace: bool) -> int:
     sink = CommandSink(out.write, text, replace)
-    on_function = partial(sink.command, b"FUNCTION", b"LOAD", b"REPLACE") if selection is None else skip
-    run(source, sink, selection, on_function)
+    run(source, sink, selection, partial(sink.command, b"FUNCTION", b"LOAD", b"REPLACE"))
     return 0
-
-
-def skip(code: bytes) -> None:
-    """A function library is no key: it is not selected."""
 
 
 def dump_csv(source: Opened, out: Output, selection: Selection | None, key_form: int, value_form: int) -> int:
     """The rows of the JSON form in columns; values that are no strings stay JSON."""
     sink = CsvSink(out.write, key_form, value_form)
     sink.header()
-    run(source, sink, selection, sink.function if selection is None else skip)
+    run(source, sink, selection, sink.function)
     return sink.unsupported
 
 
 def dump_python(source: Opened, out: Output, selection: Selection | None) -> int:
     sink = PythonSink(out.write)
-    run(source, sink, selection, sink.function if selection is None else skip)
+    run(source, sink, selection, sink.function)
     return sink.unsupported
 
 
@@ -145,7 +142,7 @@ def print_table(source: Opened, selection: Selection | None) -> int:
     def rows() -> Iterator[tuple[object, ...]]:
         reader = source.reader()
         try:
-            for event in reader.records(selection, source.advance):
+            for event in source.wanted(reader.records(selection, source.advance), selection):
                 if isinstance(event, KeyRecord):
                     reader.visit(text)
                     expires = "" if event.expire_ms is None else event.expire_ms
@@ -157,7 +154,7 @@ def print_table(source: Opened, selection: Selection | None) -> int:
                         expires,
                         value_of(text),
                     )
-                elif isinstance(event, Function) and selection is None:
+                elif isinstance(event, Function):
                     yield preview(function_name(event.code)), "", "function", "", "", preview(event.code)
         finally:
             reader.close()

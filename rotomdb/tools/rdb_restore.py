@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import SourceError
 from rotomdb.storage.command_sink import CommandSink, RestoreSink
-from rotomdb.storage.disk import Disk
 from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.live_server import LiveServer, connected, length_in
+from rotomdb.storage.live_server import LiveServer, connected, length_in, without_password
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.losses import Losses, note_losses
 from rotomdb.tools.paths import DATA
-from rotomdb.tools.rdb_convert import Losses, copy_all, note_losses, own_target
-from rotomdb.tools.selection import selecting
+from rotomdb.tools.rdb_convert import copy_all, own_target
+from rotomdb.tools.restore_note import Note, noted
+from rotomdb.tools.selection import selecting_with_functions
 from rotomdb.tools.sources import Opened, opened
-from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.terminal import PROBLEMS
 from rotomdb.tools.values import shown
 
 BATCH_BYTES = 1 << 20
@@ -38,18 +39,18 @@ HOPELESS = (b"-OOM", b"-READONLY", b"-MISCONF", b"-LOADING", b"-NOAUTH", b"-NOPE
 
 @dataclass
 class Restoring:
-    """What has been sent and answered.
+    """What has been sent and answered, of keys and function libraries.
 
     Attributes:
-        done: Offset behind the last record that the server has taken.
+        lost: Keys that are left out, or a part of them, since the server is too old for it.
     """
 
     server: LiveServer
-    keys: int = 0
-    existing: int = 0
+    note: Note
+    state: Path | None
     failures: list[str] = field(default_factory=list)
     failed: int = 0
-    done: int = 0
+    lost: int = 0
     source_database: int | None = None  # of the keys, where the address names the one that they go to
 
 
@@ -62,12 +63,12 @@ class Restoring:
     "--resume",
     "state",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Note here how far it came; go on from there when it exists.",
+    help="Note here how far it came; go on from there when it exists, and do nothing where it was finished.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 @click.argument("file", type=DATA)
 @click.argument("server", metavar="redis://[USER:PASSWORD@]HOST[:PORT][/DB]")
-@selecting
+@selecting_with_functions
 def restore(
     replace: bool,
     as_commands: bool,
@@ -89,31 +90,46 @@ def restore(
       rotomdb-rdb restore dump.rdb redis://:secret@host:6379 --key 'user:*' --replace
       rotomdb-rdb restore big.rdb redis://host:6379 --resume big.state
     """
-    with opened(file, "restoring") as source, connected(server) as live, contextlib.ExitStack() as stack:
-        work = Restoring(live)
-        if not as_commands:
-            source, losses = stack.enter_context(for_server(source, live))
-            note_losses(losses, server, as_json=False)
-            work.failed += sum(keys for keys, _ in losses.values())
-        reader = source.reader()
-        work.done = noted_offset(source, state)
-        try:
-            send_all(source, reader, work, CommandSink if as_commands else RestoreSink, selection, replace, state)
-        finally:
-            reader.close()
-    if state is not None and not work.failed:
-        Disk().remove_if_there(state)
-    report(work, as_json)
+    with opened(file, "restoring") as source:
+        note = noted(state, job_of(click.get_current_context()), len(source.source.data))
+        if note.finished:
+            click.echo(f"{state}: this restore is finished; remove the file to begin anew", err=True)
+            report(note, [], 0, as_json)
+            return
+        with connected(server) as live, contextlib.ExitStack() as stack:
+            work = Restoring(live, note, state)
+            if not as_commands:
+                source, losses, selection = stack.enter_context(for_server(source, live, selection))
+                work.lost = note_losses(losses, live.name, as_json=False)
+            note.check_converted(state, len(source.source.data))
+            reader = source.reader()
+            try:
+                send_all(source, reader, work, CommandSink if as_commands else RestoreSink, selection, replace)
+            finally:
+                reader.close()
+        if state is not None and not work.failed:
+            note.finished = True
+            note.save(state)
+    report(note, work.failures, work.failed, as_json, lost=work.lost)
+
+
+def job_of(context: click.Context) -> dict[str, Any]:
+    """What has to be the same for a note to be gone on from."""
+    others = ("state", "as_json", "file", "server", "replace")
+    options = {name: value for name, value in context.params.items() if name not in others}
+    return {"server": without_password(context.params["server"]), **options}
 
 
 @contextlib.contextmanager
-def for_server(source: Opened, live: LiveServer) -> Iterator[tuple[Opened, Losses]]:
-    """The source, converted to the newest format that the server takes where it is too new for it."""
+def for_server(
+    source: Opened, live: LiveServer, selection: Selection | None
+) -> Iterator[tuple[Opened, Losses, Selection | None]]:
+    """The source and what is to be taken of it; where the server is too old for it, what is wanted in the newest format that it takes."""
     head = source.reader()
     own = own_target(head)
     head.close()
     if takes_payloads(live, own.version):
-        yield source, {}
+        yield source, {}, selection
         return
     older = [
         target for target in TARGETS.values() if target.version < own.version and takes_payloads(live, target.version)
@@ -121,24 +137,10 @@ def for_server(source: Opened, live: LiveServer) -> Iterator[tuple[Opened, Losse
     if not older:
         raise SourceError(f"{live.name}: the server takes no payloads that can be made of this file; try --as-commands")
     with tempfile.TemporaryFile(prefix="rotomdb-") as file:
-        losses = copy_all(source, RdbWriter(file.write, max(older, key=lambda target: target.version)), None)
+        losses = copy_all(source, RdbWriter(file.write, max(older, key=lambda target: target.version)), selection)
         file.flush()
         with mapped(file, source.source.name) as converted:
-            yield Opened(converted, source.advance), losses
-
-
-def noted_offset(source: Opened, state: Path | None) -> int:
-    """Where an earlier run came to."""
-    if state is None or not state.exists():
-        return 0
-    try:
-        noted = json.loads(state.read_text())
-        size, offset = int(noted["size"]), int(noted["offset"])
-    except (ValueError, KeyError, TypeError):
-        fail(f"{state}: it is no note of an earlier run; remove it to begin anew")
-    if size != len(source.source.data):
-        fail(f"{state}: it belongs to a file of {size} bytes, this one has {len(source.source.data)}")
-    return offset
+            yield Opened(converted, source.advance), losses, None
 
 
 def takes_payloads(live: LiveServer, version: int) -> bool:
@@ -151,7 +153,7 @@ def takes_payloads(live: LiveServer, version: int) -> bool:
 
 def send_all(
     source: Opened, reader: RdbReader, work: Restoring, sink_type: type[CommandSink], selection: Selection | None,
-    replace: bool, state: Path | None,
+    replace: bool,
 ) -> None:  # fmt: skip
     pieces: list[bytes] = []
     sink = sink_type(pieces.append, False, replace)
@@ -166,26 +168,22 @@ def send_all(
         for key, replies in keys:
             take_replies(work, key, replies)
         keys.clear()
-        if state is not None and not work.failed and work.done:
-            note = json.dumps({"size": len(source.source.data), "offset": work.done})
-            Disk().replace_atomically(state, state.with_name(f".{state.name}.{os.getpid()}.partial"), note.encode())
+        if work.state is not None and not work.failed and work.note.offset:
+            work.note.save(work.state)
 
     pending = 0
-    for event in reader.records(selection, source.advance):
+    for event in source.wanted(reader.records(selection, source.advance), selection):
         before = sink.commands
-        if isinstance(event, Function):
-            if selection is not None:
-                continue  # no key: it is not selected
-            sink.command(b"FUNCTION", b"LOAD", b"REPLACE", event.code)
+        if isinstance(event, Function) and reader.walker.position > work.note.offset:
+            sink.command(b"FUNCTION", b"LOAD", *([b"REPLACE"] if replace else []), event.code)
             keys.append((None, 1))
-            continue
-        if not isinstance(event, KeyRecord) or event.start < work.done:
+        if not isinstance(event, KeyRecord) or event.start < work.note.offset:
             continue
         end = send_key(reader, sink, event, work)
         keys.append((event.key, sink.commands - before))
         pending += end - event.start
         if len(keys) >= BATCH_KEYS or pending > BATCH_BYTES:
-            work.done = end
+            work.note.offset = end
             exchange()
             pending = 0
     exchange()
@@ -218,32 +216,35 @@ def take_replies(work: Restoring, key: bytes | None, replies: int) -> None:
             for _ in range(length_in(reply)):
                 if work.server.reply_line().startswith(b"$"):
                     work.server.reply_line()
-        elif reply.startswith(b"-BUSYKEY"):
+        elif reply.startswith(b"-BUSYKEY") or (key is None and reply.endswith(b"already exists")):
             existing = True
         elif reply.startswith(b"-"):
             text = reply[1:].decode("utf-8", "replace")
             if reply.startswith(HOPELESS):
-                raise SourceError(f"{work.server.name}: {text} ({work.keys} keys were restored before that)")
+                raise SourceError(f"{work.server.name}: {text} ({work.note.restored} keys were restored before that)")
             failed = True
             if len(work.failures) < FAILURES_SHOWN:
                 work.failures.append(f"{'(function library)' if key is None else shown(key)}: {text}")
-    work.existing += existing
+    work.note.existing += existing
     work.failed += failed
-    work.keys += key is not None and not existing and not failed
+    if not existing and not failed:
+        work.note.restored += key is not None
+        work.note.libraries += key is None
 
 
-def report(work: Restoring, as_json: bool) -> None:
+def report(note: Note, failures: list[str], failed: int, as_json: bool, *, lost: int = 0) -> None:
     if as_json:
         click.echo(json.dumps({
-            "restored": work.keys, "existing": work.existing, "failed": work.failed, "failures": work.failures,
+            "restored": note.restored, "existing": note.existing, "failed": failed, "failures": failures, "lost": lost,
         }))  # fmt: skip
     else:
-        click.echo(f"{work.keys} keys restored")
-        if work.existing:
-            click.echo(f"{work.existing} keys were there already and stay as they are (--replace overwrites them)")
-        for line in work.failures:
+        libraries = f" and {note.libraries} function libraries" if note.libraries else ""
+        click.echo(f"{note.restored} keys{libraries} restored")
+        if note.existing:
+            click.echo(f"{note.existing} were there already and stay as they are (--replace overwrites them)")
+        for line in failures:
             click.echo(f"not taken: {line}", err=True)
-        if work.failed > len(work.failures):
-            click.echo(f"and {work.failed - len(work.failures)} more", err=True)
-    if work.existing or work.failed:
+        if failed > len(failures):
+            click.echo(f"and {failed - len(failures)} more", err=True)
+    if note.existing or failed or lost:
         sys.exit(PROBLEMS)

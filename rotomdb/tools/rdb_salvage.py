@@ -11,7 +11,7 @@ import click
 
 from rotomdb.errors import RdbError
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import Function, KeyRecord, ModuleAux, check_rdb
+from rotomdb.storage.rdb_reader import KeyRecord, check_rdb
 from rotomdb.storage.rdb_salvage import Loss, Salvage, locate_burst
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import RdbWriter
@@ -53,10 +53,8 @@ def salvage(output: str | None, as_json: bool, file: str) -> None:
             for event in work.records():
                 if isinstance(event, KeyRecord):
                     reader.visit(writer.sink)
-                elif isinstance(event, Function):
-                    writer.function(event.code)
-                elif isinstance(event, ModuleAux):
-                    writer.copy(reader.data[event.start : event.end])
+                else:
+                    writer.take(event, reader.data)
             writer.finish()
         size = len(reader.data)
         reader.close()

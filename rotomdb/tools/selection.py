@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -41,8 +42,12 @@ class Span(click.ParamType[tuple[int, int]]):
         return int(float(digits) * self.units[text[len(digits) :].lower()])
 
 
-def selecting(command: Command) -> Command:
-    """Adds the options; the command gets one `selection` in their place."""
+def selecting(command: Command, *, functions: bool = False) -> Command:
+    """Adds the options; the command gets one `selection` in their place.
+
+    Args:
+        functions: Whether function libraries are something to the command, so that it has `--functions`.
+    """
     options = [
         click.option("--db", "dbs", type=click.IntRange(min=0), multiple=True, help="Only this database; repeatable."),
         click.option("--key", "glob", metavar="GLOB", help="Only keys that match, as KEYS does: user:*, h?llo, [ab]*."),
@@ -54,11 +59,20 @@ def selecting(command: Command) -> Command:
         click.option("--sample", type=click.FloatRange(0, 1), metavar="SHARE", help="Only this share of the keys; the same ones each time."),
     ]  # fmt: skip
 
+    if functions:
+        options.append(
+            click.option(
+                "--functions", is_flag=True, help="Function libraries too, which are left out where keys are selected."
+            )
+        )
+
     def wrapped(
-        *args: Any, dbs: tuple[int, ...], glob: str | None, regex: str | None, kinds: tuple[str, ...],
+        *args: Any, functions: bool = False, dbs: tuple[int, ...], glob: str | None, regex: str | None, kinds: tuple[str, ...],
         ttl: tuple[int, int] | None, volatile: bool | None, size: tuple[int, int] | None, sample: float | None, **rest: Any,
     ) -> Any:  # fmt: skip
         selection = make_selection(dbs, glob, regex, kinds, ttl, volatile, size, sample)
+        if selection is not None:
+            selection.functions = functions
         return command(*args, selection=selection, **rest)
 
     wrapped.__doc__ = command.__doc__
@@ -67,6 +81,9 @@ def selecting(command: Command) -> Command:
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+selecting_with_functions = functools.partial(selecting, functions=True)
 
 
 def make_selection(

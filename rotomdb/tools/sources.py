@@ -9,30 +9,53 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError, SourceError
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
 from rotomdb.storage.manifest import MANIFEST_SUFFIX
-from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, complain, error_text, fail, progress
 
 AOF_FIRST_BYTES = (b"*", b"#")
+Item = TypeVar("Item", bound=Event | KeyRecord)
 
 
 @dataclass(frozen=True)
 class Opened:
+    """A data set that a tool reads.
+
+    Attributes:
+        modules: Which have data outside of keys, as `wanted` came by it.
+    """
+
     source: RdbSource
     advance: Advance
+    modules: list[str] = field(default_factory=list)
 
     def reader(self) -> RdbReader:
         return RdbReader(self.source.data, self.source.name, self.source.release)
+
+    def wanted(self, events: Iterator[Item], selection: Selection | None) -> Iterator[Item]:
+        """Without the function libraries, where keys are selected and `--functions` is not given. That is said."""
+        left_out = 0
+        for event in events:
+            if isinstance(event, Function) and selection is not None and not selection.functions:
+                left_out += 1
+                continue
+            if isinstance(event, ModuleAux):
+                self.modules.append(event.module)
+            yield event
+        if left_out:
+            libraries = f"{left_out} function librar{'y is' if left_out == 1 else 'ies are'}"
+            complain(f"{self.source.name}: {libraries} left out, as keys are selected; --functions takes them along")
 
 
 @contextlib.contextmanager

@@ -48,8 +48,8 @@ def test_redis_loads_a_converted_file_with_the_same_content(
     data = path.read_bytes()
     reader = RdbReader(data, str(path))
     writer = RdbWriter(pieces.append, TARGETS["redis-7.0"], plain=plain)
-    for _ in reader.walk(writer.sink):
-        pass
+    for event in reader.walk(writer.sink):
+        writer.take(event, reader.data)
     writer.finish()
     converted = load(redis_server, tmp_path / "converted", "dump.rdb", b"".join(pieces))
     if reader.version <= 10:
@@ -130,9 +130,13 @@ def test_a_restore_goes_on_where_it_was_interrupted(redis_server: Start, tmp_pat
     with target.client() as client:
         client.config_set("maxmemory", 0)
     done = run("restore", "--replace", path, url, "--resume", state)
-    assert done.returncode == 0
-    assert not state.exists()
+    assert (done.returncode, done.stdout) == (0, "5000 keys restored\n")
     assert run("diff", path, url).returncode == 0
+    again = run("restore", path, url, "--resume", state)
+    assert (again.returncode, again.stdout) == (0, "5000 keys restored\n")
+    assert again.stderr == f"{state}: this restore is finished; remove the file to begin anew\n"
+    other = run("restore", path, url, "--resume", state, "--db", "3")
+    assert (other.returncode, "other options" in other.stderr) == (3, True)
 
 
 def test_memory_estimates_are_those_of_a_real_server(redis_server: Start, tmp_path: Path) -> None:

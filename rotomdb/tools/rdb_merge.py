@@ -1,0 +1,140 @@
+"""`rotomdb-rdb merge`: one RDB out of several."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import click
+
+from rotomdb.engine.rdb_walker import Selection
+from rotomdb.storage.output import writing
+from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.losses import Losses, note_loss, note_losses
+from rotomdb.tools.paths import DATA, output_option
+from rotomdb.tools.rdb_convert import own_target
+from rotomdb.tools.selection import selecting_with_functions
+from rotomdb.tools.sources import Opened, opened
+from rotomdb.tools.terminal import PROBLEMS, fail
+from rotomdb.tools.values import function_name, shown
+
+CONFLICTS_SHOWN = 10
+NEVER = 1 << 63
+
+
+@dataclass
+class Conflicts:
+    """Which file each key and function library is taken from, where that is not the only one that has it."""
+
+    keys: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    libraries: dict[bytes, int] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        return [f"function library {shown(name)}" for name in self.libraries] + [
+            f"db {db} {shown(key)}" for db, key in self.keys
+        ]
+
+
+@click.command()
+@output_option("File to make; - for standard output.", required=True)
+@click.option(
+    "--on-conflict", "policy", type=click.Choice(["fail", "first", "last", "newest-ttl"]), default="fail", show_default=True,
+    help="Which value a key has that is in several files. newest-ttl: the one that expires last.",
+)  # fmt: skip
+@click.option("--target", "-t", type=click.Choice(sorted(TARGETS)), help="Default: the newest format of the inputs.")
+@click.argument("files", nargs=-1, required=True, type=DATA)
+@selecting_with_functions
+def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], selection: Selection | None) -> None:
+    """Write one RDB out of several.
+
+    \b
+    Examples:
+      rotomdb-rdb merge shard1.rdb shard2.rdb shard3.rdb -o all.rdb
+      rotomdb-rdb merge --on-conflict last yesterday.rdb today.rdb -o all.rdb
+    """
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(opened(file, "merging")) for file in files]
+        conflicts = settle_conflicts(sources, policy, selection)
+        names = conflicts.names()
+        if policy == "fail" and names:
+            fail(
+                f"{len(names)} keys are in several files ({', '.join(names[:CONFLICTS_SHOWN])}); "
+                "choose --on-conflict first, last or newest-ttl",
+                status=PROBLEMS,
+            )
+        newest = max((own_target(source.reader()) for source in sources), key=lambda one: one.version)
+        out = stack.enter_context(writing(output))
+        writer = RdbWriter(out.write, TARGETS[target] if target else newest)
+        losses = write_merged(sources, writer, conflicts, selection)
+    lost = note_losses(losses, target or "the result", False)
+    click.echo(f"{writer.sink.keys} keys written to {output}; {len(names)} were in several files", err=True)
+    if lost:
+        raise SystemExit(PROBLEMS)
+
+
+def write_merged(sources: list[Opened], writer: RdbWriter, conflicts: Conflicts, selection: Selection | None) -> Losses:
+    """Everything that is wanted, into the writer: each key once, and what is no key once for each content."""
+    losses: Losses = {}
+    taken: set[bytes] = set()
+    for number, source in enumerate(sources):
+        for event, reader in walk_records(source, selection):
+            if isinstance(event, KeyRecord):
+                if conflicts.keys.get((event.db, event.key), number) == number:
+                    reader.visit(writer.sink)
+                continue
+            content = content_of(event, reader)
+            if content is None or content in taken:
+                continue
+            if isinstance(event, Function) and conflicts.libraries.get(function_name(event.code), number) != number:
+                continue
+            taken.add(content)
+            if not writer.take(event, reader.data):
+                note_loss(losses, event)
+    writer.finish()
+    return {**writer.sink.lost, **losses}
+
+
+def content_of(event: Event, reader: RdbReader) -> bytes | None:
+    """The bytes of what is no key; None: it holds no data."""
+    if isinstance(event, Function):
+        return event.code
+    return bytes(reader.data[event.start : event.end]) if isinstance(event, ModuleAux) else None
+
+
+def walk_records(source: Opened, selection: Selection | None) -> Iterator[tuple[Event | KeyRecord, RdbReader]]:
+    reader = source.reader()
+    try:
+        for event in source.wanted(reader.records(selection, source.advance), selection):
+            yield event, reader
+    finally:
+        reader.close()
+
+
+def settle_conflicts(sources: list[Opened], policy: str, selection: Selection | None) -> Conflicts:
+    first_in: dict[tuple[int, bytes], tuple[int, int]] = {}
+    codes: dict[bytes, tuple[int, bytes]] = {}
+    conflicts = Conflicts()
+    for number, source in enumerate(sources):
+        reader = source.reader()
+        for event in reader.records(selection, source.advance):
+            if isinstance(event, Function):
+                library = function_name(event.code)
+                first, code = codes.setdefault(library, (number, event.code))
+                if code != event.code:
+                    conflicts.libraries[library] = first if policy == "first" else number
+                    codes[library] = (first, code) if policy == "first" else (number, event.code)
+            if not isinstance(event, KeyRecord):
+                continue
+            name = event.db, event.key
+            expires = NEVER if event.expire_ms is None else event.expire_ms
+            if name not in first_in:
+                first_in[name] = number, expires
+                continue
+            conflicts.keys.setdefault(name, first_in[name][0])
+            if policy == "last" or (policy == "newest-ttl" and expires > first_in[name][1]):
+                conflicts.keys[name] = number
+                first_in[name] = number, expires
+        reader.close()
+    return conflicts

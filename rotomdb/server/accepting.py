@@ -9,8 +9,10 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
+from rotomdb.errors import CommandError
 from rotomdb.server.client import Client
 from rotomdb.server.listeners import Address, address_text, is_local, own_address
+from rotomdb.server.tls import HANDSHAKE_MS
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
@@ -37,14 +39,26 @@ class Accepting:
 
     def accept(self, connection: socket.socket, address: Address) -> None:
         """Admit an accepted connection, or close it."""
+        self.take(connection, address, secure=False)
+
+    def accept_secure(self, connection: socket.socket, address: Address) -> None:
+        """The same of one that begins with a handshake of TLS; whom it could not tell why it is closed is not told."""
+        self.take(connection, address, secure=True)
+
+    def take(self, connection: socket.socket, address: Address, *, secure: bool) -> None:
         try:
             connection.setblocking(False)
-            refusal = self.refusal(connection, address)
-            if refusal is not None:
+            refusal = self.crowded() or ("" if secure else self.stranger(connection.family, address))
+            if refusal:
                 self.server.statistics.rejected_connections += 1
-                self.turn_away(connection, refusal)
+                self.turn_away(connection, "" if secure else refusal)
                 return
-            self.admit(connection, address)
+            client = self.admit(connection, address)
+            if secure:
+                client.channel = self.server.tls.channel(client.fd)
+                self.server.reactor.call_later(HANDSHAKE_MS, lambda: self.end_handshake(client))
+            else:
+                self.server.statistics.connections += 1
         except Exception as error:
             peer = address_text(connection.family, address)
             reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -54,19 +68,42 @@ class Accepting:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def refusal(self, connection: socket.socket, address: Address) -> str | None:
-        """The error that this connection is turned away with, if any."""
-        if len(self.server.clients) >= self.config["maxclients"]:
-            return "ERR max number of clients reached"
-        if (
-            self.config["protected-mode"]
-            and not self.config["requirepass"]
-            and not is_local(connection.family, address)
-        ):
-            return PROTECTED_MODE_TEXT
-        return None
+    def crowded(self) -> str:
+        """The error for one connection too many."""
+        return "ERR max number of clients reached" if len(self.server.clients) >= self.config["maxclients"] else ""
 
-    def admit(self, connection: socket.socket, address: Address) -> None:
+    def stranger(self, family: int, address: Address) -> str:
+        """The error for who is not served in protected mode."""
+        protected = self.config["protected-mode"] and not self.config["requirepass"]
+        return PROTECTED_MODE_TEXT if protected and not is_local(family, address) else ""
+
+    def secured(self, client: Client) -> None:
+        """The handshake is done: from now on it is a connection like the others, and may be told what is against it."""
+        try:
+            address = client.socket.getpeername()
+        except OSError:
+            address = None
+        refusal = self.stranger(client.socket.family, address)
+        if refusal:
+            self.server.statistics.rejected_connections += 1
+            client.push(CommandError(refusal))
+            client.close_after_reply = True
+            return
+        self.server.statistics.connections += 1
+
+    def handshake_failed(self, client: Client, reason: str) -> None:
+        self.server.log(
+            "warning",
+            f"Error accepting a client connection: {reason} (addr={client.address} laddr={client.local_address})",
+        )
+
+    def end_handshake(self, client: Client) -> None:
+        """The time for it is over."""
+        if not client.closed and client.channel is not None and not client.channel.established:
+            self.handshake_failed(client, "no handshake within 10 seconds")
+            self.server.close_client(client)
+
+    def admit(self, connection: socket.socket, address: Address) -> Client:
         server = self.server
         if connection.family != socket.AF_UNIX:
             # What a connection that is already reset refuses to be told does not matter to it: reading finds its end.
@@ -83,12 +120,13 @@ class Accepting:
         server.reactor.add(client.handler)
         self.next_id += 1
         server.clients[client.id] = client
-        server.statistics.connections += 1
+        return client
 
     @staticmethod
     def turn_away(connection: socket.socket, reply: str) -> None:
-        with contextlib.suppress(OSError):
-            connection.send(f"-{reply}\r\n".encode())
+        if reply:
+            with contextlib.suppress(OSError):
+                connection.send(f"-{reply}\r\n".encode())
         connection.close()
 
 

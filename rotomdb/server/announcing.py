@@ -46,14 +46,20 @@ def announce_start(config: Config, log: Logger) -> None:
 def announce_mode(config: Config, log: Logger) -> None:
     """The drawing where somebody looks on, else a line."""
     if config["always-show-logo"] or (not config["logfile"] and log.also is None and sys.stdout.isatty()):
-        log.write(LOGO.format(version=__version__, redis=REDIS_VERSION, port=config["port"], pid=os.getpid()))
+        log.write(
+            LOGO.format(
+                version=__version__, redis=REDIS_VERSION, port=config["port"] or config["tls-port"], pid=os.getpid()
+            )
+        )
     else:
-        log("notice", f"Running mode=standalone, port={config['port']}.")
+        log("notice", f"Running mode=standalone, port={config['port'] or config['tls-port']}.")
 
 
 def announce_ready(config: Config, log: Logger) -> None:
     if config["port"]:
         log("notice", "Ready to accept connections tcp")
+    if config["tls-port"]:
+        log("notice", "Ready to accept connections tls")
     if config["unixsocket"]:
         log("notice", f"The server is now ready to accept connections at {config['unixsocket']}")
 

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 from rotomdb.commands.dispatch cimport Context
 from rotomdb.engine.buffer cimport Buffer
 from rotomdb.server.reactor cimport Handler
+from rotomdb.server.tls_channel cimport UNSEEN, Channel
 from rotomdb.storage.request cimport RequestParser
 
 cdef enum Kind:                           # of clients, as client-output-buffer-limit tells them apart
@@ -61,12 +62,14 @@ cdef class Client(Context):
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cdef public bint over_unix_socket
+    cdef public Channel channel           # TLS, or None
     cdef Py_ssize_t reading               # bytes in the shared buffer that are being processed
     cdef int64_t counted_argument_bytes   # of an unfinished request, as far as used_memory knows of them
     cdef int64_t weighed                  # its part of the hub's clients_memory
     cdef int64_t output_peak              # bytes of output, since the timer last looked
     cdef public int64_t attached_bytes    # of subscriptions and of prefixes that it tracks
     cdef int kind(self) noexcept
+    cdef int64_t unsent(self) noexcept
     cdef int64_t listed_output(self) noexcept
     cdef int check_output(self, bint soon) except -1
     cdef int64_t memory(self) noexcept
@@ -83,6 +86,9 @@ cdef class Client(Context):
     cdef object push_deferred(self)
     cdef bint postpone(self, list request) except -1
     cdef int read(self) except -1
+    cdef ssize_t receive(self, char* room, size_t wanted) except? UNSEEN
+    cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN
+    cdef bint encrypted_waits(self) noexcept
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1
     cdef int consume_input(self) except -1
     cdef int flush(self) except -1

@@ -20,6 +20,7 @@ from rotomdb.engine.buffer cimport buffer_append, buffer_fit, buffer_release, bu
 from rotomdb.engine.memory cimport mem_count
 from rotomdb.server.encoder cimport encode_reply, reply_bytes
 from rotomdb.server.reactor cimport Handler
+from rotomdb.server.tls_channel cimport UNSEEN
 from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
 from rotomdb.errors import CommandError
@@ -35,6 +36,7 @@ cdef enum:
     KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
     YIELD_BYTES = 1024 * 1024             # of output from one batch of requests, then the other clients have their turn
     BASE_BYTES = 1200                     # of a connection without buffers
+    TLS_BYTES = 24 * 1024                 # of OpenSSL's state for a connection
     WORD_BYTES = 40                       # of an argument beside its content: object, length, place in the list
     STRANGER_QUERY_BYTES = 1024 * 1024    # what a client may leave unfinished before it has authenticated
     FIRST_REPLY_BYTES = 16 * 1024         # Redis keeps so much of a reply in the client and counts only what is beyond
@@ -99,6 +101,14 @@ cdef class Hub:
         raise NotImplementedError
 
     def query_buffer_exceeded(self, client):
+        raise NotImplementedError
+
+    def secured(self, client):
+        """The handshake of TLS is done."""
+        raise NotImplementedError
+
+    def input_ended(self, client):
+        """Behind what was just read nothing follows, and no event of the socket will tell."""
         raise NotImplementedError
 
     def handler_failed(self, client, error):
@@ -184,7 +194,7 @@ cdef class Client(Context):
                 self.hub.close_client(self)
             return 0
         if self.input.length == 0:
-            received = recv(self.fd, shared_input, READ_BYTES, 0)
+            received = self.receive(shared_input, READ_BYTES)
         else:
             missing = 0
             if self.parser.bulk_length > READ_BYTES and <size_t>self.parser.bulk_length + 2 > self.input.length:
@@ -196,11 +206,10 @@ cdef class Client(Context):
             else:
                 wanted = READ_BYTES
                 room = buffer_reserve(&self.input, wanted)
-            received = recv(self.fd, room, wanted, 0)
+            received = self.receive(room, wanted)
         if received <= 0:
-            if received < 0 and (errno == EAGAIN or errno == EINTR):
-                return 0
-            self.hub.connection_lost(self, errno if received < 0 else 0, False)
+            if received != -EAGAIN and received != -EINTR:
+                self.hub.connection_lost(self, -received, False)
             return 0
         self.last_interaction_ms = self.engine.now_ms
         self.hub.input_bytes += received
@@ -216,8 +225,33 @@ cdef class Client(Context):
         else:
             self.input.length += received
             self.consume_input()
+        if self.channel is not None and self.channel.over() and not self.closing:
+            self.hub.input_ended(self)
         self.after_reading()
         return 0
+
+    cdef ssize_t receive(self, char* room, size_t wanted) except? UNSEEN:
+        """What the peer has sent: the number of bytes, 0 at its end, or minus an errno."""
+        cdef ssize_t received
+        cdef bint shaking
+        if self.channel is None:
+            received = recv(self.fd, room, wanted, 0)
+            return received if received >= 0 else -errno
+        shaking = not self.channel.established
+        received = self.channel.receive(room, wanted)
+        if shaking and self.channel.established:
+            self.hub.secured(self)
+        if self.channel.waiting() and not self.handler.wants_write:
+            self.hub.want_write(self, True)
+        return received
+
+    def end_input(self):
+        """Find the end that stands behind what was read, once all of that had its turn; or the ms until it may have."""
+        if self.yielding or self.write_pending or self.held:
+            return 1
+        if not self.closing:
+            self.read()
+        return None
 
     cdef int after_reading(self) except -1:
         """Count what the client has sent of requests that are not run yet, and see to its limit."""
@@ -362,9 +396,14 @@ cdef class Client(Context):
         """Which of the output limits is its own."""
         return SUBSCRIBER if self.subscribed else NORMAL
 
+    cdef int64_t unsent(self) noexcept:
+        """Bytes of output that the socket has not taken."""
+        cdef int64_t pending = <int64_t>(self.output.length - self.sent)
+        return pending if self.channel is None else pending + self.channel.waiting()
+
     cdef int64_t listed_output(self) noexcept:
         """Bytes of output that count for the limits."""
-        cdef int64_t pending = <int64_t>(self.output.length - self.sent)
+        cdef int64_t pending = self.unsent()
         return pending - FIRST_REPLY_BYTES if pending > FIRST_REPLY_BYTES else 0
 
     cdef int check_output(self, bint soon) except -1:
@@ -415,7 +454,7 @@ cdef class Client(Context):
         return (BASE_BYTES + <int64_t>self.input.capacity + <int64_t>self.output.capacity + self.parser.item_bytes
                 + self.parser.count * WORD_BYTES + self.parser.capacity * <int64_t>sizeof(void*)
                 + self.queue_bytes + len(self.queue) * (2 * WORD_BYTES) + len(self.watched) * (4 * WORD_BYTES)
-                + self.attached_bytes)
+                + self.attached_bytes + (0 if self.channel is None else TLS_BYTES + self.channel.waiting()))
 
     cdef void weigh(self) noexcept:
         """Bring the hub's sum up to date."""
@@ -443,7 +482,7 @@ cdef class Client(Context):
 
     def buffers(self):
         """Sizes of its buffers under the names that CLIENT LIST has for them."""
-        cdef int64_t pending = <int64_t>(self.output.length - self.sent)
+        cdef int64_t pending = self.unsent()
         cdef int64_t listed = self.listed_output()
         cdef int64_t arguments = self.parser.item_bytes, free = 0
         if self.reading:
@@ -539,6 +578,18 @@ cdef class Client(Context):
         except Exception as error:
             self.fail(error)
 
+    cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN:
+        """Send: how many bytes are taken care of, or minus an errno."""
+        cdef ssize_t count
+        if self.channel is None:
+            count = send(self.fd, data, length, MSG_NOSIGNAL)
+            return count if count >= 0 else -errno
+        return self.channel.transmit(data, length)
+
+    cdef bint encrypted_waits(self) noexcept:
+        """There is ciphertext that the socket has not taken, of bytes that count as sent."""
+        return self.channel is not None and self.channel.waiting() > 0
+
     cdef int flush(self) except -1:
         """Write what the socket takes."""
         cdef ssize_t count
@@ -552,28 +603,33 @@ cdef class Client(Context):
             if self.output_peak > self.hub.largest_output:
                 self.hub.largest_output = self.output_peak
         end = self.sendable()
+        if self.encrypted_waits():
+            count = self.channel.push()
+            if count < 0 and count != -EAGAIN:
+                self.hub.connection_lost(self, -count, True)
+                return 0
         while self.sent < end and budget:
             left = end - self.sent
-            count = send(self.fd, self.output.data + self.sent, left if left < budget else budget, MSG_NOSIGNAL)
+            count = self.transmit(self.output.data + self.sent, left if left < budget else budget)
             if count < 0:
-                if errno == EINTR:
+                if count == -EINTR:
                     continue
-                if errno == EAGAIN:
+                if count == -EAGAIN:
                     break
-                self.hub.connection_lost(self, errno, True)
+                self.hub.connection_lost(self, -count, True)
                 return 0
             self.sent += count
             budget -= count
             self.hub.output_bytes += count
             self.hub.writes += 1
-        unsent = self.sent < end
+        unsent = self.sent < end or self.encrypted_waits()
         if self.sent == self.output.length:
             self.sent = 0
             self.output.length = 0
             self.soft_limit_since_ms = 0
             if self.output.capacity > KEEP_BYTES:
                 buffer_release(&self.output)
-            if self.close_after_reply:
+            if self.close_after_reply and not unsent:
                 self.hub.close_client(self)
                 return 0
         elif self.sent > KEEP_BYTES and (self.hold_offset >= 0 or self.sent >= self.output.length - self.sent):
@@ -603,7 +659,7 @@ cdef class Client(Context):
     @property
     def output_pending(self):
         """Bytes of replies that the socket has not taken yet."""
-        return self.output.length - self.sent
+        return self.unsent()
 
     @property
     def input_pending(self):

@@ -20,8 +20,9 @@ from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES, NO_USERS
 from rotomdb.server.directives_scripts import SCRIPTS
 from rotomdb.server.directives_serving import SERVING
 from rotomdb.server.directives_storage import STORAGE
+from rotomdb.server.directives_tls import TLS
 
-DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **ABSENT}
+DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **TLS, **ABSENT}
 ALIASES = {alias: row.name for row in DIRECTIVES.values() for alias in row.aliases}
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
 EVERYTHING = {

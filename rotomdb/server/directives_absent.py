@@ -1,4 +1,4 @@
-"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, TLS, users, modules.
+"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, users, modules.
 
 What would guard data or access is refused unless it is off: a server that silently did without would be worse than none.
 What only tunes the absent part is accepted, with the reason why it has no effect.
@@ -12,7 +12,6 @@ from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choic
 
 NO_REPLICATION = "there is no replication yet"
 NO_CLUSTER = "there is no cluster mode yet"
-NO_TLS = "TLS is not supported yet"
 NO_USERS = "there are no users besides `default` yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
@@ -119,29 +118,15 @@ ABSENT = table((
         memory("slot-migration-max-failover-repl-bytes", 0, "Bytes behind at which slots change hands.", -1),
     )),
     # TLS
-    *refused(NO_TLS, (
-        number("tls-port", 0, "Port for TLS; 0: none.", 0, 65535),
+    *refused("the server makes no connections that would use it", (
         yes("tls-replication", False, "TLS to the master."),
         yes("tls-cluster", False, "TLS on the cluster bus."),
-        choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate."),
-        *(text(name, "", doc) for name, doc in (
-            ("tls-cert-file", "Certificate."), ("tls-key-file", "Its key."),
-            ("tls-client-cert-file", "Certificate as a client."), ("tls-client-key-file", "Its key."),
-            ("tls-dh-params-file", "Parameters of Diffie-Hellman."), ("tls-ca-cert-file", "Authorities, a file."),
-            ("tls-ca-cert-dir", "Authorities, a directory."), ("tls-protocols", "Versions."), ("tls-ciphers", "Ciphers up to 1.2."),
-            ("tls-ciphersuites", "Ciphers from 1.3."),
-        )),
-        text("tls-key-file-pass", "", "Password of the key.", secret=True),
-        text("tls-client-key-file-pass", "", "Password of the key.", secret=True),
     )),
-    *idle(f"{NO_TLS}, so there is no connection that it could concern", (
-        choice("tls-auth-clients", "yes", "no yes optional", "Ask clients for certificates."),
-        yes("tls-prefer-server-ciphers", False, "The server chooses the cipher."),
-        yes("tls-session-caching", True, "Resume sessions."),
-        number("tls-session-cache-size", 20480, "Sessions kept.", high=INT_MAX),
-        number("tls-session-cache-timeout", 300, "Seconds that they are kept.", high=INT_MAX),
-        number("max-new-tls-connections-per-cycle", 1, "Connections accepted in one turn.", 1, 1000),
-        number("tls-auto-reload-interval", 0, "Seconds between looks at the certificates.", high=INT_MAX),
+    choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate.").refused(NO_USERS),
+    *idle("the server makes no connections that would use it", (
+        text("tls-client-cert-file", "", "Certificate as a client."),
+        text("tls-client-key-file", "", "Its key."),
+        text("tls-client-key-file-pass", "", "Password of the key.", secret=True),
     )),
     *refused(NO_RDMA, (
         Directive("rdma-bind", Kind.WORDS, (), "Addresses for RDMA."),

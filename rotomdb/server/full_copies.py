@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rotomdb.engine.memory import used_memory
+from rotomdb.errors import CommandError
 from rotomdb.server.client import Client
 from rotomdb.storage.child import Child, Outcome
 from rotomdb.storage.full_copy import Reader, send_copy
@@ -64,6 +65,8 @@ class FullCopies:
         Args:
             partial: PSYNC: the reply names the history and the place in it.
         """
+        if client.channel is not None:
+            raise CommandError("ERR full copies over TLS are not supported yet")
         stream = self.server.dispatcher.stream
         greeting = f"+FULLRESYNC {self.server.run_id} {stream.offset}\r\n" if partial else ""
         self.server.log("notice", f"Replica {client.address} asks for synchronization")

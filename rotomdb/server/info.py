@@ -49,7 +49,7 @@ def server_section(server: Server) -> Iterator[Field]:
     yield "process_id", os.getpid()
     yield "process_supervised", supervisor(server.config)
     yield "run_id", server.run_id
-    yield "tcp_port", server.config["port"]
+    yield "tcp_port", server.config["port"] or server.config["tls-port"]
     yield "server_time_usec", time.time_ns() // 1000
     yield "uptime_in_seconds", uptime
     yield "uptime_in_days", uptime // 86400

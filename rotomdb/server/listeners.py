@@ -38,9 +38,26 @@ class Listener(Handler):
     the socket is not watched for a moment.
     """
 
-    def __init__(self, listening: socket.socket, accept: Accept, reactor: Reactor, log: Logger) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        accept: Accept,
+        reactor: Reactor,
+        log: Logger,
+        *,
+        secure: bool = False,
+        at_once: Callable[[], int] = lambda: ACCEPTS_PER_EVENT,
+    ) -> None:
+        """Listen.
+
+        Args:
+            secure: Who connects here speaks TLS.
+            at_once: How many connections to accept in one turn, at the most.
+        """
         super().__init__(listening.fileno())
         self.socket = listening
+        self.secure = secure
+        self.at_once = at_once
         self.accept = accept
         self.reactor = reactor
         self.log = log
@@ -49,7 +66,7 @@ class Listener(Handler):
         reactor.add(self)
 
     def readable(self) -> None:
-        for _ in range(ACCEPTS_PER_EVENT):
+        for _ in range(self.at_once()):
             try:
                 connection, address = self.socket.accept()
             except BlockingIOError:

@@ -151,7 +151,7 @@ def serve(config: Config, disk: Disk | None = None) -> int:
         log("warning", warning)
     server.crashes.install()
     prepare_process(config, log)
-    if not config["port"] and not config["unixsocket"]:
+    if not config["port"] and not config["tls-port"] and not config["unixsocket"]:
         log("warning", "Configured to not listen anywhere, exiting.")
         return 1
     tell_systemd(config, "STATUS=Loading data...\n")

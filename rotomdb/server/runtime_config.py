@@ -17,6 +17,7 @@ from rotomdb.server.config_file import load_text
 from rotomdb.server.config_rewrite import rewrite_file
 from rotomdb.server.process import apply_oom_scores, descriptors_for, show_process_title
 from rotomdb.server.protected_commands import allowed
+from rotomdb.server.tls import CONFIGURED_BY
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
@@ -39,7 +40,9 @@ class RuntimeConfig:
             "appendonly": lambda before: server.change_appendonly(self.config["appendonly"]),
             "dir": self.change_directory,
             "port": self.listen_elsewhere,
+            "tls-port": self.listen_elsewhere,
             "bind": self.listen_elsewhere,
+            **dict.fromkeys(CONFIGURED_BY, self.secure_anew),
             "maxclients": self.raise_descriptor_limit,
             "oom-score-adj": self.change_oom_scores,
             "oom-score-adj-values": self.change_oom_scores,
@@ -128,24 +131,53 @@ class RuntimeConfig:
     def change_directory(self, before: dict[str, Any]) -> None:
         self.config.values["dir"] = self.server.data_directory.change(self.config["dir"])
 
+    def secure_anew(self, before: dict[str, Any]) -> None:
+        """New connections get what the directives say now; while there is no port for them, nobody looks at the files."""
+        if self.config["tls-port"]:
+            try:
+                self.server.tls.configure()
+            except ConfigError:
+                raise ConfigError("Unable to update TLS configuration. Check server logs.") from None
+
     def listen_elsewhere(self, before: dict[str, Any]) -> None:
         """New sockets in place of the ones that clients connect to; where that fails the old ones stay, or come back."""
-        server, config = self.server, self.config
-        old_port, old_addresses = before.get("port", config["port"]), before.get("bind", config["bind"])
-        if old_port == config["port"]:
-            server.stop_listening()  # on the same port the old addresses would be in the way of the new ones
+        config = self.config
+        addresses = before.get("bind", config["bind"])
+        if config["tls-port"] and (self.server.tls.context is None or not before.get("tls-port", True)):
+            self.secure_anew(before)  # the files may have changed while nobody needed them
+        done: list[str] = []
+        for name in ("port", "tls-port"):
+            port = before.get(name, config[name])
+            if (addresses, port) == (config["bind"], config[name]):
+                continue
+            try:
+                self.listen_on(name, addresses, port)
+            except ConfigError as error:
+                self.server.log("warning", str(error))
+                for moved in done:
+                    self.server.replace_listeners(
+                        addresses, before.get(moved, config[moved]), secure=moved == "tls-port"
+                    )
+                raise ConfigError(
+                    "Unable to listen on this port. Check server logs."
+                    if addresses == config["bind"]
+                    else "Failed to bind to specified addresses."
+                ) from None
+            done.append(name)
+
+    def listen_on(self, name: str, old_addresses: tuple[str, ...], old_port: int) -> None:
+        """Follow the directive `name` and `bind`. Raises ConfigError; it is listened where it was, then."""
+        server, config, secure = self.server, self.config, name == "tls-port"
+        if old_port == config[name]:
+            server.stop_listening(
+                secure=secure
+            )  # on the same port the old addresses would be in the way of the new ones
         try:
-            server.replace_listeners(config["bind"], config["port"])
-        except ConfigError as error:
-            server.log("warning", str(error))
-            if old_port == config["port"]:
-                server.replace_listeners(old_addresses, old_port)
-            same = "bind" not in before or old_addresses == config["bind"]
-            raise ConfigError(
-                "Unable to listen on this port. Check server logs."
-                if same
-                else "Failed to bind to specified addresses."
-            ) from None
+            server.replace_listeners(config["bind"], config[name], secure=secure)
+        except ConfigError:
+            if old_port == config[name]:
+                server.replace_listeners(old_addresses, old_port, secure=secure)
+            raise
 
     def raise_descriptor_limit(self, before: dict[str, Any]) -> None:
         possible = descriptors_for(self.config["maxclients"])

@@ -23,7 +23,7 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError, LoadingInterrupted, RotomError
+from rotomdb.errors import CommandError, ConfigError, LoadingInterrupted, RotomError
 from rotomdb.scripting.scripts import Scripting
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.blocking import Blocking
@@ -55,6 +55,7 @@ from rotomdb.server.reactor import Handler, Reactor
 from rotomdb.server.runtime_config import RuntimeConfig
 from rotomdb.server.shutdown import Shutdown, manner_of
 from rotomdb.server.slow_log import SlowLog
+from rotomdb.server.tls import TLS
 from rotomdb.server.tracking import Tracking
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
@@ -162,6 +163,7 @@ class Server(Hub):
         self.run_id = secrets.token_hex(20)
         self.clients: dict[int, Client] = {}
         self.accepting = Accepting(self)
+        self.tls = TLS(config, self.log)
         self.listeners: list[Listener] = []
         self.own_files: dict[Path, str] = {}  # path -> what it is: those that go with the server
         self.wakeups: list[Wakeup] = []
@@ -287,7 +289,7 @@ class Server(Hub):
         self.reactor.after_sleep = self.dispatcher.update_clock
         try:
             # First of all the port: one that is taken is found before any file is made.
-            self.replace_listeners(self.config["bind"], self.config["port"])
+            self.listen_tcp()
             self.data_directory.enter()
             self.listen_unix()
             self.write_pid_file()
@@ -303,18 +305,42 @@ class Server(Hub):
         self.wake_after_syncs()
         return True
 
-    def replace_listeners(self, addresses: tuple[str, ...], port: int) -> None:
-        """Listen on these TCP addresses and no others. Raises ConfigError; what was listened on before stays then."""
+    def listen_tcp(self) -> None:
+        """Raises ConfigError; nothing is listened on then."""
+        config = self.config
+        if config["tls-port"]:
+            try:
+                self.tls.configure()
+            except ConfigError:
+                raise ConfigError("Failed to configure TLS. Check logs for more info.") from None
+        self.replace_listeners(config["bind"], config["port"])
+        self.replace_listeners(config["bind"], config["tls-port"], secure=True)
+
+    def replace_listeners(self, addresses: tuple[str, ...], port: int, *, secure: bool = False) -> None:
+        """Listen on these TCP addresses and no others. Raises ConfigError; what was listened on before stays then.
+
+        Args:
+            secure: Of the addresses that speak TLS; the others stay as they are.
+        """
         config = self.config
         sockets = listen_tcp(addresses, port, config["tcp-backlog"], config["socket-mark-id"]) if port else []
-        self.stop_listening()
-        self.listeners += [Listener(s, self.accepting.accept, self.reactor, self.log) for s in sockets]
+        self.stop_listening(secure=secure)
+        for listening in sockets:
+            if secure:
+                listener = Listener(
+                    listening, self.accepting.accept_secure, self.reactor, self.log, secure=True,
+                    at_once=lambda: int(config["max-new-tls-connections-per-cycle"]),
+                )  # fmt: skip
+            else:
+                listener = Listener(listening, self.accepting.accept, self.reactor, self.log)
+            self.listeners.append(listener)
 
-    def stop_listening(self) -> None:
-        """Close the TCP sockets that clients connect to."""
+    def stop_listening(self, *, secure: bool) -> None:
+        """Close the TCP sockets that clients connect to, with TLS or without."""
         for listener in [each for each in self.listeners if each.socket.family != socket.AF_UNIX]:
-            self.listeners.remove(listener)
-            listener.close()
+            if listener.secure == secure:
+                self.listeners.remove(listener)
+                listener.close()
 
     def listen_unix(self) -> None:
         config = self.config
@@ -556,6 +582,8 @@ class Server(Hub):
                 forget(client)
             except Exception as error:
                 self.report_failure("closing a client", error)
+        if client.channel is not None:
+            client.channel.end()
         if self.persistence.child is not None:
             # The child holds a copy of the descriptor: without this the peer would see the end only when it exits.
             with contextlib.suppress(OSError):
@@ -573,6 +601,12 @@ class Server(Hub):
         self.reported[trace] = now
         self.log.trace("warning", f"internal error in {what}, going on:", trace)
 
+    def secured(self, client: Client) -> None:
+        self.accepting.secured(client)
+
+    def input_ended(self, client: Client) -> None:
+        self.reactor.call_later(0, client.end_input)
+
     def want_write(self, client: Client, wanted: bool) -> None:
         self.reactor.want_write(client.handler, wanted)
 
@@ -588,11 +622,16 @@ class Server(Hub):
         client.close_soon()
 
     def connection_lost(self, client: Client, code: int, writing: bool) -> None:
-        if code == 0:
+        reason = os.strerror(code) if code else "Connection closed by the peer"
+        if client.channel is not None and client.channel.failure:
+            reason = client.channel.failure
+        if client.channel is not None and not client.channel.established:
+            self.accepting.handshake_failed(client, reason)
+        elif code == 0:
             self.log("verbose", f"Client closed connection id={client.id} addr={client.address}")
         else:
             doing = "Error writing to client" if writing else "Reading from client"
-            self.log("verbose", f"{doing}: {os.strerror(code)}")
+            self.log("verbose", f"{doing}: {reason}")
         self.close_client(client)
 
     def query_buffer_exceeded(self, client: Client) -> None:

@@ -69,7 +69,7 @@ def read_text(text: str | bytes) -> Config:
     "line",
     [
         "user alice on >secret ~* +@all", "user default on >secret ~* &* +@all", "user default off", "aclfile users.acl",
-        "tls-port 6380", "tls-cert-file a.crt", "tls-replication yes", "masterauth secret", "masteruser me",
+        "tls-cluster yes", "tls-ciphersuites TLS_AES_128_GCM_SHA256", "tls-replication yes", "masterauth secret", "masteruser me",
         "min-replicas-to-write 1", "min-slaves-to-write 1", "replicaof 127.0.0.1 6379", "slaveof 127.0.0.1 6379",
         "cluster-enabled yes", "loadmodule /x.so", "sentinel monitor mymaster 127.0.0.1 6379 2", "mptcp yes",
     ],
@@ -82,7 +82,7 @@ def test_what_guards_data_or_access_and_is_not_here_is_refused(line: str) -> Non
 @pytest.mark.parametrize(
     "line",
     [
-        "tls-port 0", "masterauth \"\"", "min-replicas-to-write 0", "replicaof no one", "slaveof NO ONE", "cluster-enabled no",
+        "tls-auth-clients-user off", "masterauth \"\"", "min-replicas-to-write 0", "replicaof no one", "slaveof NO ONE", "cluster-enabled no",
         "aclfile \"\"", "user default on nopass ~* &* +@all", "user default on nopass sanitize-payload ~* &* +@all",
     ],
 )  # fmt: skip

@@ -1,0 +1,22 @@
+cdef enum:
+    UNSEEN = -1000000                     # no errno: an exception was raised
+    PLAIN_BYTES = 64 * 1024               # `receive` needs at least so much room
+
+cdef class Channel:
+    cdef readonly int fd
+    cdef object ssl, incoming, outgoing   # ssl.SSLObject between two ssl.MemoryBIO
+    cdef bytes ciphertext                 # that the socket has not taken yet, from `taken` on
+    cdef Py_ssize_t taken
+    cdef readonly bint established        # the handshake is done
+    cdef readonly bint ended              # the peer said that nothing follows
+    cdef readonly bint failed
+    cdef readonly bint left_to_child      # a forked process encrypts from now on: nothing may be encrypted here
+    cdef readonly str failure             # what was wrong with the TLS of the connection, in OpenSSL's words
+    cdef ssize_t receive(self, char* room, size_t wanted) except? UNSEEN
+    cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN
+    cdef ssize_t push(self) except? UNSEEN
+    cdef int shake(self) except -1
+    cdef ssize_t decrypt(self, char* room, size_t wanted) except? UNSEEN
+    cdef Py_ssize_t waiting(self) noexcept
+    cdef object fail(self, error)
+    cdef bint over(self) noexcept

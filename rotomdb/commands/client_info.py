@@ -30,12 +30,13 @@ def describe(server: Any, client: Any) -> str:
     flags = "".join(letter for letter, holds in FLAGS if holds(client, mode)) or "N"
     buffers = " ".join(f"{name}={size}" for name, size in client.buffers().items())
     command = client.command.name if client.command is not None else "NULL"
+    user = "(superuser)" if client.user is None else client.user.shown
     events = "" if client.closed else "rw" if client.wants_write else "r"
     return (
         f"id={client.id} addr={client.address} laddr={client.local_address} fd={client.fd} name={client.name} "
         f"age={(now - client.created_ms) // 1000} idle={(now - client.last_interaction_ms) // 1000} flags={flags} "
         f"db={client.db.index} sub={len(names['channel'])} psub={len(names['pattern'])} ssub={len(names['shard'])} "
         f"multi={len(client.queue) if client.in_multi else -1} watch={len(client.watched)} {buffers} events={events} "
-        f"cmd={command} user={client.user} redir={-1 if mode is None else mode.redirect} resp={client.resp} "
+        f"cmd={command} user={user} redir={-1 if mode is None else mode.redirect} resp={client.resp} "
         f"lib-name={client.library_name} lib-ver={client.library_version}\n"
     )

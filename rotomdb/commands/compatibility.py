@@ -14,14 +14,11 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 MISSING = {
     "functions": "fcall fcall_ro function|delete function|dump function|flush function|help function|kill function|list "
     "function|load function|restore function|stats",
-    "access control": "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save "
-    "acl|setuser acl|users acl|whoami",
     "cluster": "cluster|migration cluster|myshardid cluster|slot-stats cluster|syncslots",
 }
 
 # What a supported command does not do, or does otherwise than Redis.
 GAPS = {
-    "auth": "only the user `default`; users come with ACLs",
     "asking": "always says that cluster support is disabled",
     "readonly": "always says that cluster support is disabled",
     "readwrite": "always says that cluster support is disabled",
@@ -32,7 +29,6 @@ GAPS = {
     "replicaof": "NO ONE only; a master to follow is refused: no replication yet",
     "slaveof": "NO ONE only; a master to follow is refused: no replication yet",
     "debug": "a part of the subcommands",
-    "hello": "AUTH takes the user `default` only",
     "info": "what belongs to replication, modules and cluster is constant",
     "memory|malloc-stats": "no statistics of the allocator",
     "object|refcount": "always 1: values are not shared",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -73,7 +72,7 @@ def reset(ctx: Context) -> Status:
     client.name = ""
     client.reply_mode = REPLY_ON
     client.no_evict = client.no_touch = False
-    client.authenticated = not ctx.server.config["requirepass"]
+    ctx.server.users.welcome(client)
     return Status(b"RESET")
 
 
@@ -87,27 +86,20 @@ def as_client(ctx: Context) -> Any:
 # Authentication
 
 
-def authenticate(ctx: Context, user: bytes, password: bytes) -> None:
-    wanted = ctx.server.config["requirepass"].encode("utf-8", "surrogateescape")
-    if user != b"default" or (wanted and not hmac.compare_digest(wanted, password)):
-        raise CommandError(WRONG_PASSWORD)
-    as_client(ctx).authenticated = True
-
-
 @command(
     "AUTH", since="1.0.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP, arity=-2, syntax="[username] password"
 )
 def auth(ctx: Context, first: Bytes, second: Bytes | None = None) -> object:
     """Authenticates the connection."""
     if second is None:
-        if not ctx.server.config["requirepass"]:
+        if ctx.server.users.default.nopass:
             raise CommandError(
                 "ERR AUTH <password> called without any password configured for the default user. "
                 "Are you sure your configuration is correct?"
             )
-        authenticate(ctx, b"default", first)
+        ctx.server.users.authenticate(as_client(ctx), b"default", first)
     else:
-        authenticate(ctx, first, second)
+        ctx.server.users.authenticate(as_client(ctx), first, second)
     return OK
 
 
@@ -131,13 +123,13 @@ def hello(ctx: Context, *options: Bytes) -> MapReply:
     while words:
         word = words.next()
         if word == b"AUTH" and words.remaining() >= 2:
-            authenticate(ctx, words.value(), words.value())
+            ctx.server.users.authenticate(client, words.value(), words.value())
         elif word == b"SETNAME" and words:
             name = words.value()
             check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
         else:
             raise CommandError(f"ERR Syntax error in HELLO option '{shown(words.words[words.at - 1])}'")
-    if ctx.server.config["requirepass"] and not client.authenticated:
+    if ctx.dispatcher.requires_auth and not client.authenticated:
         raise CommandError(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "
             "<pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
@@ -244,7 +236,7 @@ def client_type(client: Any) -> str:
     return "pubsub" if client.subscribed else "normal"
 
 
-def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
+def kill_filter(users: Any, word: bytes, value: bytes) -> Callable[[Any], bool]:
     """The test that an option of CLIENT KILL stands for."""
     text = value.decode("latin-1")
     if word == b"ID":
@@ -257,9 +249,10 @@ def kill_filter(word: bytes, value: bytes) -> Callable[[Any], bool]:
     if word == b"LADDR":
         return lambda client: client.local_address == text
     if word == b"USER":
-        if text != "default":
+        user = users.by_name.get(value)
+        if user is None:
             raise CommandError(f"ERR No such user '{text}'")
-        return lambda client: client.user == text
+        return lambda client: client.user is user
     if word == b"TYPE":
         if text.lower() not in ("normal", "master", "replica", "slave", "pubsub"):
             raise CommandError(f"ERR Unknown client type '{text}'")
@@ -304,7 +297,7 @@ def client_kill(ctx: Context, *options: Bytes) -> object:
                 raise syntax_error()
             skip_me = value.lower() == b"yes"
         else:
-            tests.append(kill_filter(word, value))
+            tests.append(kill_filter(ctx.server.users, word, value))
     found = [
         client
         for client in ctx.server.clients.values()

@@ -2,12 +2,14 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from rotomdb.commands.latency_histogram cimport LatencyHistogram
+from rotomdb.commands.permissions cimport User
 from rotomdb.engine.keyspace cimport Engine, Keyspace
 from rotomdb.storage.propagation cimport PropagationStream
 
 cdef class Command:
     cdef readonly object spec
     cdef readonly str name
+    cdef readonly int number              # of its bit in what a user may do
     cdef object function                  # None: only subcommands
     cdef readonly dict subcommands        # lower-case name -> Command; None for plain commands
     cdef int words                        # 1, or 2 for a subcommand
@@ -32,6 +34,9 @@ cdef class Context:
     cdef readonly Engine engine
     cdef public int resp                  # protocol of the replies: 2 or 3
     cdef public bint authenticated
+    cdef public User user                 # whose rights count; None: the server itself, which may do everything
+    cdef bint trusted                     # what runs is a part of a command that was permitted
+    cdef public bint in_exec              # what runs was queued, and permitted then
     cdef public bint in_multi
     cdef public bint abort_exec           # a command of the transaction was refused
     cdef public bint watched_changed
@@ -72,6 +77,7 @@ cdef class Dispatcher:
     cdef public int64_t slowlog_threshold_us
     cdef public object on_slow            # called with (context, arguments, microseconds)
     cdef public object on_error           # called with the error text
+    cdef public object on_denied          # called with (context, reason, what, where) of what a user may not do
     cdef public object on_unknown         # called with (context, name) of what is no command
     cdef public object on_internal_error  # called with the exception of a bug
     cdef public int64_t memory_limit      # bytes that the data may take; 0: no limit
@@ -115,6 +121,7 @@ cdef class Dispatcher:
     cdef object convert_and_invoke(self, Context context, Command command, PyObject** arguments, int count)
     cdef object refuse(self, Context context, str text)
     cdef object refuse_busy(self, Context context, Command command)
+    cdef str denial(self, Context context, Command command, PyObject** arguments, int count, str where)
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
     cdef object serve_waiting(self)

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from rotomdb.commands.permissions import User
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.engine.keyspace import Engine, Keyspace
 from rotomdb.storage.propagation import PropagationStream
@@ -8,6 +9,7 @@ from rotomdb.storage.propagation import PropagationStream
 class Command:
     spec: CommandSpec
     name: str
+    number: int
     subcommands: dict[bytes, Command] | None
     flags: int
     calls: int
@@ -26,6 +28,8 @@ class Context:
     engine: Engine
     resp: int
     authenticated: bool
+    user: User | None
+    in_exec: bool
     in_multi: bool
     abort_exec: bool
     watched_changed: bool
@@ -75,6 +79,7 @@ class Dispatcher:
     slowlog_threshold_us: int
     on_slow: Callable[[Context, list[bytes], int], None] | None
     on_error: Callable[[str], None] | None
+    on_denied: Callable[[Any, str, bytes, str], None] | None
     on_unknown: Callable[[Context, bytes], None] | None
     on_internal_error: Callable[[str], None] | None
     write_error: str | None
@@ -112,6 +117,8 @@ class Dispatcher:
     def find_in_log(self, name: bytes) -> Command | None: ...
     def execute_from_log(self, context: Context, arguments: list[bytes]) -> Any: ...
     def update_clock(self) -> None: ...
+    def named_by(self, request: list[bytes]) -> Command | None: ...
+    def would_deny(self, user: User | None, command: Command, request: list[bytes]) -> str | None: ...
     def find(self, name: bytes) -> Command | None: ...
     def execute(self, context: Context, arguments: list[bytes]) -> Any: ...
     def key_evicted(self, database: int, key: bytes) -> None: ...

@@ -24,6 +24,7 @@ from rotomdb.engine.memory cimport mem_count, mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
+from rotomdb.commands.permissions import DENIED_CHANNEL, DENIED_COMMAND, DENIED_KEY, command_number
 from rotomdb.commands.reply import BLOCKED, QUEUED
 from rotomdb.errors import CommandError
 from rotomdb.storage.propagation import as_argument
@@ -55,6 +56,15 @@ SEE_ALL_KEYS = {"dbsize", "keys", "randomkey", "scan"}
 # Commands that ask about a key without using it: its access time or frequency stays.
 ONLY_ASK = {"exists", "type", "ttl", "pttl", "expiretime", "pexpiretime"}
 CONTAINERS_THAT_ONLY_ASK = ("object|", "debug|", "memory|")
+CHANGED_SINCE_QUEUED = (
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer "
+    "allowed for the following reason: "
+)
+REASONS = {
+    DENIED_COMMAND: "no permission to execute the command or subcommand",
+    DENIED_KEY: "no permission to touch the specified keys",
+    DENIED_CHANNEL: "no permission to access one of the channels used as arguments to the command",
+}
 RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
 # Events of commands that delete a key with its last element.
 MAY_EMPTY = frozenset([
@@ -80,6 +90,7 @@ cdef class Command:
     def __init__(self, spec):
         self.spec = spec
         self.name = spec.name
+        self.number = command_number(spec.name)
         self.function = spec.function
         self.subcommands = None
         self.words = 2 if "|" in spec.name else 1
@@ -240,7 +251,12 @@ cdef class Context:
 
         Inside a command this is what goes into the stream, in place of the command itself.
         """
-        value = self.dispatcher.execute(self, [as_argument(argument) for argument in arguments])
+        cdef bint trusted = self.trusted
+        self.trusted = True
+        try:
+            value = self.dispatcher.execute(self, [as_argument(argument) for argument in arguments])
+        finally:
+            self.trusted = trusted
         self.dispatcher.explicit = True
         if isinstance(value, CommandError):
             raise value
@@ -340,6 +356,31 @@ cdef class Dispatcher:
             text = f"EXECABORT Transaction discarded because of: {text}"
         return self.refuse(context, text)
 
+    cdef str denial(self, Context context, Command command, PyObject** arguments, int count, str where):
+        """The error for what the context's user may not do, of which `on_denied` is told; None: it may."""
+        cdef list request = [<object>arguments[i] for i in range(count)]
+        found = context.user.denial(command.number, command.flags & FLAG_NO_AUTH != 0, command.spec, request)
+        if found is None:
+            return None
+        reason, position = found
+        if self.on_denied is not None:
+            self.on_denied(context, reason, command.name.encode() if reason is DENIED_COMMAND else request[position], where)
+        if context.in_exec:
+            return CHANGED_SINCE_QUEUED + REASONS[reason]
+        return "NOPERM " + denial_text(context.user, reason, command.name, None)
+
+    def named_by(self, list request not None):
+        """The command or subcommand that a request names; None: there is no such."""
+        cdef Command command = self.find(request[0])
+        if command is not None and command.subcommands is not None and len(request) > 1:
+            return command.subcommands.get((<bytes>request[1]).lower())
+        return command
+
+    def would_deny(self, User user, Command command not None, list request not None):
+        """What keeps the user from this, with the key or channel; None: nothing does."""
+        found = None if user is None else user.denial(command.number, command.flags & FLAG_NO_AUTH != 0, command.spec, request)
+        return None if found is None else denial_text(user, found[0], command.name, request[found[1]])
+
     cdef Command lookup(self, PyObject** arguments, int count):
         """The command that a request names, the container where it names no subcommand of it; None: there is none."""
         cdef bytes name = <bytes>arguments[0]
@@ -378,6 +419,11 @@ cdef class Dispatcher:
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
             command.rejected += 1
             return self.refuse(context, "NOAUTH Authentication required.")
+        if context.user is not None and not context.user.unrestricted and not context.trusted:
+            denied = self.denial(context, command, arguments, count, "multi" if context.in_multi or context.in_exec else "toplevel")
+            if denied is not None:
+                command.rejected += 1
+                return self.refuse(context, denied)
         if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and self.busy is None
                 and not self.make_room()
                 and needs_memory(self, context, command)):
@@ -777,6 +823,15 @@ cdef class Dispatcher:
             if index == database and self.engine.databases[index].exists(key):
                 for context in contexts:
                     (<Context>context).watched_changed = True
+
+
+cdef str denial_text(User user, str reason, str command, bytes word):
+    """Why a request is denied; with the key or channel where `word` is given."""
+    if reason is DENIED_COMMAND:
+        return f"User {user.shown} has no permissions to run the '{command}' command"
+    if word is None:
+        return f"No permissions to access a {reason}"
+    return f"User {user.shown} has no permissions to access the '{as_shown(word, <int>len(word))}' {reason}"
 
 
 cdef bint needs_memory(Dispatcher dispatcher, Context context, Command command):

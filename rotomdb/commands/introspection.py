@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rotomdb.commands.categories import categories
 from rotomdb.commands.dispatch import Command, Context
 from rotomdb.commands.key_specs import KeySpec, find_keys
 from rotomdb.commands.registry import (
@@ -19,7 +20,6 @@ from rotomdb.errors import CommandError
 
 GROUP = "server"
 EVER = LOADING | STALE
-GROUP_CATEGORIES = {"sorted-set": "sortedset", "generic": "keyspace", "server": "", "transactions": "transaction"}
 SHOWN_FLAGS = {
     Flag.WRITE: "write", Flag.READONLY: "readonly", Flag.DENYOOM: "denyoom", Flag.ADMIN: "admin",
     Flag.NOSCRIPT: "noscript", Flag.BLOCKING: "blocking", Flag.LOADING: "loading", Flag.STALE: "stale",
@@ -28,27 +28,6 @@ SHOWN_FLAGS = {
     Flag.NO_ASYNC_LOADING: "no_async_loading", Flag.ALLOW_BUSY: "allow_busy",
     Flag.NO_MANDATORY_KEYS: "no_mandatory_keys",
 }  # fmt: skip
-
-
-def categories(spec: CommandSpec) -> list[str]:
-    """ACL categories, with their `@`: those of the flags, and the declared ones or the group's."""
-    names = []
-    if spec.flags & Flag.WRITE:
-        names.append("write")
-    if spec.flags & Flag.READONLY and spec.group != "scripting":  # what a script reads is checked when it reads
-        names.append("read")
-    if spec.flags & Flag.ADMIN:
-        names += ["admin", "dangerous"]
-    if spec.flags & Flag.PUBSUB:
-        names.append("pubsub")
-    names.append("fast" if spec.flags & Flag.FAST else "slow")
-    if spec.flags & Flag.BLOCKING:
-        names.append("blocking")
-    declared = spec.categories
-    if declared is None:
-        group = GROUP_CATEGORIES.get(spec.group, spec.group)
-        declared = (group,) if group else ()
-    return [f"@{name}" for name in dict.fromkeys((*names, *declared))]
 
 
 def first_last_step(specs: tuple[KeySpec, ...]) -> tuple[int, int, int]:

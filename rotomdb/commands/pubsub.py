@@ -31,14 +31,30 @@ def unsubscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) 
     return NO_REPLY
 
 
-@command("SUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)", syntax="channel...")
+@command(
+    "SUBSCRIBE",
+    since="2.0.0",
+    flags=FLAGS,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    syntax="channel...",
+    channels="1..-1 subscribe",
+)
 def subscribe_(ctx: Context, *channels: Bytes) -> object:
     """Listens for messages published to channels."""
     return subscribe(ctx, CHANNEL, b"subscribe", channels)
 
 
 @command(
-    "PSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, arity=-2, complexity="O(N)", syntax="<pattern:pattern>..."
+    "PSUBSCRIBE",
+    since="2.0.0",
+    flags=FLAGS,
+    group=GROUP,
+    arity=-2,
+    complexity="O(N)",
+    syntax="<pattern:pattern>...",
+    channels="1..-1 subscribe pattern",
 )
 def psubscribe(ctx: Context, *patterns: Bytes) -> object:
     """Listens for messages published to channels that match one or more patterns."""
@@ -54,6 +70,7 @@ def psubscribe(ctx: Context, *patterns: Bytes) -> object:
     complexity="O(N)",
     keys="1..-1 not_key",
     syntax="shardchannel...",
+    channels="1..-1 subscribe",
 )
 def ssubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     """Listens for messages published to shard channels."""
@@ -86,7 +103,14 @@ def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     return unsubscribe(ctx, SHARD, b"sunsubscribe", shardchannels)
 
 
-@command("PUBLISH", since="2.0.0", flags=PUBSUB | LOADING | STALE | FAST, group=GROUP, complexity="O(N+M)")
+@command(
+    "PUBLISH",
+    since="2.0.0",
+    flags=PUBSUB | LOADING | STALE | FAST,
+    group=GROUP,
+    complexity="O(N+M)",
+    channels="1 publish",
+)
 def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     """Posts a message to a channel."""
     return int(ctx.server.pubsub.publish(channel, message))
@@ -99,6 +123,7 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     group=GROUP,
     complexity="O(N)",
     keys="1 not_key",
+    channels="1 publish",
 )
 def spublish(ctx: Context, shardchannel: Bytes, message: Bytes) -> int:
     """Posts a message to a shard channel."""

@@ -93,6 +93,9 @@ class CommandSpec:
     syntax: tuple[Argument, ...] = field(default=())
     tips: tuple[str, ...] = field(default=())
     categories: tuple[str, ...] | None = field(default=None)  # None: those that the group stands for
+    channels: tuple[KeySpec, ...] = field(
+        default=()
+    )  # where channels stand, and what happens: publish, subscribe, pattern
 
     def keys_of(self, arguments: Sequence[bytes]) -> list[bytes] | None:
         """The keys in a request, the command's name included in it; None when they cannot be told."""
@@ -119,6 +122,7 @@ def command(
     syntax: str | None = None,
     tips: str = "",
     categories: str | None = None,
+    channels: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a command.
 
@@ -132,12 +136,13 @@ def command(
             say it; empty: none that a client need know of.
         tips: Tips of COMMAND INFO for clients and proxies, in its words.
         categories: ACL categories in place of the group's.
+        channels: Places of channels in the notation of `key_specs`, with `publish`, or `subscribe` and `pattern`.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         spec = declare(
             name, function, since=since, flags=flags, group=group, complexity=complexity, arity=arity, keys=keys,
-            syntax=syntax, tips=tips, categories=categories,
+            syntax=syntax, tips=tips, categories=categories, channels=channels,
         )  # fmt: skip
         if spec.name in REGISTRY:
             raise ValueError(f"command {name} is registered twice")
@@ -168,6 +173,7 @@ def declare(
     syntax: str | None = None,
     tips: str = "",
     categories: str | None = None,
+    channels: str = "",
 ) -> CommandSpec:
     """Derive the specification from the function's signature and docstring."""
     hints = typing.get_type_hints(function, include_extras=True)
@@ -212,6 +218,7 @@ def declare(
         syntax=tuple(described) if syntax is None else parse_syntax(syntax),
         tips=tuple(tips.split()),
         categories=None if categories is None else tuple(categories.split()),
+        channels=parse_key_specs(channels) if channels else (),
     )
 
 

@@ -32,7 +32,14 @@ class SortOptions:
         return self.by is not None and b"*" not in self.by
 
 
-def parse_options(words: tuple[bytes, ...], *, may_store: bool) -> SortOptions:
+def reads_any_key(ctx: Context) -> bool:
+    """Whether who asks may read keys that the request does not name, as patterns do."""
+    if ctx.user is None or ctx.command is None:
+        return True
+    return ctx.user.reads_any_key(ctx.command.number, False, ctx.command.spec, ctx.request())
+
+
+def parse_options(ctx: Context, words: tuple[bytes, ...], *, may_store: bool) -> SortOptions:
     parsed = SortOptions()
     options = Options(words)
     while options:
@@ -47,7 +54,11 @@ def parse_options(words: tuple[bytes, ...], *, may_store: bool) -> SortOptions:
             parsed.store = options.value()
         elif word == b"BY" and options:
             parsed.by = options.value()
+            if not parsed.unsorted and not reads_any_key(ctx):
+                raise CommandError("ERR BY option of SORT denied due to insufficient ACL permissions.")
         elif word == b"GET" and options:
+            if not reads_any_key(ctx):
+                raise CommandError("ERR GET option of SORT denied due to insufficient ACL permissions.")
             parsed.get.append(options.value())
         else:
             raise syntax_error()
@@ -143,7 +154,7 @@ def output(ctx: Context, elements: list[bytes], options: SortOptions) -> list[by
 )
 def sort(ctx: Context, key: Key, *words: Bytes) -> object:
     """Sorts the elements in a list, a set, or a sorted set, optionally storing the result."""
-    options = parse_options(words, may_store=True)
+    options = parse_options(ctx, words, may_store=True)
     result = output(ctx, sorted_elements(ctx, key, options), options)
     if options.store is None:
         return result
@@ -169,5 +180,5 @@ def sort(ctx: Context, key: Key, *words: Bytes) -> object:
 )
 def sort_ro(ctx: Context, key: Key, *words: Bytes) -> list[bytes | None]:
     """Returns the sorted elements of a list, a set, or a sorted set."""
-    options = parse_options(words, may_store=False)
+    options = parse_options(ctx, words, may_store=False)
     return output(ctx, sorted_elements(ctx, key, options), options)

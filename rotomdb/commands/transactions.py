@@ -49,8 +49,12 @@ def exec_(ctx: Context) -> object:
         return NULL_ARRAY
     replies: list[object] = []
     gather = ctx.gathering(replies)
-    for arguments in queue:
-        gather(ctx.dispatcher.execute(ctx, arguments))
+    ctx.in_exec = True
+    try:
+        for arguments in queue:
+            gather(ctx.dispatcher.execute(ctx, arguments))
+    finally:
+        ctx.in_exec = False
     return replies
 
 

@@ -30,5 +30,6 @@ cdef class ScriptRun:
     cdef bint is_due(self) noexcept
     cdef bint pause(self) noexcept
     cdef object call(self, PyObject** arguments, int count)
+    cdef str denial(self, Command command, PyObject** arguments, int count)
     cdef str refusal(self, Command command)
     cdef object refuse(self, str text)

@@ -5,7 +5,6 @@ from rotomdb.commands.dispatch import Context, Dispatcher
 class ScriptContext(Context):
     caller: Context | None
     address: str
-    user: str
 
 class ScriptRun:
     dispatcher: Dispatcher

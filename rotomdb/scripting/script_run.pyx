@@ -38,11 +38,6 @@ cdef class ScriptContext(Context):
         Context.__init__(self, dispatcher)
         self.address = "lua"
 
-    @property
-    def user(self):
-        """Whose rights count."""
-        return getattr(self.caller, "user", "default")
-
 
 cdef class ScriptRun:
     """Args:
@@ -61,6 +56,7 @@ cdef class ScriptRun:
         context.resp = 2
         context.replaying = caller.replaying
         context.authenticated = True
+        context.user = caller.user
         context.no_touch = caller.no_touch
         context.tracking = caller.tracking
         self.read_only = read_only
@@ -80,7 +76,7 @@ cdef class ScriptRun:
 
     cdef void end(self) noexcept:
         self.running = False
-        self.context.caller = None
+        self.context.caller = self.context.user = None
         self.dispatcher.unlogged = False
 
     # Busy scripts
@@ -128,7 +124,7 @@ cdef class ScriptRun:
             if command.flags & NOSCRIPT:
                 return self.refuse("ERR This Redis command is not allowed from script")
             if not self.context.replaying:
-                refusal = self.refusal(command)
+                refusal = self.denial(command, arguments, count) or self.refusal(command)
                 if refusal is not None:
                     command.rejected += 1
                     return self.refuse(refusal)
@@ -136,6 +132,14 @@ cdef class ScriptRun:
                 self.wrote = True
             return dispatcher.run(self.context, command, arguments, count)
         return self.refuse("ERR Wrong number of args calling Redis command from script")
+
+    cdef str denial(self, Command command, PyObject** arguments, int count):
+        """Why the caller's user may not run it, or None."""
+        cdef ScriptContext context = self.context
+        if context.user is None or context.user.unrestricted:
+            return None
+        denied = self.dispatcher.denial(context, command, arguments, count, "lua")
+        return None if denied is None else "ERR ACL failure in script: " + denied.removeprefix("NOPERM ")
 
     cdef str refusal(self, Command command):
         """Why the state of things forbids the command, or None."""
@@ -157,7 +161,7 @@ cdef class ScriptRun:
 
     def permits(self, list words):
         """Whether the caller's user may run this; None: it is no command."""
-        command = self.dispatcher.find(words[0])
-        if command is None or (command.subcommands is not None and command.function is None and len(words) < 2):
+        cdef Command command = self.dispatcher.named_by(words)
+        if command is None or command.function is None:
             return None
-        return True
+        return self.dispatcher.would_deny(self.context.user, command, words) is None

@@ -74,7 +74,7 @@ class Accepting:
 
     def stranger(self, family: int, address: Address) -> str:
         """The error for who is not served in protected mode."""
-        protected = self.config["protected-mode"] and not self.config["requirepass"]
+        protected = self.config["protected-mode"] and self.server.users.default.nopass
         return PROTECTED_MODE_TEXT if protected and not is_local(family, address) else ""
 
     def secured(self, client: Client) -> None:
@@ -111,7 +111,7 @@ class Accepting:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 keep_alive(connection, self.config["tcp-keepalive"])
         client = Client(server.dispatcher, server, connection, self.next_id)
-        client.authenticated = not self.config["requirepass"]
+        server.users.welcome(client)
         client.address = address_text(connection.family, address)
         client.local_address = address_text(connection.family, own_address(connection))
         if connection.family == socket.AF_UNIX:

@@ -58,7 +58,7 @@ cdef class Client(Context):
     cdef readonly bint closing            # is closed, or will be before the next sleep
     cdef public bint blocked              # waits for a key: requests stay in the buffer
     cdef public int reply_mode            # ReplyMode
-    cdef public str name, address, local_address, library_name, library_version, user
+    cdef public str name, address, local_address, library_name, library_version
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cdef public bint over_unix_socket

@@ -58,7 +58,6 @@ class Client(Context):
     local_address: str
     library_name: str
     library_version: str
-    user: str
     created_ms: int
     def keep_input(self) -> bytes: ...
     def give_back_input(self, kept: bytes) -> None: ...

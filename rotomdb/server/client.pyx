@@ -149,7 +149,6 @@ cdef class Client(Context):
         self.postponed = None
         self.hold_offset = self.next_offset = -1
         self.name = self.library_name = self.library_version = ""
-        self.user = "default"
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
 
     def __dealloc__(self):

@@ -138,8 +138,6 @@ ABSENT = table((
     )),
     # Users, modules, and what earlier versions had
     text("aclfile", "", "File of users.", mutable=False).refused(NO_USERS),
-    choice("acl-pubsub-default", "resetchannels", "allchannels resetchannels", "Channels of new users.").without_effect(NO_USERS),
-    number("acllog-max-len", 128, "Entries of ACL LOG.").without_effect(NO_USERS),
     yes("vset-force-single-threaded-execution", False, "One thread for vector sets.").unlisted().without_effect(
         "there are no vector sets"),
     text("req-res-logfile", "", "File of all requests and replies.").fixed().unlisted().refused("requests are not recorded"),

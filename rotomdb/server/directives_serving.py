@@ -84,6 +84,8 @@ SERVING = table((
         "connections begin with RESP2"),
     # Access
     text("requirepass", "", "Password of the default user.", secret=True),
+    choice("acl-pubsub-default", "resetchannels", "allchannels resetchannels", "Channels of new users."),
+    number("acllog-max-len", 128, "Entries of ACL LOG."),
     choice("enable-debug-command", "no", ALLOW, "Whether DEBUG is served; `local`: to this machine.", mutable=False),
     choice("enable-module-command", "no", ALLOW, "Whether MODULE may load; there are no modules.", mutable=False),
     choice("enable-protected-configs", "no", ALLOW,

@@ -252,6 +252,8 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "client_output_buffer_limit_disconnections", statistics.output_limit_disconnections
     yield "reply_buffer_shrinks", 0
     yield "reply_buffer_expands", 0
+    for field, reason in (("auth", "auth"), ("cmd", "command"), ("key", "key"), ("channel", "channel")):
+        yield f"acl_access_denied_{field}", server.acl_log.denied[reason]
 
 
 def replication_section(server: Server) -> Iterator[Field]:

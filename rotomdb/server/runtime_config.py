@@ -46,6 +46,7 @@ class RuntimeConfig:
             "maxclients": self.raise_descriptor_limit,
             "oom-score-adj": self.change_oom_scores,
             "oom-score-adj-values": self.change_oom_scores,
+            "requirepass": lambda before: server.users.require_password(self.config["requirepass"]),
             "proc-title-template": lambda before: show_process_title(self.config),
         }
 

@@ -26,6 +26,7 @@ from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, ConfigError, LoadingInterrupted, RotomError
 from rotomdb.scripting.scripts import Scripting
 from rotomdb.server.accepting import Accepting
+from rotomdb.server.acl_log import AclLog
 from rotomdb.server.blocking import Blocking
 from rotomdb.server.busy_scripts import BusyScripts
 from rotomdb.server.client import Client, Hub, flush_all
@@ -57,6 +58,7 @@ from rotomdb.server.shutdown import Shutdown, manner_of
 from rotomdb.server.slow_log import SlowLog
 from rotomdb.server.tls import TLS
 from rotomdb.server.tracking import Tracking
+from rotomdb.server.users import Users
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
@@ -135,6 +137,9 @@ class Server(Hub):
         self.dispatcher.on_error = self.count_error
         self.dispatcher.on_internal_error = self.internal_error
         self.dispatcher.on_unknown = ForeignRequests(self.log).check
+        self.acl_log = AclLog()
+        self.users = Users(self)
+        self.dispatcher.on_denied = self.users.denied
         self.scripting = Scripting(self.dispatcher, self.log)
         directory = Path(config["dir"])
         self.persistence = Persistence(
@@ -234,7 +239,7 @@ class Server(Hub):
         rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
         rewriter.verify = config["rdb-verify-after-save"]
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
-        self.dispatcher.requires_auth = bool(config["requirepass"])
+        self.acl_log.resize(config["acllog-max-len"])
         self.memory_limits.apply(config)
         self.expire_cycle.set_effort(config["active-expire-effort"])
         self.client_limits.apply(config)

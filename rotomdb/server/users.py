@@ -1,0 +1,165 @@
+"""The users of a server: who there is, who a client is, and what becomes of clients whose user changes.
+
+A change is tried on a copy first: it is in force with all its rules or with none. Clients hold the `User` itself, so what
+changes is in force for them with their next command; those who listen to channels that they no longer may are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rotomdb.commands.acl_rules import BLANK, RuleError, Rules, UnmatchedParenthesisError, accepts, merged
+from rotomdb.commands.client_info import describe
+from rotomdb.commands.connection import WRONG_PASSWORD
+from rotomdb.commands.dispatch import Context
+from rotomdb.commands.errors import shown
+from rotomdb.commands.permissions import User
+from rotomdb.commands.pubsub import PATTERN
+from rotomdb.errors import CommandError
+from rotomdb.server.acl_log import DENIED_AUTH
+
+if TYPE_CHECKING:
+    from rotomdb.server.client import Client
+    from rotomdb.server.server import Server
+
+NO_FILE = (
+    "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and "
+    "then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis "
+    "configuration."
+)
+
+
+class Users:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.default = self.rules.default_user()
+        self.by_name: dict[bytes, User] = {b"default": self.default}
+        if server.config["requirepass"]:
+            self.require_password(server.config["requirepass"])
+
+    def __iter__(self) -> Iterator[User]:
+        """By name."""
+        return (self.by_name[name] for name in sorted(self.by_name))
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.server.config["acl-pubsub-default"] == "allchannels")
+
+    @property
+    def open(self) -> bool:
+        """Whether a client is the default user without a password."""
+        return self.default.nopass and self.default.enabled
+
+    def settle(self) -> None:
+        """The default user may have changed."""
+        self.server.dispatcher.requires_auth = not self.open
+
+    def require_password(self, password: str) -> None:
+        """`requirepass`: the one password of the default user; empty: it needs none."""
+        self.default.passwords = []
+        rule = b">" + password.encode("utf-8", "surrogateescape") if password else b"nopass"
+        self.rules.apply_all(self.default, [rule])
+        self.settle()
+
+    # Changing
+
+    def change(self, name: bytes, words: Sequence[bytes], context: Context) -> None:
+        """ACL SETUSER. Raises CommandError; nothing has changed then."""
+        if not BLANK.isdisjoint(name):
+            raise CommandError("ERR Usernames can't contain spaces or null characters")
+        user = self.by_name.get(name)
+        changed = self.rules.new_user(name) if user is None else user.copy()
+        try:
+            for rule in list(merged(words)):
+                try:
+                    self.rules.apply(changed, rule)
+                except RuleError as error:
+                    raise CommandError(f"ERR Error in ACL SETUSER modifier '{shown(rule)}': {error}") from None
+        except UnmatchedParenthesisError as error:
+            start = shown(words[error.index])
+            raise CommandError(f"ERR Unmatched parenthesis in acl selector starting at '{start}'.") from None
+        changed.settle()
+        if user is None:
+            self.by_name[name] = changed
+            return
+        before = user.copy()
+        user.become(changed)
+        self.settle()
+        for client in self.clients_of(user):
+            if not self.may_listen(client, before, user):
+                self.end(client, context)
+
+    def remove(self, name: bytes, context: Context) -> bool:
+        """ACL DELUSER, with the user's clients; whether there was one."""
+        user = self.by_name.pop(name, None)
+        if user is None:
+            return False
+        for client in self.clients_of(user):
+            client.user = self.default
+            client.authenticated = False
+            self.end(client, context)
+        return True
+
+    def reload(self, context: Context) -> None:
+        """ACL LOAD."""
+        raise CommandError(NO_FILE)
+
+    def save(self) -> None:
+        """ACL SAVE."""
+        raise CommandError(NO_FILE)
+
+    def clients_of(self, user: User) -> list[Client]:
+        return [client for client in self.server.clients.values() if client.user is user]
+
+    def may_listen(self, client: Client, before: User, after: User) -> bool:
+        """Whether the client may go on listening to what it listens to, with what its user may do now."""
+        if not client.subscribed or any(selector.all_channels for selector in after.selectors):
+            return True
+        if not any(selector.all_channels for selector in before.selectors) and channels_of(before) <= channels_of(
+            after
+        ):
+            return True
+        return all(
+            after.permits_channel(name, kind == PATTERN)
+            for kind, names in self.server.pubsub.of(client).names.items()
+            for name in names
+        )
+
+    def end(self, client: Client, context: Context) -> None:
+        """Close a connection; the one that asked for it has its answer first."""
+        if client is context:
+            client.close_after_reply = True
+        else:
+            client.close_soon()
+
+    # Who a client is
+
+    def welcome(self, client: Client) -> None:
+        """A connection begins, or begins anew."""
+        client.user = self.default
+        client.authenticated = self.open
+
+    def authenticate(self, client: Any, name: bytes, password: bytes) -> None:
+        """Make a client the user. Raises CommandError, which tells nobody whether there is such a user."""
+        user = self.by_name.get(name)
+        known = accepts(user or self.default, password)
+        if user is None or not user.enabled or not known:
+            where = "multi" if client.in_multi or client.in_exec else "toplevel"
+            words = client.request()
+            self.note(client, DENIED_AUTH, words[0] if words else b"AUTH", where, name)
+            raise CommandError(WRONG_PASSWORD)
+        client.user, client.authenticated = user, True
+
+    def denied(self, context: Any, reason: str, what: bytes, where: str) -> None:
+        """The dispatcher has refused a command."""
+        self.note(context, reason, what, where, context.user.name)
+
+    def note(self, context: Any, reason: str, what: bytes, where: str, username: bytes) -> None:
+        client = getattr(context, "caller", None) or context  # of a script
+        line = describe(self.server, client).rstrip("\n").encode("latin-1") if hasattr(client, "reply_mode") else b""
+        self.server.acl_log.add(reason, where, what, username, line)
+
+
+def channels_of(user: User) -> set[bytes]:
+    return {pattern for selector in user.selectors for pattern in selector.channels}

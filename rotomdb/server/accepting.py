@@ -36,6 +36,7 @@ class Accepting:
         self.server = server
         self.config = server.config
         self.next_id = 1
+        self.handshakes: dict[Client, object] = {}  # that go on, and the timer that ends each
 
     def accept(self, connection: socket.socket, address: Address) -> None:
         """Admit an accepted connection, or close it."""
@@ -56,7 +57,9 @@ class Accepting:
             client = self.admit(connection, address)
             if secure:
                 client.channel = self.server.tls.channel(client.fd)
-                self.server.reactor.call_later(HANDSHAKE_MS, lambda: self.end_handshake(client))
+                self.handshakes[client] = self.server.reactor.call_later(
+                    HANDSHAKE_MS, lambda: self.end_handshake(client)
+                )
             else:
                 self.server.statistics.connections += 1
         except Exception as error:
@@ -79,6 +82,7 @@ class Accepting:
 
     def secured(self, client: Client) -> None:
         """The handshake is done: from now on it is a connection like the others, and may be told what is against it."""
+        self.drop(client)
         try:
             address = client.socket.getpeername()
         except OSError:
@@ -99,9 +103,15 @@ class Accepting:
 
     def end_handshake(self, client: Client) -> None:
         """The time for it is over."""
-        if not client.closed and client.channel is not None and not client.channel.established:
-            self.handshake_failed(client, "no handshake within 10 seconds")
-            self.server.close_client(client)
+        del self.handshakes[client]
+        self.handshake_failed(client, "no handshake within 10 seconds")
+        self.server.close_client(client)
+
+    def drop(self, client: Client) -> None:
+        """The handshake needs no watching any more: it is done, or the connection has gone."""
+        timer = self.handshakes.pop(client, None)
+        if timer is not None:
+            self.server.reactor.cancel(timer)
 
     def admit(self, connection: socket.socket, address: Address) -> Client:
         server = self.server

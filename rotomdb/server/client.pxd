@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 from rotomdb.commands.dispatch cimport Context
 from rotomdb.engine.buffer cimport Buffer
 from rotomdb.server.reactor cimport Handler
-from rotomdb.server.tls_channel cimport UNSEEN, Channel
+from rotomdb.server.tls_channel cimport CIPHER_BYTES, UNSEEN, Channel
 from rotomdb.storage.request cimport RequestParser
 
 cdef enum Kind:                           # of clients, as client-output-buffer-limit tells them apart
@@ -12,7 +12,13 @@ cdef enum Kind:                           # of clients, as client-output-buffer-
     SUBSCRIBER = 2
     KINDS = 3
 
+cdef enum:
+    READ_BYTES = 64 * 1024                # of requests, taken from a socket at a time
+
 cdef class Hub:
+    # What all clients of one server read into, one after the other; servers in other threads of the process have their own.
+    cdef char[READ_BYTES] shared_input
+    cdef char[CIPHER_BYTES] shared_ciphertext
     cdef int64_t[KINDS] hard_limits, soft_limits   # bytes of output; 0: no limit
     cdef int64_t[KINDS] soft_seconds
     cdef readonly int64_t lowest_limit    # of them all: no output below it needs a closer look

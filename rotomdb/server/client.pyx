@@ -1,6 +1,6 @@
 """A client connection: bytes in, requests, replies, bytes out.
 
-Requests are parsed out of one buffer that all clients share; a client keeps bytes of its own only while a request is
+Requests are parsed out of one buffer that all clients of a server share; a client keeps bytes of its own only while a request is
 unfinished. Replies gather in `output` and leave in one write before the reactor sleeps, but for those that tell of what the
 log has not brought to safety yet: they, and what follows them, wait for the offset of the log that they depend on.
 
@@ -20,7 +20,7 @@ from rotomdb.engine.buffer cimport buffer_append, buffer_fit, buffer_release, bu
 from rotomdb.engine.memory cimport mem_count
 from rotomdb.server.encoder cimport encode_reply, reply_bytes
 from rotomdb.server.reactor cimport Handler
-from rotomdb.server.tls_channel cimport UNSEEN
+from rotomdb.server.tls_channel cimport UNSEEN, Channel
 from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
 from rotomdb.errors import CommandError
@@ -31,7 +31,6 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_NOSIGNAL
 
 cdef enum:
-    READ_BYTES = 64 * 1024
     WRITE_BYTES = 1024 * 1024             # per turn, so that one large reply does not hold up the others
     KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
     YIELD_BYTES = 1024 * 1024             # of output from one batch of requests, then the other clients have their turn
@@ -49,9 +48,6 @@ cdef enum ReplyMode:                      # as in commands/reply.py
     REPLY_OFF = 1
     REPLY_SKIP = 2
     REPLY_SKIP_NEXT = 3
-
-cdef char shared_input[READ_BYTES]
-
 
 cdef class Hub:
     """The server as its clients see it: limits, counters, and what to do when a connection ends or misbehaves."""
@@ -165,6 +161,7 @@ cdef class Client(Context):
             self.socket.close()
         except OSError:
             pass                                # the descriptor is free all the same
+        self.channel = None
 
     def close_soon(self):
         """Close the connection before the next sleep; until then nothing more is read, run or sent for it."""
@@ -188,12 +185,12 @@ cdef class Client(Context):
             return 0
         if self.close_after_reply:
             # Nothing more is answered; what still arrives is only drained so that the peer sees our last reply.
-            received = recv(self.fd, shared_input, READ_BYTES, 0)
+            received = recv(self.fd, self.hub.shared_input, READ_BYTES, 0)
             if received == 0 or (received < 0 and errno != EAGAIN and errno != EINTR):
                 self.hub.close_client(self)
             return 0
         if self.input.length == 0:
-            received = self.receive(shared_input, READ_BYTES)
+            received = self.receive(self.hub.shared_input, READ_BYTES)
         else:
             missing = 0
             if self.parser.bulk_length > READ_BYTES and <size_t>self.parser.bulk_length + 2 > self.input.length:
@@ -217,10 +214,10 @@ cdef class Client(Context):
         self.parser.max_bulk_bytes = self.hub.max_bulk_bytes
         if self.input.length == 0:
             self.reading = received
-            self.process(shared_input, received, &used)
+            self.process(self.hub.shared_input, received, &used)
             self.reading = 0
             if used < received and not self.closing:
-                buffer_append(&self.input, shared_input + used, <size_t>(received - used))
+                buffer_append(&self.input, self.hub.shared_input + used, <size_t>(received - used))
         else:
             self.input.length += received
             self.consume_input()
@@ -233,14 +230,15 @@ cdef class Client(Context):
         """What the peer has sent: the number of bytes, 0 at its end, or minus an errno."""
         cdef ssize_t received
         cdef bint shaking
-        if self.channel is None:
+        cdef Channel channel = self.channel
+        if channel is None:
             received = recv(self.fd, room, wanted, 0)
             return received if received >= 0 else -errno
-        shaking = not self.channel.established
-        received = self.channel.receive(room, wanted)
-        if shaking and self.channel.established:
+        shaking = not channel.established
+        received = channel.receive(self.hub.shared_ciphertext, room, wanted)
+        if shaking and channel.established:
             self.hub.secured(self)
-        if self.channel.waiting() and not self.handler.wants_write:
+        if channel.waiting() and not self.handler.wants_write:
             self.hub.want_write(self, True)
         return received
 
@@ -340,11 +338,11 @@ cdef class Client(Context):
 
     def keep_input(self):
         """What the client is being served from of the buffer that all share, before others are in the middle of that."""
-        return shared_input[:self.reading]
+        return self.hub.shared_input[:self.reading]
 
     def give_back_input(self, bytes kept not None):
         """The others are done with the buffer."""
-        memcpy(shared_input, PyBytes_AS_STRING(kept), <size_t>PyBytes_GET_SIZE(kept))
+        memcpy(self.hub.shared_input, PyBytes_AS_STRING(kept), <size_t>PyBytes_GET_SIZE(kept))
 
     def go_on(self):
         """The others had their turn."""
@@ -533,6 +531,14 @@ cdef class Client(Context):
             self.hold_offset, self.hold_position = self.next_offset, self.next_position
             self.next_offset = -1
         return self.output.length if self.hold_offset < 0 else self.hold_position
+
+    def push_bytes(self, bytes data not None):
+        """Queue bytes that are no reply."""
+        if not self.closing:
+            buffer_append(&self.output, PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
+            if not self.write_pending:
+                self.write_pending = True
+                self.hub.pending_writes.append(self)
 
     def push(self, value):
         """Queue out-of-band data, whatever CLIENT REPLY says."""

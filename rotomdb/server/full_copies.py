@@ -6,14 +6,14 @@ believe that it is in step.
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import os
 import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rotomdb.engine.memory import used_memory
-from rotomdb.errors import CommandError
 from rotomdb.server.client import Client
 from rotomdb.storage.child import Child, Outcome
 from rotomdb.storage.full_copy import Reader, send_copy
@@ -65,8 +65,6 @@ class FullCopies:
         Args:
             partial: PSYNC: the reply names the history and the place in it.
         """
-        if client.channel is not None:
-            raise CommandError("ERR full copies over TLS are not supported yet")
         stream = self.server.dispatcher.stream
         greeting = f"+FULLRESYNC {self.server.run_id} {stream.offset}\r\n" if partial else ""
         self.server.log("notice", f"Replica {client.address} asks for synchronization")
@@ -80,8 +78,7 @@ class FullCopies:
             if self.server.ticks % KEEP_ALIVE_TICKS == 0:
                 for client in self.waiting:
                     if not client.output_pending:
-                        with contextlib.suppress(OSError):
-                            client.socket.send(b"\n")
+                        client.push_bytes(b"\n")
 
     def start(self) -> None:
         """Begin the copy for all who wait and want the same."""
@@ -92,7 +89,7 @@ class FullCopies:
             return
         only = self.wishes_of(ready[0]).only
         group = [client for client in ready if self.wishes_of(client).only == only]
-        readers = [Reader(client.fd, self.wishes_of(client).knows_mark, self.waiting[client]) for client in group]
+        readers = [self.reader(client) for client in group]
         options = SnapshotOptions(
             self.server.config["rdbcompression"],
             self.server.config["rdbchecksum"],
@@ -116,7 +113,15 @@ class FullCopies:
         self.server.log("notice", f"Background RDB transfer started by pid {child.pid}")
         for client in group:
             del self.waiting[client]
+            if client.channel is not None:
+                client.channel.leave_to_child()
         self.receiving = group
+
+    def reader(self, client: Client) -> Reader:
+        knows_mark, greeting, channel = self.wishes_of(client).knows_mark, self.waiting[client], client.channel
+        if channel is not None:
+            return Reader(client.fd, knows_mark, greeting, channel.write, channel.end)
+        return Reader(client.fd, knows_mark, greeting, functools.partial(os.write, client.fd))
 
     def ended(self, child: Child, outcome: Outcome) -> None:
         """The child is done: the readers have everything, or are cut off."""

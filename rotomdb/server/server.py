@@ -581,7 +581,7 @@ class Server(Hub):
         self.reactor.remove(client.handler)
         for forget in (
             Client.discard, self.pubsub.drop, self.tracking.disable, self.monitors.drop, self.blocking.release,
-            self.pausing.drop, self.copies.drop,
+            self.pausing.drop, self.copies.drop, self.accepting.drop,
         ):  # fmt: skip
             try:
                 forget(client)

@@ -18,6 +18,7 @@ from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR, EPROTO, errno
+from libc.string cimport strerror
 
 import ssl
 
@@ -27,12 +28,8 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_NOSIGNAL
 
 cdef enum:
-    RECORD_BYTES = 16 * 1024 + 512        # the largest record, and what goes around it
-    CIPHER_BYTES = PLAIN_BYTES - RECORD_BYTES   # taken from the socket at a time
     PIECE_BYTES = 16 * 1024               # given to OpenSSL at a time
     UNREAD_BYTES = 64 * 1024              # what answers of the protocol itself may wait for a peer that does not read
-
-cdef char shared_ciphertext[CIPHER_BYTES]
 
 
 cdef class Channel:
@@ -67,8 +64,10 @@ cdef class Channel:
 
     # Input
 
-    cdef ssize_t receive(self, char* room, size_t wanted) except? UNSEEN:
+    cdef ssize_t receive(self, char* scratch, char* room, size_t wanted) except? UNSEEN:
         """Decrypt what has arrived: the number of bytes, 0 at the end, or minus an errno: EAGAIN when there is nothing to read.
+
+        `scratch` has room for CIPHER_BYTES; OpenSSL works without the GIL, so no other thread may use it meanwhile.
 
         EPROTO stands for what is wrong with the TLS itself; `failure` says what it is.
         """
@@ -78,12 +77,12 @@ cdef class Channel:
             return 0
         if self.failed:
             return -EPROTO
-        received = recv(self.fd, shared_ciphertext, CIPHER_BYTES, 0)
+        received = recv(self.fd, scratch, CIPHER_BYTES, 0)
         if received <= 0:
             return -errno if received < 0 else 0
         while used < received and not self.failed and not self.ended:
             piece = min(received - used, <ssize_t>PIECE_BYTES)
-            self.incoming.write(PyMemoryView_FromMemory(shared_ciphertext + used, piece, PyBUF_READ))
+            self.incoming.write(PyMemoryView_FromMemory(scratch + used, piece, PyBUF_READ))
             used += piece
             if not self.established and not self.shake():
                 continue
@@ -147,15 +146,19 @@ cdef class Channel:
             result = self.push()
             if result < 0:
                 return result
-        if length > PLAIN_BYTES:
-            length = PLAIN_BYTES
+        length = min(length, <size_t>PLAIN_BYTES)
+        if not self.encrypt(data, length):
+            return -EPROTO
+        result = self.push()
+        return result if result < 0 and result != -EAGAIN else <ssize_t>length
+
+    cdef bint encrypt(self, const char* data, size_t length) except -1:
         try:
             self.ssl.write(PyMemoryView_FromMemory(<char*>data, <Py_ssize_t>length, PyBUF_READ))
         except OSError as error:
             self.fail(error)
-            return -EPROTO
-        result = self.push()
-        return result if result < 0 and result != -EAGAIN else <ssize_t>length
+            return False
+        return True
 
     cdef ssize_t push(self) except? UNSEEN:
         """Send what is encrypted already: 0, or minus an errno: EAGAIN where the socket does not take all of it."""
@@ -181,6 +184,29 @@ cdef class Channel:
             self.ciphertext = None
 
     # For Python
+
+    def write(self, const unsigned char[:] data not None):
+        """As os.write, for who waits for the socket himself: after BlockingIOError the same bytes have to come again.
+
+        Raises OSError.
+        """
+        cdef ssize_t result
+        cdef Py_ssize_t count = min(data.shape[0], <Py_ssize_t>PLAIN_BYTES)
+        if count == 0:
+            return 0
+        if self.owed == 0:
+            if not self.encrypt(<const char*>&data[0], <size_t>count):
+                raise OSError(EPROTO, self.failure)
+            self.owed = count
+        result = self.push()
+        if result < 0:
+            raise OSError(-result, strerror(<int>-result).decode("utf-8", "replace"))
+        count, self.owed = self.owed, 0
+        return count
+
+    def leave_to_child(self):
+        """A forked process goes on with what is to be said here: invariant C3."""
+        self.left_to_child = True
 
     def end(self):
         """Tell the peer that nothing follows, where that can be said at once."""

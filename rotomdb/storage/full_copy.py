@@ -10,7 +10,6 @@ several the slowest sets the pace. Line feeds in front of the header keep the co
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import select
 import time
@@ -29,11 +28,19 @@ KEEP_ALIVE_S = 1.0
 
 @dataclass(frozen=True)
 class Reader:
-    """A connection that wants a copy. `greeting` goes in front of the header."""
+    """A connection that wants a copy.
+
+    Attributes:
+        greeting: What goes in front of the header.
+        write: As os.write without the descriptor; where the connection is encrypted, that is done in there.
+        finish: Called behind the last byte.
+    """
 
     descriptor: int
     knows_mark: bool
-    greeting: bytes = b""
+    greeting: bytes
+    write: Callable[[bytes | memoryview], int]
+    finish: Callable[[], None] = lambda: None
 
 
 class Counter(DiskFile):
@@ -64,24 +71,28 @@ class Connections(Counter):
     def send(self, reader: Reader, data: bytes | memoryview) -> None:
         """Send to one; one that has gone or stands still is forgotten. Raises SaveError once nobody is left."""
         try:
-            send_all(reader.descriptor, data)
+            send_all(reader, data)
         except OSError:
             self.readers.remove(reader)
             if not self.readers:
                 raise SaveError("every reader has gone") from None
 
 
-def send_all(descriptor: int, data: bytes | memoryview) -> None:
+def send_all(reader: Reader, data: bytes | memoryview) -> None:
     """Write to a socket that does not block. Raises OSError, TimeoutError where nothing is taken for a minute."""
     view = memoryview(data)
-    writable = select.poll()
-    writable.register(descriptor, select.POLLOUT)
     while view:
         try:
-            view = view[os.write(descriptor, view) :]
+            view = view[reader.write(view) :]
         except BlockingIOError:
-            if not writable.poll(STALL_S * 1000):
+            if not takes_more(reader, STALL_S * 1000):
                 raise TimeoutError from None
+
+
+def takes_more(reader: Reader, wait_ms: int) -> bool:
+    writable = select.poll()
+    writable.register(reader.descriptor, select.POLLOUT)
+    return bool(writable.poll(wait_ms))
 
 
 def send_copy(
@@ -103,6 +114,8 @@ def send_copy(
     for reader in list(connections.readers):
         if reader.knows_mark:
             connections.send(reader, mark)
+    for reader in connections.readers:
+        reader.finish()
     if len(connections.readers) < len(readers):
         raise SaveError(
             f"{len(readers) - len(connections.readers)} of {len(readers)} readers did not take the whole copy"
@@ -123,8 +136,9 @@ def measured(
         if time.monotonic() - told > KEEP_ALIVE_S:
             told = time.monotonic()
             for reader in connections.readers:
-                with contextlib.suppress(OSError):  # one that has gone is noticed when the copy is sent
-                    os.write(reader.descriptor, b"\n")
+                if takes_more(reader, 0):  # one that does not is kept alive by what it has still to read
+                    with contextlib.suppress(OSError):  # one that has gone is noticed when the copy is sent
+                        reader.write(b"\n")
 
     SnapshotWriter(counter, options, keep_alive).write(engine)
     return counter.written

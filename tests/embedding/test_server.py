@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -112,3 +113,34 @@ def test_the_fixture_gives_a_running_server(rotomdb_server: Server) -> None:
     client = rotomdb_server.client()
     assert client.set("k", "v")
     assert client.get("k") == b"v"
+
+
+def test_two_servers_of_one_process_do_not_read_each_others_requests() -> None:
+    interval = sys.getswitchinterval()
+    wrong: list[object] = []
+
+    def work(server: Server, tag: str) -> None:
+        client = server.client()
+        for turn in range(20):
+            pipeline = client.pipeline(transaction=False)
+            for number in range(200):
+                pipeline.set(f"{tag}:{number}", f"{tag}:{number}:{turn}")
+                pipeline.get(f"{tag}:{number}")
+            expected = [f"{tag}:{number}:{turn}".encode() for number in range(200)]
+            try:
+                if pipeline.execute()[1::2] != expected:
+                    wrong.append((tag, turn))
+            except redis.RedisError as error:
+                wrong.append(error)
+
+    sys.setswitchinterval(1e-6)  # threads change inside of commands
+    try:
+        with Server() as one, Server() as other:
+            threads = [threading.Thread(target=work, args=pair) for pair in ((one, "a"), (other, "b"))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong

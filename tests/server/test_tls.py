@@ -6,6 +6,7 @@ One server serves most of these: it listens with TLS and without, as `tls-auth-c
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import ssl
 import subprocess
@@ -18,9 +19,11 @@ from pathlib import Path
 import pytest
 import redis
 import trustme
+from cryptography.hazmat.primitives import serialization
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import rotomdb.rdb
 from tests.conftest import started_by
 from tests.processes import RotomServer, free_port
 
@@ -82,7 +85,7 @@ class SecureServer(RotomServer):
         context = ssl.create_default_context(cafile=self.certificates.ca)
         if version is not None:
             context.minimum_version = context.maximum_version = version
-        return context.wrap_socket(self.connect(), server_hostname=HOST)
+        return context.wrap_socket(self.connect(), server_hostname=HOST, suppress_ragged_eofs=False)
 
     def set(self, **directives: object) -> None:
         with self.client() as client:
@@ -258,6 +261,36 @@ def test_a_reader_that_stands_still_gets_everything_later_and_what_it_holds_is_s
         assert came == b"+OK\r\n$4000000\r\n" + b"v" * 4_000_000 + b"\r\n"
 
 
+def test_a_full_copy_goes_through_tls_to_its_orderly_end(
+    server: SecureServer, tmp_path: Path, redis_tools: None
+) -> None:
+    with server.client() as client:
+        client.flushall()
+        for number in range(50):
+            client.set(f"key:{number}", random.Random(number).randbytes(40_000))
+    with server.secure() as slow, server.secure() as marked, server.secure_client() as other:
+        marked.sendall(b"REPLCONF capa eof\r\n")
+        assert marked.recv(100) == b"+OK\r\n"
+        slow.sendall(b"SYNC\r\n")
+        marked.sendall(b"PSYNC ? -1\r\n")
+        copy = b"".join(iter(lambda: marked.recv(1 << 20), b""))  # a ragged end would raise
+        assert other.ping()
+        header, _, body = copy.lstrip(b"\n").partition(b"\r\n")[2].partition(b"\r\n")
+        assert header.startswith(b"$EOF:")
+        assert body.endswith(header[5:])
+        length, _, same = b"".join(iter(lambda: slow.recv(1 << 20), b"")).lstrip(b"\n").partition(b"\r\n")
+        assert int(length[1:]) == len(same) > 2_000_000
+    (tmp_path / "copy.rdb").write_bytes(body.removesuffix(header[5:]))
+    assert {entry.key for entry in rotomdb.rdb.open(tmp_path / "copy.rdb")} == {
+        b"key:%d" % number for number in range(50)
+    }
+    by_cli = subprocess.run(
+        ["redis-cli", "-h", HOST, "-p", str(server.tls_port), "--tls", "--cacert", server.certificates.ca, "--rdb",
+         str(tmp_path / "cli.rdb")], capture_output=True, text=True, timeout=WAIT_S,
+    )  # fmt: skip
+    assert "Transfer finished with success" in by_cli.stderr
+
+
 def test_limits_of_output_and_of_requests_hold(server: SecureServer) -> None:
     with server.client() as client:
         before = client.info("stats")
@@ -417,11 +450,10 @@ def test_versions_and_ciphers_are_those_that_the_directives_allow(server: Secure
 
 
 def test_a_key_with_a_password_needs_it(server: SecureServer) -> None:
-    locked = str(server.certificates.directory / "locked.key")
-    subprocess.run(
-        ["openssl", "pkey", "-in", server.certificates.key, "-aes256", "-passout", "pass:secret", "-out", locked],
-        check=True,
-    )
+    key = serialization.load_pem_private_key(Path(server.certificates.key).read_bytes(), None)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = server.certificates.directory / "locked.key"
+    locked.write_bytes(key.private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
     for password in ("", "wrong"):
         with pytest.raises(redis.ResponseError, match="Unable to update TLS configuration"):
             server.set(tls_key_file=locked, tls_key_file_pass=password)

@@ -22,6 +22,7 @@ from rotomdb.commands.registry import (
     container,
 )
 from rotomdb.commands.reply import NO_REPLY, OK, PONG, REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, MapReply, Status, Verbatim
+from rotomdb.commands.waiting import timeout_ms
 from rotomdb.errors import CommandError
 from rotomdb.storage.rdb import REDIS_VERSION
 
@@ -397,10 +398,7 @@ def client_pause(ctx: Context, timeout: Bytes, mode: Bytes = b"ALL") -> object:
     """Suspends commands processing."""
     if mode.upper() not in (b"ALL", b"WRITE"):
         raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
-    milliseconds = parse_int(timeout, "ERR timeout is not an integer or out of range")
-    if milliseconds < 0:
-        raise CommandError("ERR timeout is negative")
-    ctx.server.pausing.pause(milliseconds, mode.upper() == b"ALL")
+    ctx.server.pausing.pause(timeout_ms(ctx, timeout), mode.upper() == b"ALL")
     return OK
 
 

@@ -88,7 +88,7 @@ cdef class Dispatcher:
     cdef public bint loading
     cdef public dict watchers             # (database index, key) -> set of contexts
     cdef public dict awaited              # (database index, key) -> clients that wait for it
-    cdef dict ready                       # awaited places that were written since the last look
+    cdef readonly dict ready              # awaited places that were written since the last look
     cdef public object on_write           # called with (key, context or None) of every change; None: nobody caches
     cdef public object on_read            # called with (context, command, arguments) of tracking clients
     cdef public object on_command         # called with (context, command, arguments) after each command; None: no monitor
@@ -96,6 +96,7 @@ cdef class Dispatcher:
     cdef public list layers               # middleware around every command, outermost first
     cdef Context writer                   # whose command runs
     cdef public object on_event           # called with (database index, key, event); None: nobody listens
+    cdef public object postpones          # called with (context, command, arguments) while clients are paused: whether it waits
     cdef public object on_block           # called with (context, keys, type, milliseconds)
     cdef public object on_block_until     # called with (context, ready, reply, milliseconds)
     cdef public bint latency_tracking
@@ -124,7 +125,6 @@ cdef class Dispatcher:
     cdef str denial(self, Context context, Command command, PyObject** arguments, int count, str where)
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count)
     cdef void flush_unit(self, bint wrap)
-    cdef object serve_waiting(self)
     cdef object internal_error(self, Command command, error)
     cdef object announce_new_keys(self, str event)
     cdef object feed_effect(self, int database, tuple arguments)

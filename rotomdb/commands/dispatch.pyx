@@ -441,10 +441,15 @@ cdef class Dispatcher:
             return self.refuse(context, "LOADING Redis is loading the dataset in memory")
         if self.busy is not None and not command.flags & FLAG_ALLOW_BUSY:
             return self.refuse_busy(context, command)
+        if context.in_multi and not command.never_queued and command.flags & FLAG_NO_MULTI:
+            command.rejected += 1
+            return self.refuse(context, "ERR Command not allowed inside a transaction")
+        # What is refused is refused at once, also while clients are paused; what a paused EXEC queued is part of it. A pause
+        # holds up nobody who wants to end a script.
+        if self.postpones is not None and self.depth == 0 and self.busy is None and self.postpones(
+                context, command, [<object>arguments[i] for i in range(count)]):
+            return BLOCKED
         if context.in_multi and not command.never_queued:
-            if command.flags & FLAG_NO_MULTI:
-                command.rejected += 1
-                return self.refuse(context, "ERR Command not allowed inside a transaction")
             return queue_request(context, arguments, count)
         return self.run(context, command, arguments, count)
 
@@ -569,9 +574,12 @@ cdef class Dispatcher:
             self.on_internal_error("".join(traceback.format_exception(error)))
         return CommandError(f"ERR internal error: {type(error).__name__}: {error}")
 
-    cdef object serve_waiting(self):
-        """Let those who wait for what was written have it; what they write in turn may serve others."""
-        while self.ready:
+    def serve_waiting(self):
+        """Let those who wait for what was written have it; what they write in turn may serve others.
+
+        While clients are paused nobody is served.
+        """
+        while self.ready and self.postpones is None:
             ready = self.ready
             self.ready = {}
             self.on_ready(ready)

@@ -70,8 +70,10 @@ TOUCHES_ARBITRARY_KEYS, SKIP_SLOWLOG, BLOCKING = Flag.TOUCHES_ARBITRARY_KEYS, Fl
 PUBSUB, ALLOW_BUSY, NO_ASYNC_LOADING = Flag.PUBSUB, Flag.ALLOW_BUSY, Flag.NO_ASYNC_LOADING
 SKIP_MONITOR, NO_MANDATORY_KEYS = Flag.SKIP_MONITOR, Flag.NO_MANDATORY_KEYS
 
+# These write what their script or function writes, unless its flags say that it never does.
+RUN_SCRIPTS = frozenset({"eval", "evalsha", "fcall"})
 # No writes, but replicas hear of them, or a cached value changes: a pause of writes holds them, a script that may not write cannot call them.
-MAY_REPLICATE = frozenset({"publish", "spublish", "pfcount"})
+MAY_REPLICATE = frozenset({"publish", "spublish", "pfcount"}) | RUN_SCRIPTS
 
 
 @dataclass(frozen=True)

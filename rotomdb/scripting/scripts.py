@@ -148,6 +148,20 @@ class Scripting:
             script.reference, script.digest, ctx, words, keys, 0, read_only, shebang.has(b"allow-oom")
         )
 
+    def never_writes(self, command: str, text: bytes) -> bool:
+        """Whether the flags of a script say that it writes nothing.
+
+        Args:
+            text: The word that the command runs: code, or the digest of a script.
+        """
+        if command == "evalsha":
+            script = self.find(text)
+            return script is not None and script.shebang.has(b"no-writes")
+        try:
+            return command == "eval" and read_shebang(text).has(b"no-writes")
+        except CommandError:
+            return False
+
     def permit(self, shebang: Shebang, ctx: Context, read_only: bool) -> None:
         """Raises CommandError where a script with flags may not start in the present state."""
         if ctx.replaying or shebang.has(b"no-writes"):

@@ -37,13 +37,11 @@ class BusyScripts:
                 f"script using the SCRIPT KILL command. Script name is: {run.name}.",
             )
         kept = b"" if client is None else client.keep_input()
-        postpones, server.postpones = server.postpones, None  # a pause must not hold up who wants to end the script
         suspended = server.dispatcher.suspend(BUSY_SCRIPT)
         try:
             server.reactor.turn(0, timers=False)
         finally:
             server.dispatcher.take_up(suspended, drop_effects=server.reactor.stopping)
-            server.postpones = postpones
             if client is not None:
                 client.give_back_input(kept)
         if server.reactor.stopping or (server.ending.signal and not run.wrote):

@@ -33,7 +33,6 @@ cdef class Hub:
     cdef public bint holding              # replies may have to wait for the log
     cdef public int64_t released_offset   # replies to writes up to this stream offset may leave
     cdef public int64_t sync_target       # the offset that the fsync that runs will release
-    cdef public object postpones          # called with (client, request) while clients are paused; whether it has to wait
     cdef public list closing_clients      # clients that end before the next sleep
     cdef public list resumable            # clients that were served and have requests in their buffers
 
@@ -57,7 +56,7 @@ cdef class Client(Context):
     cdef bint yielding                    # stands in the hub's list of those
     cdef readonly bint running            # a command of it is being executed
     cdef list deferred                    # pushes that wait for its reply
-    cdef list postponed                   # a request that waits for the end of CLIENT PAUSE
+    cdef readonly bint postponed          # the request in the parser waits for the end of CLIENT PAUSE
     cdef public bint monitoring
     cdef public bint close_after_reply
     cdef public bint closed
@@ -90,7 +89,7 @@ cdef class Client(Context):
     cdef size_t sendable(self) noexcept
     cdef void drop_sent(self) noexcept
     cdef object push_deferred(self)
-    cdef bint postpone(self, list request) except -1
+    cdef bint handle(self) except -1
     cdef int read(self) except -1
     cdef ssize_t receive(self, char* room, size_t wanted) except? UNSEEN
     cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN

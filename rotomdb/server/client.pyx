@@ -23,6 +23,7 @@ from rotomdb.server.reactor cimport Handler
 from rotomdb.server.tls_channel cimport UNSEEN, Channel
 from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
+from rotomdb.commands.reply import BLOCKED
 from rotomdb.errors import CommandError
 
 cdef extern from "sys/socket.h" nogil:
@@ -42,6 +43,7 @@ cdef enum:
     IDLE_MS = 2000                        # after which an input buffer is cut to what it holds
 
 cdef int64_t UNLIMITED = 9223372036854775807
+cdef object answered_later = BLOCKED
 
 cdef enum ReplyMode:                      # as in commands/reply.py
     REPLY_ON = 0
@@ -142,7 +144,6 @@ cdef class Client(Context):
         self.handler = ClientHandler(self.fd)
         self.handler.client = self
         self.deferred = None
-        self.postponed = None
         self.hold_offset = self.next_offset = -1
         self.name = self.library_name = self.library_version = ""
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
@@ -280,24 +281,28 @@ cdef class Client(Context):
         return 0
 
     def resume(self):
-        """Go on with the requests that came while the client waited."""
+        """Go on with the request that was postponed, and with those that came while the client waited."""
         try:
+            if self.closing:
+                return
+            if self.postponed:
+                self.postponed = self.blocked = False
+                self.handle()                  # and if there is another pause by now, it waits again
             if self.input.length and not self.blocked and not self.closing:
                 self.consume_input()
-                self.after_reading()
+            self.after_reading()
         except Exception as error:
             self.fail(error)
 
     def resume_later(self):
         """As `resume`, before the next sleep: the command of another client is still running."""
-        if self.input.length:
+        if self.input.length or self.postponed:
             self.hub.resumable.append(self)
 
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1:
         """Run every whole request in `data`; *used says how many bytes are done with."""
         cdef Py_ssize_t consumed
-        cdef int result, i
-        cdef object value
+        cdef int result
         cdef RequestParser parser = self.parser
         cdef size_t enough = self.output.length + YIELD_BYTES
         used[0] = 0
@@ -314,27 +319,38 @@ cdef class Client(Context):
                 return 0
             if parser.count == 0:
                 continue
-            if self.hub.memory_watched and not self.may_run():
+            if not self.handle():
                 return 0
-            if self.hub.postpones is not None and self.postpone(
-                    [<object>parser.items[i] for i in range(parser.count)]):
-                parser.clear()
-                return 0
-            self.running = True
-            value = self.dispatcher.call(self, parser.items, parser.count)
-            self.running = False
-            if self.closing:
-                return 0
-            self.reply(value)
-            if self.deferred is not None:
-                self.push_deferred()
-            parser.clear()
             if self.output.length > enough and used[0] < size:
                 # The socket may take this meanwhile; and if the peer does not read, its limit has a say before there is more.
                 self.yielding = True
                 self.hub.yielded.append(self)
                 return 0
         return 0
+
+    cdef bint handle(self) except -1:
+        """Run the request that the parser holds; False: the client is going, or has to wait with it."""
+        cdef RequestParser parser = self.parser
+        cdef object value
+        if self.hub.memory_watched and not self.may_run():
+            return False
+        self.running = True
+        value = self.dispatcher.call(self, parser.items, parser.count)
+        self.running = False
+        if self.closing:
+            return False
+        if value is not answered_later:
+            self.reply(value)
+        elif self.postponed:
+            return False
+        if self.deferred is not None:
+            self.push_deferred()
+        parser.clear()
+        return True
+
+    def postpone(self):
+        """Keep the request that the parser holds, and what follows it, for the end of CLIENT PAUSE."""
+        self.postponed = self.blocked = True
 
     def keep_input(self):
         """What the client is being served from of the buffer that all share, before others are in the middle of that."""
@@ -557,31 +573,6 @@ cdef class Client(Context):
         waiting, self.deferred = self.deferred, None
         for value in waiting:
             self.push(value)
-
-    cdef bint postpone(self, list request) except -1:
-        """Keep a request for the end of CLIENT PAUSE, if it has to wait."""
-        if not self.hub.postpones(self, request):
-            return False
-        self.postponed = request
-        self.blocked = True
-        return True
-
-    def run_postponed(self):
-        """CLIENT PAUSE is over."""
-        request, self.postponed = self.postponed, None
-        self.blocked = False
-        if request is None or self.closing:
-            return
-        try:
-            self.running = True
-            value = self.dispatcher.execute(self, request)
-            self.running = False
-            self.reply(value)
-            if self.deferred is not None:
-                self.push_deferred()
-            self.resume_later()
-        except Exception as error:
-            self.fail(error)
 
     cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN:
         """Send: how many bytes are taken care of, or minus an errno."""

@@ -69,7 +69,7 @@ def clients_section(server: Server) -> Iterator[Field]:
     largest_input, largest_output = server.client_limits.recent_maxima()
     yield "client_recent_max_input_buffer", largest_input
     yield "client_recent_max_output_buffer", largest_output
-    yield "blocked_clients", len(server.blocking.waits)
+    yield "blocked_clients", len(server.blocking.waits) + len(server.pausing.waiting)
     yield "tracking_clients", len(server.tracking.modes)
     yield "clients_in_timeout_table", 0
     yield "total_blocking_keys", len(server.blocking.waiting)

@@ -48,6 +48,8 @@ class MemoryLimits:
 
     def make_room(self) -> bool:
         """Evict until the data fits or a slice of time is over; False when nothing can be evicted any more."""
+        if self.dispatcher.postpones is not None:
+            return True  # CLIENT PAUSE: the data stays as it is
         limit = self.dispatcher.memory_limit
         end = time.monotonic() + self.slice_s
         while used_memory() - self.not_counted() > limit:

@@ -181,7 +181,7 @@ class Server(Hub):
         self.tracking = Tracking(self.dispatcher)
         self.tracking.by_id = self.clients
         self.monitors = Monitors(self.dispatcher)
-        self.pausing = Pausing(self, self.dispatcher, self.reactor)
+        self.pausing = Pausing(self.dispatcher, self.reactor)
         self.blocking = Blocking(self.dispatcher, self.reactor)
         self.slow_log = SlowLog()
         self.dispatcher.on_slow = self.slow_log.record
@@ -417,7 +417,9 @@ class Server(Hub):
         """Writes reach the log before the replies that acknowledge them leave."""
         if self.closing_clients:
             self.close_marked()
-        while self.resumable:
+        if self.dispatcher.ready:  # by what no command did, or while clients were paused
+            self.dispatcher.serve_waiting()
+        while self.resumable and self.dispatcher.busy is None:  # what waited runs behind a script that takes long
             clients, self.resumable = self.resumable, []
             for client in clients:
                 client.resume()
@@ -536,7 +538,7 @@ class Server(Hub):
                 break
 
     def expire_some(self) -> None:
-        if self.expire_cycle.active:
+        if self.expire_cycle.active and not self.pausing.active:
             with self.latency.measure("expire-cycle"):
                 self.expire_cycle.run(1 / self.hz)
 

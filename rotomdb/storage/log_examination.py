@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rotomdb.storage.checksum import crc64
-from rotomdb.storage.disk import passing
+from rotomdb.storage.disk import let_go, passing
 from rotomdb.storage.log_blocks import (
     CHECKSUM_PREFIX,
     SECTOR_BYTES,
@@ -314,8 +314,11 @@ class Walk:
     def annotations(self, start: int) -> Iterator[tuple[int, int, Checksum]]:
         """Everything from `start` on that looks like a checksum line: its offset, its end, what it says."""
         wanted = b"\n" + CHECKSUM_PREFIX
+        advance = passing(self.data)
+        advance(start)
         position = self.find(wanted, max(start - 1, 0))
         while position >= 0:
+            advance(position)
             line_end = self.find(b"\n", position + 1)
             if line_end < 0:
                 return
@@ -330,6 +333,7 @@ class Walk:
             found = bytes(self.data[start : start + SEARCH_BYTES + len(wanted)]).find(wanted)
             if found >= 0:
                 return start + found
+            let_go(self.data, start, start + SEARCH_BYTES)
             start += SEARCH_BYTES
         return -1
 
@@ -362,7 +366,7 @@ class Walk:
         content_end = end_of_content(self.data)
         if content_end == len(self.data):
             return -1
-        items = LogItems(self.data, self.block, content_end)
+        items = LogItems(self.data, self.block, content_end, passing(self.data))
         try:
             while items.skip() is not None:
                 pass
@@ -377,7 +381,10 @@ class Walk:
     def zero_sector(self, end: int) -> int:
         """First whole sector of zeros in the unverified bytes, or -1."""
         first = (self.block + SECTOR_BYTES - 1) // SECTOR_BYTES * SECTOR_BYTES
+        advance = passing(self.data)
         for at in range(first, end - SECTOR_BYTES + 1, SECTOR_BYTES):
+            if at % SEARCH_BYTES == 0:
+                advance(at)
             if self.data[at] == 0 and self.data[at : at + SECTOR_BYTES] == ZERO_SECTOR:
                 return at
         return -1
@@ -390,7 +397,7 @@ class Walk:
 
     def last_item_before(self, offset: int, *, whole_transactions: bool = True) -> int:
         """End of the last item at or before `offset` from the open block on, by default outside transactions."""
-        items = LogItems(self.data, self.block, offset)
+        items = LogItems(self.data, self.block, offset, passing(self.data))
         try:
             while items.skip() is not None:
                 pass
@@ -414,6 +421,7 @@ def end_of_content(data: memoryview) -> int:
     while end:
         piece = bytes(data[max(end - SEARCH_BYTES, 0) : end])
         kept = len(piece.rstrip(b"\0"))
+        let_go(data, end - len(piece), end)
         if kept:
             return end - len(piece) + kept
         end -= len(piece)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rotomdb.storage.disk import let_go, passing
 from rotomdb.storage.log_items import LogItems
 
 CHAIN = 3  # commands in a row that make a beginning credible
@@ -25,6 +26,7 @@ def next_beginning(data: memoryview, start: int) -> int:
             if is_beginning(data, base + at):
                 return base + at
             at = next_mark(piece, at + 1)
+        let_go(data, base, base + SEARCH_BYTES)
     return len(data)
 
 
@@ -57,7 +59,7 @@ def is_beginning(data: memoryview, offset: int) -> bool:
 
 def runs_to_the_end(data: memoryview, offset: int) -> bool:
     """Whether several whole commands, and nothing but whole items, stand from there to the end."""
-    items = LogItems(data, offset)
+    items = LogItems(data, offset, on_progress=passing(data))
     commands = 0
     try:
         while (item := items.skip()) is not None:

@@ -13,12 +13,14 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from rotomdb.errors import SourceError
 from rotomdb.storage.propagation import encode_command
+from rotomdb.storage.tls_client import TlsOptions, tls_reason
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 SECURE_SCHEMES = ("rediss", "valkeys")
 CONNECT_S = 5.0  # for the connection, TLS and the first replies
 TIMEOUT_S = 60.0
 PASSWORD_VARIABLE = "REDISCLI_AUTH"
+DEFAULT_TLS = TlsOptions()
 Reply = bytes | int | None | list["Reply"]
 
 
@@ -99,7 +101,7 @@ class LiveServer:
 
 
 @contextlib.contextmanager
-def connected(url: str) -> Iterator[LiveServer]:
+def connected(url: str, tls: TlsOptions = DEFAULT_TLS) -> Iterator[LiveServer]:
     """A server, authenticated, with the database of the address: `redis://[user:password@]host[:port][/database]`, or
     `unix://[user:password@]/path[?db=database]`. A password that is not in it comes from REDISCLI_AUTH or, on a terminal, is asked for.
 
@@ -114,22 +116,21 @@ def connected(url: str) -> Iterator[LiveServer]:
     except ValueError as error:
         raise SourceError(f"{name}: {error}") from None
     try:
-        connection = secured(parts, address)
+        connection = secured(parts, address, tls)
     except TimeoutError:
         raise SourceError(f"{name}: no answer within {CONNECT_S:.0f} s") from None
-    except ssl.SSLCertVerificationError as error:
-        raise SourceError(f"{name}: its certificate is not trusted: {error.verify_message}") from None
-    except ssl.SSLError as error:
-        raise SourceError(f"{name}: TLS: {(error.reason or str(error)).replace('_', ' ').lower()}") from None
     except OSError as error:
-        raise SourceError(f"{name}: {error.strerror or error}") from None
+        raise SourceError(f"{name}: {tls_reason(error)}") from None
     try:
         with contextlib.closing(LiveServer(connection, name, database)) as server:
-            authenticate(server, parts)
+            with left_alone(name, parts, tls):
+                authenticate(server, parts)
             if database is not None:
                 server.need(b"SELECT", b"%d" % database)
             connection.settimeout(TIMEOUT_S)
             yield server
+    except ssl.SSLError as error:
+        raise SourceError(f"{name}: {tls_reason(error)}") from None
     except TimeoutError:
         raise SourceError(f"{name}: the server was silent for {connection.gettimeout() or TIMEOUT_S:.0f} s") from None
     except BrokenPipeError as error:
@@ -138,6 +139,20 @@ def connected(url: str) -> Iterator[LiveServer]:
         raise SourceError(f"{name}: the server closed the connection") from None
     except ConnectionError as error:
         raise SourceError(f"{name}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def left_alone(name: str, parts: SplitResult, tls: TlsOptions) -> Iterator[None]:
+    """Behind the handshake, where a server tells what it thinks of our certificate, or only goes before that can be read."""
+    try:
+        yield
+    except (ssl.SSLEOFError, ConnectionError):
+        if parts.scheme not in SECURE_SCHEMES:
+            raise
+        wanted = "another certificate" if tls.cert else "a certificate"
+        raise SourceError(
+            f"{name}: the server closed the connection right behind the handshake: it may want {wanted} of ours (--cert, --key)"
+        ) from None
 
 
 def database_of(parts: SplitResult) -> int | None:
@@ -162,7 +177,7 @@ def authenticate(server: LiveServer, parts: SplitResult) -> None:
         server.need(b"AUTH", *user, getpass.getpass(f"Password for {server.name}: ").encode())
 
 
-def secured(parts: SplitResult, address: tuple[str, int]) -> socket.socket:
+def secured(parts: SplitResult, address: tuple[str, int], tls: TlsOptions) -> socket.socket:
     """A socket connected to the address, inside TLS where the scheme says so."""
     if parts.scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
@@ -177,7 +192,7 @@ def secured(parts: SplitResult, address: tuple[str, int]) -> socket.socket:
     if parts.scheme not in SECURE_SCHEMES:
         return connection
     try:
-        return ssl.create_default_context().wrap_socket(connection, server_hostname=address[0])
+        return tls.wrap(connection, address[0])
     except BaseException:
         connection.close()
         raise

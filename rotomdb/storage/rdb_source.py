@@ -22,8 +22,9 @@ from rotomdb.errors import SourceError
 from rotomdb.storage.disk import viewed
 from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
 from rotomdb.storage.key_by_key import read_by_keys
-from rotomdb.storage.live_server import LiveServer, connected, is_live, length_in, without_password
+from rotomdb.storage.live_server import DEFAULT_TLS, LiveServer, connected, is_live, length_in, without_password
 from rotomdb.storage.rdb_reader import HIGHEST_TYPE
+from rotomdb.storage.tls_client import TlsOptions
 
 CHUNK_BYTES = 1 << 20
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -47,7 +48,10 @@ class RdbSource:
 
 @contextlib.contextmanager
 def open_rdb(
-    spec: str, on_progress: Progress | None = None, on_note: Callable[[str], None] = lambda note: None
+    spec: str,
+    on_progress: Progress | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
+    tls: TlsOptions = DEFAULT_TLS,
 ) -> Iterator[RdbSource]:
     """The RDB that `spec` names: a path, `-`, or `redis://[user:password@]host[:port]`.
 
@@ -57,7 +61,7 @@ def open_rdb(
     """
     with contextlib.ExitStack() as stack:
         if is_live(spec):
-            file: IO[bytes] = stack.enter_context(spooled(receive(spec, on_note), on_progress))
+            file: IO[bytes] = stack.enter_context(spooled(receive(spec, on_note, tls), on_progress))
         else:
             file = sys.stdin.buffer if spec == "-" else stack.enter_context(Path(spec).open("rb"))
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -143,9 +147,9 @@ def inflated(file: IO[bytes], head: bytes, name: str) -> Iterator[bytes]:
         raise
 
 
-def receive(url: str, on_note: Callable[[str], None]) -> Iterator[bytes]:
+def receive(url: str, on_note: Callable[[str], None], tls: TlsOptions) -> Iterator[bytes]:
     """The RDB that a server sends to a replica, or its keys one by one where it does not. Raises SourceError."""
-    with connected(url) as server:
+    with connected(url, tls) as server:
         if server.database is None:
             server.ask(b"REPLCONF", b"rdb-only", b"1")  # before 7.0 an error, and no harm
             server.send(b"SYNC")
@@ -157,7 +161,7 @@ def receive(url: str, on_note: Callable[[str], None]) -> Iterator[bytes]:
         else:
             why = f"only database {server.database} is wanted, without function libraries"
     on_note(f"{server.name}: {why}: read key by key with SCAN and DUMP, which is no moment in time")
-    with connected(url) as server:
+    with connected(url, tls) as server:
         yield from read_by_keys(server, on_note)
 
 

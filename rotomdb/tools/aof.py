@@ -10,12 +10,14 @@ from rotomdb.tools.aof_manifest import rebuild_manifest
 from rotomdb.tools.aof_repair import fix, salvage
 from rotomdb.tools.aof_restore import restore
 from rotomdb.tools.aof_undo import undo
+from rotomdb.tools.live import LiveGroup, tls_options
 from rotomdb.tools.rdb_convert import convert
 from rotomdb.tools.terminal import guard
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LiveGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-v", "--version", message="rotomdb-aof %(version)s")
+@tls_options
 def cli() -> None:
     """Inspect, verify, repair and rewind append-only files of any Redis or Valkey version.
 

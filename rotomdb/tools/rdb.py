@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rotomdb import __version__
+from rotomdb.tools.live import LiveGroup, tls_options
 from rotomdb.tools.rdb_convert import convert, filter_command, split
 from rotomdb.tools.rdb_diff import diff
 from rotomdb.tools.rdb_dump import dump
@@ -16,8 +17,9 @@ from rotomdb.tools.rdb_salvage import salvage
 from rotomdb.tools.terminal import guard
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LiveGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-v", "--version", message="rotomdb-rdb %(version)s")
+@tls_options
 def cli() -> None:
     """Inspect, verify, convert, compare and rescue RDB snapshots of any Redis or Valkey version.
 

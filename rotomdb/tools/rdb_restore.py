@@ -21,6 +21,7 @@ from rotomdb.storage.live_server import LiveServer, connected, length_in, withou
 from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.live import tls_of
 from rotomdb.tools.losses import Losses, note_losses
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.rdb_convert import copy_all, own_target
@@ -96,7 +97,7 @@ def restore(
             click.echo(f"{state}: this restore is finished; remove the file to begin anew", err=True)
             report(note, [], 0, as_json)
             return
-        with connected(server) as live, contextlib.ExitStack() as stack:
+        with connected(server, tls_of(click.get_current_context())) as live, contextlib.ExitStack() as stack:
             work = Restoring(live, note, state)
             if not as_commands:
                 source, losses, selection = stack.enter_context(for_server(source, live, selection))

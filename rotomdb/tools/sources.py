@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+import click
+
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError, SourceError
 from rotomdb.storage.disk import Disk
@@ -21,6 +23,7 @@ from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.storage.way_on import rebuild
+from rotomdb.tools.live import tls_of
 from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, complain, error_text, fail, progress
 
@@ -114,7 +117,7 @@ def open_any(spec: str) -> Iterator[RdbSource]:
             with mapped(file, spec) as source:
                 yield source
         return
-    with open_rdb(spec, on_note=complain) as source:
+    with open_rdb(spec, on_note=complain, tls=tls_of(click.get_current_context(silent=True))) as source:
         yield source
 
 

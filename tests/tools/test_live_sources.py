@@ -116,13 +116,6 @@ def test_a_socket_of_the_machine_is_read(redis_server: Callable[..., RedisServer
     assert rows(f"unix://{path}?db=5")[0] == {name: value for name, value in wanted.items() if name[0] == 5}
 
 
-def test_what_speaks_no_tls_is_named_within_seconds(redis_server: Callable[..., RedisServer]) -> None:
-    done = run("info", f"rediss://127.0.0.1:{redis_server().port}")
-    assert done.returncode == 3
-    assert done.stderr.startswith("Error: rediss://127.0.0.1:")
-    assert done.stderr.count("\n") == 1
-
-
 def test_a_server_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         done = run("info", f"redis://127.0.0.1:{listener.getsockname()[1]}")

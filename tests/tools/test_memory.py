@@ -35,9 +35,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             snapshot._writer.copy(b"\x00\x08" + name + encode_length(VALUE_BYTES) + value)
             snapshot._writer.sink.flush()
             log.command("SET", name, value)
-    for name in ("torn", "cut"):
-        shutil.copy(place / "in.aof", place / f"{name}.aof")
-        os.truncate(place / f"{name}.aof", (place / "in.aof").stat().st_size - 3)
+    for torn in ("torn", "cut"):
+        shutil.copy(place / "in.aof", place / f"{torn}.aof")
+        os.truncate(place / f"{torn}.aof", (place / "in.aof").stat().st_size - 3)
     for form in ("ndjson", "csv", "python"):
         assert run("dump", "-f", form, place / "in.rdb", "-o", place / f"rows.{form}").returncode == 0
     return place

@@ -166,5 +166,9 @@ class ConfigError(RotomError):
 # While saving.
 
 
+class UsersFileError(RotomError):
+    """The file of users cannot be taken; `str()` says of each line what is wrong with it."""
+
+
 class SaveError(RotomError):
     """A snapshot or a rewrite could not be written; the files that were there are untouched."""

@@ -37,8 +37,10 @@ CHANNELS_ARE_ALL = (
 )
 NO_SUCH_PASSWORD = "The password you are trying to remove from the user does not exist"
 BAD_HASH = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+DUPLICATE = "Duplicate user found. A user can only be defined once in config files"
 FIRST_WORD_OF_SUBCOMMAND = "Allowing first-arg of a subcommand is not supported"
 HASH = re.compile(rb"[0-9a-f]{64}")
+TORN = re.compile(rb"[\"']")
 BLANK = frozenset(b" \t\n\v\f\r\0")
 KEY_RULE = re.compile(rb"(?:~|%(?P<access>[RWrw]{1,2})~)(?P<pattern>.*)", re.DOTALL)
 ACCESS = {READ: b"%R~", WRITE: b"%W~", READ | WRITE: b"~"}
@@ -326,6 +328,14 @@ def command_text(selector: Selector) -> bytes:
     return b" ".join([b"+@all" if selector.allows_future else b"-@all", *selector.rules])
 
 
+def inside(selector: Selector) -> bytes:
+    """The text between parentheses, which is split as a command line is: what quotes would tear apart stands in quotes."""
+    return b" ".join(
+        b'"' + word.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"' if TORN.search(word) else word
+        for word in selector_text(selector).split(b" ")
+    )
+
+
 def selector_text(selector: Selector) -> bytes:
     channels = channel_text(selector)
     if not selector.all_channels:
@@ -342,7 +352,7 @@ def rules_text(user: User) -> bytes:
     root, *others = user.selectors
     return joined([
         *flags_of(user), *(b"#" + hashed.encode() for hashed in user.passwords), selector_text(root),
-        *(b"(" + selector_text(selector) + b")" for selector in others),
+        *(b"(" + inside(selector) + b")" for selector in others),
     ])  # fmt: skip
 
 

@@ -6,17 +6,19 @@ tables `directives_*` declare what there is; the module `config_file` reads the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rotomdb.commands import load_all
+from rotomdb.commands.acl_rules import Rules
+from rotomdb.commands.permissions import User
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.errors import ConfigError
+from rotomdb.server.configured_users import FILE_AND_LINES, users_of
 from rotomdb.server.directive_values import format_value, parse_line, parse_setting
 from rotomdb.server.directives import Directive, Kind
-from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES, NO_USERS
+from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES
 from rotomdb.server.directives_scripts import SCRIPTS
 from rotomdb.server.directives_serving import SERVING
 from rotomdb.server.directives_storage import STORAGE
@@ -25,17 +27,6 @@ from rotomdb.server.directives_tls import TLS
 DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **TLS, **ABSENT}
 ALIASES = {alias: row.name for row in DIRECTIVES.values() for alias in row.aliases}
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
-EVERYTHING = {
-    "on",
-    "~*",
-    "allkeys",
-    "&*",
-    "allchannels",
-    "+@all",
-    "allcommands",
-    "sanitize-payload",
-    "skip-sanitize-payload",
-}
 
 
 class Config:
@@ -50,7 +41,7 @@ class Config:
         self.save_points_read = False
         self.renamed_commands: list[tuple[str, str]] = []  # name so far, new name; empty: not served
         self.command_names: set[str] = set()  # that clients may use so far; filled with the first that changes
-        self.users: list[list[str]] = []  # words of `user default ...` lines
+        self.users: list[list[str]] = []  # words of `user` lines
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -122,11 +113,17 @@ class Config:
     def declare_user(self, words: list[str]) -> None:
         if not words:
             raise ConfigError(BAD_DIRECTIVE)
-        secrets = [word for word in words[1:] if word.lower() == "nopass" or word.startswith("#")]
-        others = {word.lower() for word in words[1:]} - {word.lower() for word in secrets}
-        if words[0] != "default" or not others <= EVERYTHING or "on" not in others or len(secrets) != 1:
-            raise ConfigError(f"'user' cannot be honoured: {NO_USERS}")
+        users_of([*self.users, words], self.rules, self.values["requirepass"])
         self.users.append(words)
+
+    @property
+    def rules(self) -> Rules:
+        """What rules of users are read with."""
+        return Rules(self.values["acl-pubsub-default"] == "allchannels")
+
+    def configured_users(self) -> dict[bytes, User]:
+        """The users that `requirepass` and `user` lines declare. Raises ConfigError."""
+        return users_of(self.users, self.rules, self.values["requirepass"])
 
     def refuse_module(self, words: list[str]) -> None:
         raise ConfigError("'loadmodule' cannot be honoured: modules cannot be loaded")
@@ -135,14 +132,10 @@ class Config:
         raise ConfigError("sentinel directive while not in sentinel mode: run redis-sentinel with this file instead")
 
     def check_users(self) -> None:
-        """What CONFIG REWRITE of Redis writes for the one user must say what `requirepass` says. Raises ConfigError."""
-        password = self.values["requirepass"].encode("utf-8", "surrogateescape")
-        wanted = "#" + hashlib.sha256(password).hexdigest() if password else "nopass"
-        for words in self.users:
-            if wanted not in [word.lower() for word in words]:
-                raise ConfigError(
-                    "'user default' cannot be honoured: its password is not the one of 'requirepass', and " + NO_USERS
-                )
+        """See that the users can be made, and come from one place. Raises ConfigError."""
+        if self.users and self.values["aclfile"]:
+            raise ConfigError(FILE_AND_LINES)
+        self.configured_users()
 
     # CONFIG SET
 

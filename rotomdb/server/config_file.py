@@ -35,8 +35,16 @@ def load_text(config: Config, content: bytes, source: str, depth: int = 0) -> No
         except ConfigError as error:
             if error.line:  # of an included file, which knows better
                 raise
-            shown = text_of(stripped).encode("utf-8", "backslashreplace").decode()
+            shown = text_of(without_passwords(stripped)).encode("utf-8", "backslashreplace").decode()
             raise ConfigError(error.reason, source, line_number, shown) from None
+
+
+def without_passwords(line: bytes) -> bytes:
+    """A line as errors show it."""
+    words = line.split(b" ")
+    if words[0].lower() != b"user":
+        return line
+    return b" ".join(word[:1] + b"(redacted)" if word[:1] in (b">", b"<") else word for word in words)
 
 
 def load_line(config: Config, line: bytes, depth: int) -> None:
@@ -88,8 +96,12 @@ def load_toml(config: Config, content: bytes, source: str) -> None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: {error}") from None
     for name, value in table.items():
+        several = name.lower() == "user" and isinstance(value, list)  # an element is a line
         try:
-            config.apply(name, list(toml_words(value)))
+            for line in value if several else [value]:
+                config.apply(
+                    name, [word for part in toml_words(line) for word in (part.split() if several else [part])]
+                )
         except ConfigError as error:
             raise ConfigError(f"{source}: {name}: {error}") from None
 

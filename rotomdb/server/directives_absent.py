@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choice, memory, number, table, text, yes
 
+NO_CERTIFICATE_USERS = "a certificate stands for no user yet"
 NO_REPLICATION = "there is no replication yet"
 NO_CLUSTER = "there is no cluster mode yet"
-NO_USERS = "there are no users besides `default` yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
 BACKLOG_MIN = 16 << 10
@@ -122,7 +122,7 @@ ABSENT = table((
         yes("tls-replication", False, "TLS to the master."),
         yes("tls-cluster", False, "TLS on the cluster bus."),
     )),
-    choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate.").refused(NO_USERS),
+    choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate.").refused(NO_CERTIFICATE_USERS),
     *idle("the server makes no connections that would use it", (
         text("tls-client-cert-file", "", "Certificate as a client."),
         text("tls-client-key-file", "", "Its key."),
@@ -137,7 +137,6 @@ ABSENT = table((
         number("rdma-completion-vector", -1, "Vector of completions.", -1, INT_MAX),
     )),
     # Users, modules, and what earlier versions had
-    text("aclfile", "", "File of users.", mutable=False).refused(NO_USERS),
     yes("vset-force-single-threaded-execution", False, "One thread for vector sets.").unlisted().without_effect(
         "there are no vector sets"),
     text("req-res-logfile", "", "File of all requests and replies.").fixed().unlisted().refused("requests are not recorded"),

@@ -84,6 +84,7 @@ SERVING = table((
         "connections begin with RESP2"),
     # Access
     text("requirepass", "", "Password of the default user.", secret=True),
+    path("aclfile", "", "File of users, in place of `user` lines.", mutable=False),
     choice("acl-pubsub-default", "resetchannels", "allchannels resetchannels", "Channels of new users."),
     number("acllog-max-len", 128, "Entries of ACL LOG."),
     choice("enable-debug-command", "no", ALLOW, "Whether DEBUG is served; `local`: to this machine.", mutable=False),

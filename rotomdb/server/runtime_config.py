@@ -205,7 +205,11 @@ class RuntimeConfig:
             if path.suffix == ".toml":
                 raise ConfigError("a TOML file is not rewritten")
             rewrite_file(
-                self.config, path, self.server.persistence.disk, lambda config, text: load_text(config, text, str(path))
+                self.config,
+                path,
+                self.server.persistence.disk,
+                lambda config, text: load_text(config, text, str(path)),
+                self.server.users.in_configuration(),
             )
         except (OSError, ConfigError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

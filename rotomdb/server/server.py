@@ -293,6 +293,7 @@ class Server(Hub):
         self.reactor.before_sleep = self.before_sleep
         self.reactor.after_sleep = self.dispatcher.update_clock
         try:
+            self.users.load()
             # First of all the port: one that is taken is found before any file is made.
             self.listen_tcp()
             self.data_directory.enter()

@@ -7,6 +7,7 @@ changes is in force for them with their next command; those who listen to channe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotomdb.commands.acl_rules import BLANK, RuleError, Rules, UnmatchedParenthesisError, accepts, merged
@@ -16,8 +17,10 @@ from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown
 from rotomdb.commands.permissions import User
 from rotomdb.commands.pubsub import PATTERN
-from rotomdb.errors import CommandError
+from rotomdb.errors import CommandError, UsersFileError
 from rotomdb.server.acl_log import DENIED_AUTH
+from rotomdb.server.configured_users import default_user, encoded
+from rotomdb.server.users_file import read_users, write_users
 
 if TYPE_CHECKING:
     from rotomdb.server.client import Client
@@ -33,10 +36,9 @@ NO_FILE = (
 class Users:
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.default = self.rules.default_user()
-        self.by_name: dict[bytes, User] = {b"default": self.default}
-        if server.config["requirepass"]:
-            self.require_password(server.config["requirepass"])
+        self.by_name = server.config.configured_users()
+        self.default = self.by_name[b"default"]
+        self.settle()
 
     def __iter__(self) -> Iterator[User]:
         """By name."""
@@ -44,7 +46,35 @@ class Users:
 
     @property
     def rules(self) -> Rules:
-        return Rules(self.server.config["acl-pubsub-default"] == "allchannels")
+        return self.server.config.rules
+
+    @property
+    def file_name(self) -> str:
+        """The users' file; empty: there is none."""
+        return str(self.server.config["aclfile"])
+
+    @property
+    def file(self) -> Path:
+        return Path(self.server.config["dir"]) / self.file_name
+
+    def load(self) -> None:
+        """At the start: what the file says, and a word about users that nobody can be. Raises UsersFileError."""
+        if self.file_name:
+            try:
+                self.put_in_force(read_users(self.file, self.file_name, self.rules))
+            except UsersFileError as error:
+                raise UsersFileError(f"Aborting Redis startup because of ACL errors: {error}") from None
+        for user in self:
+            if not user.enabled:
+                self.server.log(
+                    "notice",
+                    f"The user '{user.shown}' is disabled (there is no 'on' modifier in the user description). Make sure this is "
+                    "not a configuration error.",
+                )
+
+    def in_configuration(self) -> list[User]:
+        """Those that CONFIG REWRITE writes down."""
+        return [] if self.file_name else list(self)
 
     @property
     def open(self) -> bool:
@@ -57,16 +87,14 @@ class Users:
 
     def require_password(self, password: str) -> None:
         """`requirepass`: the one password of the default user; empty: it needs none."""
-        self.default.passwords = []
-        rule = b">" + password.encode("utf-8", "surrogateescape") if password else b"nopass"
-        self.rules.apply_all(self.default, [rule])
+        self.rules.apply_all(self.default, [b"resetpass", b">" + encoded(password) if password else b"nopass"])
         self.settle()
 
     # Changing
 
     def change(self, name: bytes, words: Sequence[bytes], context: Context) -> None:
         """ACL SETUSER. Raises CommandError; nothing has changed then."""
-        if not BLANK.isdisjoint(name):
+        if not name or not BLANK.isdisjoint(name):
             raise CommandError("ERR Usernames can't contain spaces or null characters")
         user = self.by_name.get(name)
         changed = self.rules.new_user(name) if user is None else user.copy()
@@ -82,7 +110,11 @@ class Users:
         changed.settle()
         if user is None:
             self.by_name[name] = changed
-            return
+        else:
+            self.become(user, changed, context)
+
+    def become(self, user: User, changed: User, context: Context | None) -> None:
+        """Put a change in force for the user and its clients."""
         before = user.copy()
         user.become(changed)
         self.settle()
@@ -90,7 +122,7 @@ class Users:
             if not self.may_listen(client, before, user):
                 self.end(client, context)
 
-    def remove(self, name: bytes, context: Context) -> bool:
+    def remove(self, name: bytes, context: Context | None) -> bool:
         """ACL DELUSER, with the user's clients; whether there was one."""
         user = self.by_name.pop(name, None)
         if user is None:
@@ -102,12 +134,40 @@ class Users:
         return True
 
     def reload(self, context: Context) -> None:
-        """ACL LOAD."""
-        raise CommandError(NO_FILE)
+        """ACL LOAD. Raises CommandError; nothing has changed then."""
+        if not self.file_name:
+            raise CommandError(NO_FILE)
+        try:
+            users = read_users(self.file, self.file_name, self.rules)
+        except UsersFileError as error:
+            raise CommandError(f"ERR {error}") from None
+        self.put_in_force(users, context)
+
+    def put_in_force(self, users: dict[bytes, User], context: Context | None = None) -> None:
+        """Let there be these users and no others; `default` is as without a file where it is not among them.
+
+        Clients stay who they are, but for those whose user is gone or may no longer listen to what they listen to.
+        """
+        default = default_user(self.rules, self.server.config["requirepass"])
+        for name in [name for name in self.by_name if name not in users and name != b"default"]:
+            self.remove(name, context)
+        for name, user in {b"default": default, **users}.items():
+            if name in self.by_name:
+                self.become(self.by_name[name], user, context)
+            else:
+                self.by_name[name] = user
 
     def save(self) -> None:
-        """ACL SAVE."""
-        raise CommandError(NO_FILE)
+        """ACL SAVE: on disk when it returns. Raises CommandError."""
+        if not self.file_name:
+            raise CommandError(NO_FILE)
+        try:
+            write_users(self.file, self, self.server.persistence.disk)
+        except OSError as error:
+            self.server.log("warning", f"Opening temp ACL file for ACL SAVE: {error.strerror}")
+            raise CommandError(
+                "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
+            ) from None
 
     def clients_of(self, user: User) -> list[Client]:
         return [client for client in self.server.clients.values() if client.user is user]
@@ -126,7 +186,7 @@ class Users:
             for name in names
         )
 
-    def end(self, client: Client, context: Context) -> None:
+    def end(self, client: Client, context: Context | None) -> None:
         """Close a connection; the one that asked for it has its answer first."""
         if client is context:
             client.close_after_reply = True

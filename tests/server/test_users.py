@@ -5,7 +5,10 @@ Texts are those of Redis 7.2, which name the user.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -367,3 +370,123 @@ def test_new_users_listen_to_what_acl_pubsub_default_says(alice: Alice) -> None:
     alice.run("ACL", "SETUSER", "alice", "(+get)")
     assert "user alice off sanitize-payload &* -@all (&* -@all +get)" in alice.run("ACL", "LIST")
     alice.run("CONFIG", "SET", "acl-pubsub-default", "resetchannels")
+
+
+# Files
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+class ServerWithFile(RotomServer):
+    """A server that reads a configuration file, which stands first."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "rotomdb", *self.arguments, "--port", str(self.port), "--bind", "127.0.0.1"]
+
+
+def test_users_of_a_configuration_survive_a_rewrite_and_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "redis.conf"
+    path.write_text("# mine\nuser bob on nopass ~b* +get\nappendonly no\n")
+    server = ServerWithFile(tmp_path, str(path))
+    server.start()
+    with server.client(decode_responses=True) as client:
+        assert client.acl_whoami() == "default"
+        client.execute_command("ACL", "SETUSER", "carl", "on", ">secret", "~c*", "(+set", "%W~d)")
+        client.execute_command("ACL", "DELUSER", "bob")
+        client.execute_command("CONFIG", "REWRITE")
+        for words in ("LOAD", "SAVE"):
+            with pytest.raises(redis.ResponseError, match="not configured to use an ACL file"):
+                client.execute_command("ACL", words)
+    assert "bob" not in text_of(path) and "# mine" in text_of(path) and "secret" not in text_of(path)
+    server.restart()
+    with server.client(username="carl", password="secret", retry=ONCE) as client:
+        with pytest.raises(
+            redis.exceptions.NoPermissionError, match="User carl has no permissions to run the 'get' command"
+        ):
+            client.get("c")
+        assert client.set("d", "1")
+    server.kill()
+
+
+def test_a_users_file_is_loaded_as_a_whole_or_not_at_all(rotom: Start, tmp_path: Path) -> None:
+    path = tmp_path / "users.acl"
+    path.write_text("user alice on >secret +@all ~* &*\nuser bob on nopass +@all ~* &*\n")
+    server = rotom("--aclfile", str(path), "--requirepass", "word", directory=tmp_path)
+    admin = server.client(password="word", decode_responses=True, protocol=2)
+    with (
+        server.client(username="alice", password="secret", retry=ONCE) as alice,
+        server.client(username="bob", password="x", retry=ONCE) as bob,
+    ):
+        assert alice.ping() and bob.ping()
+        path.write_text(
+            "user alice on +foo -bar\n\nuser\n  foo bar\nuser dd on %X~a <secret\nuser dd on\nuser carl (+get\nuser e\tf on\n"
+        )
+        with pytest.raises(redis.ResponseError) as caught:
+            admin.execute_command("ACL", "LOAD")
+        assert str(caught.value) == " ".join([
+            f"{path}:1: Error in applying operation '+foo': Unknown command or category name in ACL.",
+            f"{path}:1: Error in applying operation '-bar': Unknown command or category name in ACL.",
+            f"{path}:3: should start with user keyword followed by the username.",
+            f"{path}:4: should start with user keyword followed by the username.",
+            f"{path}:5: Syntax error.",
+            "WARNING: Duplicate user 'dd' found on line 6.",
+            f"{path}:7: Unmatched parenthesis in selector definition.",
+            f"{path}:8: username 'e\tf' contains invalid characters.",
+            "WARNING: ACL errors detected, no change to the previously active ACL rules was performed",
+        ])  # fmt: skip
+        assert admin.execute_command("ACL", "USERS") == ["alice", "bob", "default"]
+        path.write_text("user alice on >secret +@all -get ~* &*\n")
+        assert admin.execute_command("ACL", "LOAD")
+        assert alice.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            alice.get("a")
+        with pytest.raises(CLOSED):
+            bob.ping()
+    admin.execute_command("ACL", "SETUSER", "carl", "on", "nopass")
+    path.chmod(0o600)
+    admin.execute_command("ACL", "SAVE")
+    assert text_of(path).splitlines() == admin.execute_command("ACL", "LIST")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+    with pytest.raises(
+        redis.ResponseError, match=f"Error loading ACLs, opening file '{path}': No such file or directory"
+    ):
+        admin.execute_command("ACL", "LOAD")
+    admin.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            None,
+            "Aborting Redis startup because of ACL errors: Error loading ACLs, opening file 'users.acl': No such file",
+        ),
+        ("user a on (+get\n", "users.acl:1: Unmatched parenthesis in selector definition."),
+    ],
+)
+def test_a_users_file_that_cannot_be_taken_keeps_the_server_from_starting(
+    tmp_path: Path, text: str | None, why: str
+) -> None:
+    if text is not None:
+        (tmp_path / "users.acl").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "rotomdb.server.main", "--dir", str(tmp_path), "--port", "0", "--unixsocket", "s", "--aclfile", "users.acl"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert why in done.stdout + done.stderr
+
+
+def test_a_failing_disk_leaves_the_users_file_as_it_was(controlled: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "users.acl"
+    path.write_text("user default on nopass ~* &* +@all\n")
+    server = controlled("--aclfile", str(path), directory=tmp_path)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "alice", "on")
+        server.control("full")
+        with pytest.raises(redis.ResponseError, match="There was an error trying to save the ACLs"):
+            client.execute_command("ACL", "SAVE")
+    assert text_of(path) == "user default on nopass ~* &* +@all\n"

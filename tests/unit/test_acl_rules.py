@@ -10,7 +10,6 @@ from rotomdb.commands import load_all
 from rotomdb.commands.acl_rules import RuleError, Rules, UnmatchedParenthesisError, accepts, line_of, merged, rules_text
 from rotomdb.commands.permissions import User, command_number
 from rotomdb.commands.registry import REGISTRY
-from rotomdb.storage.request import split_arguments
 
 load_all()
 ABC = "#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -18,6 +17,7 @@ ROOT_RULES = [
     "+@all", "-@all", "+get", "-get", "+set", "+config", "+config|get", "-config|get", "-config", "+select|0", "+select|1", "-select",
     "+@read", "-@read", "+@write", "-@dangerous", "+@slow", "-@fast", "+@scripting", "+client|id", "-acl", "+acl|whoami",
     "~a*", "%R~b*", "%W~b*", "%RW~c", "resetkeys", "&news.*", "&x", "resetchannels", "~*", "allchannels",
+    '~a"b', "&it's", '"~c\\"d"', '"%R~e\\"f"',
 ]  # fmt: skip
 USER_RULES = [
     "on",
@@ -141,7 +141,7 @@ def test_the_text_of_a_user_makes_the_same_user(words: list[str]) -> None:
             continue  # a pattern behind `~*`
     user.settle()
     again = Rules().new_user(b"alice")
-    Rules().apply_all(again, split_arguments(line_of(user))[2:])
+    Rules().apply_all(again, line_of(user).split(b" ")[2:])
     assert line_of(again) == line_of(user)
     assert bits(again) == bits(user)
     assert again.unrestricted == user.unrestricted

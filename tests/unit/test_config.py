@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotomdb.commands.acl_rules import line_of
 from rotomdb.errors import ConfigError
 from rotomdb.server.config import ALIASES, DIRECTIVES, Config
 from rotomdb.server.config_file import load_text, load_words
@@ -68,7 +69,6 @@ def read_text(text: str | bytes) -> Config:
 @pytest.mark.parametrize(
     "line",
     [
-        "user alice on >secret ~* +@all", "user default on >secret ~* &* +@all", "user default off", "aclfile users.acl",
         "tls-cluster yes", "tls-ciphersuites TLS_AES_128_GCM_SHA256", "tls-replication yes", "masterauth secret", "masteruser me",
         "min-replicas-to-write 1", "min-slaves-to-write 1", "replicaof 127.0.0.1 6379", "slaveof 127.0.0.1 6379",
         "cluster-enabled yes", "loadmodule /x.so", "sentinel monitor mymaster 127.0.0.1 6379 2", "mptcp yes",
@@ -83,18 +83,76 @@ def test_what_guards_data_or_access_and_is_not_here_is_refused(line: str) -> Non
     "line",
     [
         "tls-auth-clients-user off", "masterauth \"\"", "min-replicas-to-write 0", "replicaof no one", "slaveof NO ONE", "cluster-enabled no",
-        "aclfile \"\"", "user default on nopass ~* &* +@all", "user default on nopass sanitize-payload ~* &* +@all",
+        "user default on nopass ~* &* +@all", "user default on nopass sanitize-payload ~* &* +@all",
     ],
 )  # fmt: skip
 def test_its_off_values_are_accepted(line: str) -> None:
     assert read_text(line).values == Config().values
 
 
-def test_the_user_line_of_a_rewritten_redis_conf_must_agree_with_requirepass() -> None:
-    line = "user default on sanitize-payload #71d87aa159ed65f0e304822d2eb17476d794d885d97765ce848759399d373492 ~* &* +@all\n"
-    read_text(line + 'requirepass "a\\"\\\\\\x00\\n\\xff b"\n')
-    with pytest.raises(ConfigError, match="its password is not the one of 'requirepass'"):
-        read_text(line + "requirepass other\n")
+def test_users_of_a_file_are_read_as_they_stand_and_default_has_the_password_of_requirepass() -> None:
+    config = read_text("requirepass abc\nuser alice on nopass ~a* &b +@all -get (+set %R~c)\n")
+    assert [line_of(user).decode() for user in config.configured_users().values()] == [
+        "user default on sanitize-payload #ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ~* &* +@all",
+        "user alice on nopass sanitize-payload ~a* resetchannels &b +@all -get (%R~c resetchannels -@all +set)",
+    ]
+    line = "user default on sanitize-payload ~* &* +@all"
+    assert [line_of(user).decode() for user in read_text("requirepass x\n" + line).configured_users().values()] == [
+        line
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("user alice on +foo", r"Error in user declaration '\+foo': Unknown command or category name in ACL"),
+        ("user alice on (+get", "Error in user declaration 'alice': Syntax error"),
+        ('user "a b" on', "Spaces not allowed in ACL usernames"),
+        ("user", "Bad directive or wrong number of arguments"),
+        ("user alice on <secret", r"Error in user declaration '<\(redacted\)': The password you are trying to remove"),
+        ("user bob on\nuser bob off", "Error in user declaration 'bob': Duplicate user found"),
+        ("user bob on\naclfile users.acl", "define either an ACL file or declare users directly"),
+    ],
+)
+def test_a_user_that_makes_no_sense_keeps_the_server_from_starting(line: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        read_text(line)
+
+
+def test_an_error_shows_no_password() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_text("user alice on >secret +foo")
+    assert caught.value.text == "user alice on >(redacted) +foo"
+
+
+def test_a_rewrite_replaces_the_users_where_they_stand() -> None:
+    old = b"# mine\nuser bob on nopass\nport 7000\nuser carl off\n"
+    config = read_text(old)
+    users = read_text('user alice on "~a\\"b" &x "(\\"~c\\\\\\"d\\" +get)"\nuser default off').configured_users()
+    text = rewritten(
+        config, old, lambda again, content: load_text(again, content, "x.conf"), [users[name] for name in sorted(users)]
+    )
+    assert [line.split()[:3] for line in text.decode().splitlines()] == [
+        ["#", "mine"], ["user", "alice", "on"], ["user", "default", "off"], ["port", "7000"],
+    ]  # fmt: skip
+    again = read_text(text).configured_users()
+    assert [line_of(user) for user in again.values()] == [line_of(users[name]) for name in again]
+
+
+def test_a_rewrite_appends_users_only_where_the_file_would_give_others() -> None:
+    def text(config: Config) -> bytes:
+        users = config.configured_users()
+        return rewritten(
+            config,
+            b"",
+            lambda again, content: load_text(again, content, "x.conf"),
+            [users[name] for name in sorted(users)],
+        )
+
+    assert text(read_text("requirepass x")) == b'# Generated by CONFIG REWRITE\nrequirepass "x"\n'
+    assert text(read_text("user bob on")).splitlines()[1:] == [
+        b"user bob on sanitize-payload resetchannels -@all", b"user default on nopass sanitize-payload ~* &* +@all",
+    ]  # fmt: skip
 
 
 def test_what_only_tunes_an_absent_part_is_accepted_with_the_reason() -> None:

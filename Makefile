@@ -38,6 +38,8 @@ sanitize: .make/installed
 
 .make/built: .make/installed $(SOURCES)
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(shell getconf _NPROCESSORS_ONLN)
+	@# Tests start a thousand processes. Where PYTHONDONTWRITEBYTECODE is set, each would compile every module again.
+	$(BIN)/python -m compileall -q rotomdb tests
 	mkdir -p .make && touch $@
 
 clean:

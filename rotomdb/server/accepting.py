@@ -54,9 +54,10 @@ class Accepting:
                 self.server.statistics.rejected_connections += 1
                 self.turn_away(connection, "" if secure else refusal)
                 return
+            channel = self.server.tls.channel(connection.fileno()) if secure else None
             client = self.admit(connection, address)
+            client.channel = channel
             if secure:
-                client.channel = self.server.tls.channel(client.fd)
                 self.handshakes[client] = self.server.reactor.call_later(
                     HANDSHAKE_MS, lambda: self.end_handshake(client)
                 )
@@ -94,6 +95,8 @@ class Accepting:
             client.close_after_reply = True
             return
         self.server.statistics.connections += 1
+        if self.config["tls-auth-clients-user"] != "off" and client.channel is not None:
+            self.server.users.recognise(client, self.server.tls.names_of(client.channel))
 
     def handshake_failed(self, client: Client, reason: str) -> None:
         self.server.log(

@@ -36,7 +36,6 @@ cdef enum:
     KEEP_BYTES = 16 * 1024                # an idle output buffer above this is given back
     YIELD_BYTES = 1024 * 1024             # of output from one batch of requests, then the other clients have their turn
     BASE_BYTES = 1200                     # of a connection without buffers
-    TLS_BYTES = 24 * 1024                 # of OpenSSL's state for a connection
     WORD_BYTES = 40                       # of an argument beside its content: object, length, place in the list
     STRANGER_QUERY_BYTES = 1024 * 1024    # what a client may leave unfinished before it has authenticated
     FIRST_REPLY_BYTES = 16 * 1024         # Redis keeps so much of a reply in the client and counts only what is beyond
@@ -467,7 +466,7 @@ cdef class Client(Context):
         return (BASE_BYTES + <int64_t>self.input.capacity + <int64_t>self.output.capacity + self.parser.item_bytes
                 + self.parser.count * WORD_BYTES + self.parser.capacity * <int64_t>sizeof(void*)
                 + self.queue_bytes + len(self.queue) * (2 * WORD_BYTES) + len(self.watched) * (4 * WORD_BYTES)
-                + self.attached_bytes + (0 if self.channel is None else TLS_BYTES + self.channel.waiting()))
+                + self.attached_bytes + (0 if self.channel is None else self.channel.memory()))
 
     cdef void weigh(self) noexcept:
         """Bring the hub's sum up to date."""

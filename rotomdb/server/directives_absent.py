@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choice, memory, number, table, text, yes
 
-NO_CERTIFICATE_USERS = "a certificate stands for no user yet"
 NO_REPLICATION = "there is no replication yet"
 NO_CLUSTER = "there is no cluster mode yet"
 NO_RDMA = "RDMA is not supported"
@@ -122,7 +121,6 @@ ABSENT = table((
         yes("tls-replication", False, "TLS to the master."),
         yes("tls-cluster", False, "TLS on the cluster bus."),
     )),
-    choice("tls-auth-clients-user", "off", "off cn uri", "User from the certificate.").refused(NO_CERTIFICATE_USERS),
     *idle("the server makes no connections that would use it", (
         text("tls-client-cert-file", "", "Certificate as a client."),
         text("tls-client-key-file", "", "Its key."),

@@ -519,7 +519,12 @@ class Server(Hub):
             self.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
         if self.ticks % self.hz == 0:
-            parts += [self.persistence.aof.reserve.watch, self.client_limits.each_second, self.sample_rates]
+            parts += [
+                self.persistence.aof.reserve.watch,
+                self.client_limits.each_second,
+                self.sample_rates,
+                self.tls.watch_files,
+            ]
         for part in parts:
             try:
                 part()

@@ -6,7 +6,9 @@ context that they began with.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+import time
 import warnings
 from pathlib import Path
 
@@ -33,24 +35,66 @@ CONFIGURED_BY = (
 )  # fmt: skip
 
 
+FILES = ("tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-ca-cert-dir", "tls-dh-params-file")
+State = tuple[tuple[int, int, int] | None, ...]
+
+
 class TLS:
     def __init__(self, config: Config, log: Logger) -> None:
         self.config = config
         self.log = log
         self.context: ssl.SSLContext | None = None
+        self.files: State = ()  # as they were when they were last looked at
+        self.looked_at = 0.0  # of time.monotonic()
 
     def configure(self) -> None:
         """Make the context anew. Raises ConfigError, after the log was told why; the one so far stays then."""
+        self.files, self.looked_at = state_of(self.config), time.monotonic()  # before they are read
         try:
             self.context = context_of(self.config)
         except ConfigError as error:
             self.log("warning", str(error))
             raise
 
+    def watch_files(self) -> None:
+        """tls-auto-reload-interval: take certificates that somebody has put in the place of others."""
+        interval = self.config["tls-auto-reload-interval"]
+        if not interval or not self.config["tls-port"] or time.monotonic() - self.looked_at < interval:
+            return
+        self.looked_at = time.monotonic()
+        if state_of(self.config) != self.files:
+            with contextlib.suppress(
+                ConfigError
+            ):  # of which the log was told; only another change is a reason to try again
+                self.configure()
+                self.log("notice", "TLS: the certificates have changed and were read again")
+
+    def names_of(self, channel: Channel) -> list[bytes]:
+        """Users that the client's certificate may stand for: what tls-auth-clients-user points to in it."""
+        certificate = channel.peer_certificate() or {}
+        if self.config["tls-auth-clients-user"] == "uri":
+            found = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]
+        else:
+            subject = [pair for part in certificate.get("subject", ()) for pair in part]
+            found = [value for kind, value in subject if kind == "commonName"][:1]
+        return [name.encode("utf-8", "surrogateescape") for name in found]
+
     def channel(self, descriptor: int) -> Channel:
         """The TLS of a new connection."""
         assert self.context is not None
         return Channel(self.context, descriptor)
+
+
+def state_of(config: Config) -> State:
+    """What tells that a file is another one now."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in FILES:
+        try:
+            status = Path(config[name]).stat() if config[name] else None
+        except (OSError, ValueError):
+            status = None
+        found.append(None if status is None else (status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def context_of(config: Config) -> ssl.SSLContext:

@@ -12,6 +12,7 @@ cdef class Channel:
     cdef readonly bint established        # the handshake is done
     cdef readonly bint ended              # the peer said that nothing follows
     cdef readonly bint failed
+    cdef Py_ssize_t largest_in, largest_out   # bytes that OpenSSL was ever given at once
     cdef Py_ssize_t owed                  # bytes of `write` that are encrypted and not sent
     cdef readonly bint left_to_child      # a forked process encrypts from now on: nothing may be encrypted here
     cdef readonly str failure             # what was wrong with the TLS of the connection, in OpenSSL's words
@@ -21,6 +22,7 @@ cdef class Channel:
     cdef int shake(self) except -1
     cdef ssize_t decrypt(self, char* room, size_t wanted) except? UNSEEN
     cdef Py_ssize_t waiting(self) noexcept
+    cdef Py_ssize_t memory(self) noexcept
     cdef bint encrypt(self, const char* data, size_t length) except -1
     cdef object fail(self, error)
     cdef bint over(self) noexcept

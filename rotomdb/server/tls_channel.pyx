@@ -28,7 +28,9 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_NOSIGNAL
 
 cdef enum:
-    PIECE_BYTES = 16 * 1024               # given to OpenSSL at a time
+    IN_BYTES = 8 * 1024                   # of ciphertext given to OpenSSL at a time
+    OUT_BYTES = 16 * 1024                 # of what is to be encrypted: a full record
+    STATE_BYTES = 16 * 1024               # of OpenSSL's for a connection, as measured
     UNREAD_BYTES = 64 * 1024              # what answers of the protocol itself may wait for a peer that does not read
 
 
@@ -58,6 +60,10 @@ cdef class Channel:
         """Bytes of ciphertext that the socket has not taken yet."""
         return 0 if self.ciphertext is None else PyBytes_GET_SIZE(self.ciphertext) - self.taken
 
+    cdef Py_ssize_t memory(self) noexcept:
+        """Bytes that it takes; OpenSSL's memories grow by a third more than they need."""
+        return STATE_BYTES + (self.largest_in + self.largest_out) * 4 // 3 + self.waiting()
+
     cdef bint over(self) noexcept:
         """Nothing follows what was read: the peer said so, or the encryption broke."""
         return self.ended or self.failed
@@ -81,9 +87,10 @@ cdef class Channel:
         if received <= 0:
             return -errno if received < 0 else 0
         while used < received and not self.failed and not self.ended:
-            piece = min(received - used, <ssize_t>PIECE_BYTES)
+            piece = min(received - used, <ssize_t>IN_BYTES)
             self.incoming.write(PyMemoryView_FromMemory(scratch + used, piece, PyBUF_READ))
             used += piece
+            self.largest_in = max(self.largest_in, piece)
             if not self.established and not self.shake():
                 continue
             count += self.decrypt(room + count, wanted - <size_t>count)
@@ -146,13 +153,14 @@ cdef class Channel:
             result = self.push()
             if result < 0:
                 return result
-        length = min(length, <size_t>PLAIN_BYTES)
+        length = min(length, <size_t>OUT_BYTES)
         if not self.encrypt(data, length):
             return -EPROTO
         result = self.push()
         return result if result < 0 and result != -EAGAIN else <ssize_t>length
 
     cdef bint encrypt(self, const char* data, size_t length) except -1:
+        self.largest_out = max(self.largest_out, <Py_ssize_t>length)
         try:
             self.ssl.write(PyMemoryView_FromMemory(<char*>data, <Py_ssize_t>length, PyBUF_READ))
         except OSError as error:
@@ -185,13 +193,17 @@ cdef class Channel:
 
     # For Python
 
+    def peer_certificate(self):
+        """What the client has shown and was found good, as ssl.SSLSocket.getpeercert tells it; nothing: None or {}."""
+        return self.ssl.getpeercert()
+
     def write(self, const unsigned char[:] data not None):
         """As os.write, for who waits for the socket himself: after BlockingIOError the same bytes have to come again.
 
         Raises OSError.
         """
         cdef ssize_t result
-        cdef Py_ssize_t count = min(data.shape[0], <Py_ssize_t>PLAIN_BYTES)
+        cdef Py_ssize_t count = min(data.shape[0], <Py_ssize_t>OUT_BYTES)
         if count == 0:
             return 0
         if self.owed == 0:

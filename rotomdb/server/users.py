@@ -211,6 +211,15 @@ class Users:
             raise CommandError(WRONG_PASSWORD)
         client.user, client.authenticated = user, True
 
+    def recognise(self, client: Client, names: Sequence[bytes]) -> None:
+        """A client that showed a certificate is the first user of these names who is on; without one it stays who it is."""
+        for name in names:
+            user = self.by_name.get(name)
+            if user is not None and user.enabled:
+                client.user, client.authenticated = user, True
+                self.server.log("verbose", f"TLS: Auto-authenticated client as {shown(name)}")
+                return
+
     def denied(self, context: Any, reason: str, what: bytes, where: str) -> None:
         """The dispatcher has refused a command."""
         self.note(context, reason, what, where, context.user.name)

@@ -50,8 +50,10 @@ class Certificates:
         path.write_bytes(b"".join(blob.bytes() for blob in blobs))
         return str(path)
 
-    def pair(self, name: str, identity: str, authority: trustme.CA | None = None) -> tuple[str, str]:
-        made = (authority or self.authority).issue_cert(identity)
+    def pair(
+        self, name: str, identity: str, authority: trustme.CA | None = None, common_name: str | None = None
+    ) -> tuple[str, str]:
+        made = (authority or self.authority).issue_cert(identity, common_name=common_name)
         return self.put(f"{name}.pem", *made.cert_chain_pems), self.put(f"{name}.key", made.private_key_pem)
 
     def arguments(self) -> list[str]:
@@ -159,6 +161,27 @@ def test_a_client_that_trusts_another_authority_goes_away(server: SecureServer) 
     with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
         server.secure_client(ssl_ca_certs=server.certificates.strange_ca).ping()
     until(lambda: "unknown ca" in server.log())
+
+
+def test_a_certificate_is_a_user_where_the_directive_says_so(server: SecureServer) -> None:
+    server.set(tls_auth_clients="optional", tls_auth_clients_user="CN")
+    with server.client() as admin:
+        admin.acl_setuser("alice", enabled=True, passwords=["+secret"], commands=["+acl|whoami"])
+        admin.acl_setuser("bob", enabled=False, nopass=True)
+        for name, who in (("alice", b"alice"), ("bob", b"default"), ("nobody", b"default"), ("alice\0x", b"default")):
+            cert, key = server.certificates.pair("user", "user@example.org", common_name=name)
+            with server.secure_client(ssl_certfile=cert, ssl_keyfile=key) as client:
+                assert client.execute_command("ACL", "WHOAMI") == who
+                if who == b"alice":
+                    with pytest.raises(redis.ResponseError, match="has no permissions"):
+                        client.execute_command("PING")
+        with server.secure_client() as client:
+            assert client.acl_whoami() == "default"
+        strange_cert, strange_key = server.certificates.pair("user", "x@y.org", server.certificates.stranger, "alice")
+        with pytest.raises(redis.ConnectionError):
+            server.secure_client(ssl_certfile=strange_cert, ssl_keyfile=strange_key).ping()
+        admin.acl_deluser("alice", "bob")
+    server.set(tls_auth_clients_user="off")
 
 
 def test_redis_cli_speaks_tls(server: SecureServer, redis_tools: None) -> None:
@@ -435,6 +458,21 @@ def test_a_new_certificate_is_for_new_connections_and_a_bad_one_changes_nothing(
         "Failed to read DH params from ",
     ):
         assert line in log, line
+
+
+def test_certificates_that_were_replaced_are_taken_by_themselves_where_that_is_asked_for(server: SecureServer) -> None:
+    certificates = server.certificates
+    rolling = certificates.pair("rolling", HOST)
+    server.set(tls_cert_file=rolling[0], tls_key_file=rolling[1], tls_auto_reload_interval=1)
+    certificates.pair("rolling", HOST, certificates.stranger)
+    until(lambda: "the certificates have changed and were read again" in server.log())
+    with server.secure_client(ssl_ca_certs=certificates.strange_ca) as client:
+        assert client.ping()
+    Path(rolling[1]).write_text("half of a file")
+    until(lambda: f"Failed to load private key: {rolling[1]}" in server.log())
+    with server.secure_client(ssl_ca_certs=certificates.strange_ca) as client:
+        assert client.ping()
+    server.set(tls_cert_file=certificates.cert, tls_key_file=certificates.key, tls_auto_reload_interval=0)
 
 
 def test_versions_and_ciphers_are_those_that_the_directives_allow(server: SecureServer) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rotomdb.storage.rdb_source import receive
+from rotomdb.storage.tls_client import TlsOptions
 from tests.processes import RedisServer, RotomServer
 from tests.workload import fill
 
@@ -66,7 +67,7 @@ def test_a_reader_is_told_the_length_or_the_mark_as_it_understands(server: Rotom
     assert marked.startswith(b"$EOF:")
     assert marked.endswith(marked[5:45])
     notes: list[str] = []
-    assert b"".join(receive(f"redis://127.0.0.1:{server.port}", notes.append)).startswith(b"REDIS0")
+    assert b"".join(receive(f"redis://127.0.0.1:{server.port}", notes.append, TlsOptions())).startswith(b"REDIS0")
     assert not notes, "read key by key, though SYNC is served"
 
 

@@ -254,7 +254,11 @@ def add_keys(selector: Selector, rule: bytes) -> None:
         raise RuleError(SYNTAX)
     refuse_blanks(rule)
     granted = (READ if b"R" in letters else 0) | (WRITE if b"W" in letters else 0)
-    selector.keys[found["pattern"]] = selector.keys.get(found["pattern"], 0) | granted
+    granted |= selector.keys.get(found["pattern"], 0)
+    if found["pattern"] == b"*" and granted == READ | WRITE:
+        selector.all_keys, selector.keys = True, {}  # else the text would be one that is refused when it is read
+    else:
+        selector.keys[found["pattern"]] = granted
 
 
 def allow_category(selector: Selector, name: str, *, allowed: bool) -> None:

@@ -2,14 +2,14 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from rotomdb.commands.latency_histogram cimport LatencyHistogram
-from rotomdb.commands.permissions cimport User
+from rotomdb.commands.permissions cimport Subject, User
 from rotomdb.engine.keyspace cimport Engine, Keyspace
 from rotomdb.storage.propagation cimport PropagationStream
 
 cdef class Command:
     cdef readonly object spec
     cdef readonly str name
-    cdef readonly int number              # of its bit in what a user may do
+    cdef readonly Subject subject         # it, as permissions see it
     cdef object function                  # None: only subcommands
     cdef readonly dict subcommands        # lower-case name -> Command; None for plain commands
     cdef int words                        # 1, or 2 for a subcommand

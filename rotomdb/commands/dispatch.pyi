@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rotomdb.commands.permissions import User
+from rotomdb.commands.permissions import Subject, User
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.engine.keyspace import Engine, Keyspace
 from rotomdb.storage.propagation import PropagationStream
@@ -9,7 +9,7 @@ from rotomdb.storage.propagation import PropagationStream
 class Command:
     spec: CommandSpec
     name: str
-    number: int
+    subject: Subject
     subcommands: dict[bytes, Command] | None
     flags: int
     calls: int

@@ -19,12 +19,13 @@ from libc.stdlib cimport free, malloc
 from rotomdb.commands.latency_histogram cimport (
     histogram_count, histogram_make, histogram_percentile, histogram_steps,
 )
+from rotomdb.commands.permissions cimport Subject, User
 from rotomdb.engine.keyspace cimport Engine, Keyspace, mark_all_unsynced, mark_unsynced
 from rotomdb.engine.memory cimport mem_count, mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
 from rotomdb.storage.propagation cimport PropagationStream
 
-from rotomdb.commands.permissions import DENIED_CHANNEL, DENIED_COMMAND, DENIED_KEY, command_number
+from rotomdb.commands.permissions import DENIED_CHANNEL, DENIED_COMMAND, DENIED_KEY
 from rotomdb.commands.reply import BLOCKED, QUEUED
 from rotomdb.errors import CommandError
 from rotomdb.storage.propagation import as_argument
@@ -90,7 +91,7 @@ cdef class Command:
     def __init__(self, spec):
         self.spec = spec
         self.name = spec.name
-        self.number = command_number(spec.name)
+        self.subject = Subject(spec)
         self.function = spec.function
         self.subcommands = None
         self.words = 2 if "|" in spec.name else 1
@@ -359,7 +360,7 @@ cdef class Dispatcher:
     cdef str denial(self, Context context, Command command, PyObject** arguments, int count, str where):
         """The error for what the context's user may not do, of which `on_denied` is told; None: it may."""
         cdef list request = [<object>arguments[i] for i in range(count)]
-        found = context.user.denial(command.number, command.flags & FLAG_NO_AUTH != 0, command.spec, request)
+        found = context.user.denial(command.subject, request)
         if found is None:
             return None
         reason, position = found
@@ -378,7 +379,7 @@ cdef class Dispatcher:
 
     def would_deny(self, User user, Command command not None, list request not None):
         """What keeps the user from this, with the key or channel; None: nothing does."""
-        found = None if user is None else user.denial(command.number, command.flags & FLAG_NO_AUTH != 0, command.spec, request)
+        found = None if user is None else user.denial(command.subject, request)
         return None if found is None else denial_text(user, found[0], command.name, request[found[1]])
 
     cdef Command lookup(self, PyObject** arguments, int count):

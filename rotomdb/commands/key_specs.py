@@ -53,6 +53,11 @@ class KeySpec:
     counted: bool = False
     known: bool = True
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether its keys stand at the same places in every request of the same length."""
+        return self.known and not self.word and not self.counted and self.limit <= 1
+
     def positions(self, arguments: Sequence[bytes]) -> Sequence[int] | None:
         """Where the keys are; None where what should tell it makes no sense."""
         if not self.known:
@@ -154,6 +159,32 @@ def migrate_keys(arguments: Sequence[bytes]) -> Found | None:
     return [(3, access)]
 
 
+def stream_keys(arguments: Sequence[bytes]) -> Found:
+    """XREAD and XREADGROUP: a group or a consumer may be called STREAMS."""
+    takes = {b"BLOCK": 1, b"COUNT": 1, b"GROUP": 2}
+    at = 1
+    while at < len(arguments):
+        word = arguments[at].upper()
+        if word == b"STREAMS":
+            return [(place, READ) for place in range(at + 1, at + 1 + (len(arguments) - at - 1) // 2)]
+        at += 1 + takes.get(word, 0)
+    return []
+
+
+def radius_keys(first_option: int) -> Callable[[Sequence[bytes]], Found]:
+    """GEORADIUS and its sister: of several destinations the last one wins, so that each counts."""
+
+    def find(arguments: Sequence[bytes]) -> Found:
+        found: Found = [(1, READ)]
+        for word in (b"STORE", b"STOREDIST"):
+            found += [
+                (at + 1, OVERWRITTEN) for at in range(first_option, len(arguments) - 1) if arguments[at].upper() == word
+            ]
+        return found
+
+    return find
+
+
 def set_keys(arguments: Sequence[bytes]) -> Found:
     """SET reads its key only with GET."""
     reads = any(word.upper() == b"GET" for word in arguments[3:])
@@ -189,6 +220,10 @@ def script_keys(access: Access) -> Callable[[Sequence[bytes]], Found | None]:
 FINDERS: dict[str, Callable[[Sequence[bytes]], Found | None]] = {
     "sort": sort_keys,
     "migrate": migrate_keys,
+    "xread": stream_keys,
+    "xreadgroup": stream_keys,
+    "georadius": radius_keys(6),
+    "georadiusbymember": radius_keys(5),
     "set": set_keys,
     "bitfield": bitfield_keys,
     **dict.fromkeys(("eval", "evalsha", "fcall"), script_keys(("RW", "access", "update"))),

@@ -3,6 +3,14 @@ cdef enum:
     FUTURE = COMMAND_BITS - 1             # stands for commands that do not exist yet
     ROW_BYTES = COMMAND_BITS // 8
 
+cdef class Subject:
+    cdef readonly int number
+    cdef readonly bint always             # anybody may: AUTH and the like
+    cdef readonly object spec
+    cdef tuple fixed                      # (first, last, step, need) where keys stand at fixed places; None: they have to be looked for
+    cpdef list keys(self, list request)
+    cpdef list channels(self, list request)
+
 cdef class Selector:
     cdef unsigned char[ROW_BYTES] commands   # a bit for each that is allowed
     cdef readonly bint all_commands       # every bit is set
@@ -14,6 +22,7 @@ cdef class Selector:
     cdef bint allows(self, int number) noexcept
     cdef bint key_fits(self, bytes key, int need)
     cdef bint channel_fits(self, bytes channel, bint literal)
+    cdef tuple denial(self, Subject subject, list request)
 
 cdef class User:
     cdef readonly bytes name
@@ -22,4 +31,4 @@ cdef class User:
     cdef public list passwords            # SHA-256, in hexadecimal
     cdef public list selectors            # the first is the user's own
     cdef readonly bint unrestricted       # one selector allows everything
-    cpdef tuple denial(self, int number, bint always, object spec, list request)
+    cpdef tuple denial(self, Subject subject, list request)

@@ -10,7 +10,8 @@ from libc.string cimport memcpy, memset
 from rotomdb.engine.glob cimport glob_match
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from rotomdb.commands.key_specs import find_keys
+from rotomdb.commands.key_specs import FINDERS, find_keys
+from rotomdb.commands.registry import Flag
 
 READ = 1
 WRITE = 2
@@ -41,22 +42,43 @@ cdef int need_of(tuple access):
     return found
 
 
-def keys_touched(spec, list request):
-    """The keys of a request: (position, what one must be allowed to do with it).
+cdef class Subject:
+    """A command as its permissions see it."""
 
-    A request whose keys cannot be told is malformed, and its command refuses it.
-    """
-    touched = []
-    for position, access in find_keys(spec.name, spec.keys, request) or ():
-        need = need_of(access)
-        if need >= 0 and position < len(request):
-            touched.append((position, need))
-    return touched
+    def __init__(self, spec):
+        self.spec = spec
+        self.number = command_number(spec.name)
+        self.always = bool(spec.flags & Flag.NO_AUTH)
+        self.fixed = None
+        if spec.name not in FINDERS and all(keys.stands_still for keys in spec.keys):
+            self.fixed = tuple([(keys.first, keys.last, keys.step, need_of(keys.access)) for keys in spec.keys])
 
+    cpdef list keys(self, list request):
+        """The keys of a request: (position, what one must be allowed to do with it).
 
-def channels_touched(spec, list request):
-    """The channels of a request: (position, whether it is a pattern)."""
-    return [(position, "pattern" in place.access) for place in spec.channels for position in place.positions(request) or ()]
+        A request whose keys cannot be told is malformed, and its command refuses it.
+        """
+        cdef list touched = []
+        cdef int count = <int>len(request), first, last, step, need
+        if self.fixed is None:
+            for position, access in find_keys(self.spec.name, self.spec.keys, request) or ():
+                if need_of(access) >= 0 and position < count:
+                    touched.append((position, need_of(access)))
+            return touched
+        for first, last, step, need in self.fixed:
+            if need >= 0:
+                last = min(last if last >= 0 else count + last, count - 1)
+                while first <= last:
+                    touched.append((first, need))
+                    first += step
+        return touched
+
+    cpdef list channels(self, list request):
+        """The channels of a request: (position, whether it is a pattern)."""
+        return [
+            (position, "pattern" in place.access)
+            for place in self.spec.channels for position in place.positions(request) or () if position < len(request)
+        ]
 
 
 cdef class Selector:
@@ -134,18 +156,18 @@ cdef class Selector:
         """Whether it may do this with whatever key there is."""
         return self.all_keys or self.keys.get(b"*", 0) & need == need
 
-    def denial(self, int number, bint always, object spec, list request):
+    cdef tuple denial(self, Subject subject, list request):
         """As User.denial, for this selector."""
-        if not (self.all_commands or always or self.allows(number)):
-            words = self.first_words.get(number)
+        if not (self.all_commands or subject.always or self.allows(subject.number)):
+            words = self.first_words.get(subject.number)
             if words is None or len(request) < 2 or request[1].lower() not in words:
                 return DENIED_COMMAND, 0
-        if not self.all_keys and spec.keys:
-            for position, need in keys_touched(spec, request):
+        if not self.all_keys and subject.spec.keys:
+            for position, need in subject.keys(request):
                 if not self.key_fits(request[position], need):
                     return DENIED_KEY, position
-        if not self.all_channels and spec.channels:
-            for position, literal in channels_touched(spec, request):
+        if not self.all_channels and subject.spec.channels:
+            for position, literal in subject.channels(request):
                 if not self.channel_fits(request[position], literal):
                     return DENIED_CHANNEL, position
         return None
@@ -183,30 +205,38 @@ cdef class User:
         """The name inside texts."""
         return self.name.decode("latin-1")
 
-    cpdef tuple denial(self, int number, bint always, object spec, list request):
+    cpdef tuple denial(self, Subject subject, list request):
         """(reason, position of the word that is denied) where no selector allows the request, else None.
 
         Of several reasons the one counts that comes closest to being allowed.
-
-        Args:
-            number: Of the command.
-            always: The command is anybody's: AUTH and the like.
         """
         cdef tuple worst = (DENIED_COMMAND, 0), found
+        cdef Selector selector
         if self.unrestricted:
             return None
         for selector in self.selectors:
-            found = selector.denial(number, always, spec, request)
+            found = selector.denial(subject, request)
             if found is None:
                 return None
             if (SEVERITY.index(found[0]), found[1]) > (SEVERITY.index(worst[0]), worst[1]):
                 worst = found
         return worst
 
-    def reads_any_key(self, int number, bint always, object spec, list request):
+    def reads_any_key(self, Subject subject not None, list request):
         """Whether a selector that allows the request lets it read whatever key there is."""
-        return self.unrestricted or any(
-            selector.any_key(READ) and selector.denial(number, always, spec, request) is None for selector in self.selectors)
+        cdef Selector selector
+        for selector in self.selectors:
+            if selector.any_key(READ) and selector.denial(subject, request) is None:
+                return True
+        return False
+
+    def knows_key(self, bytes key):
+        """Whether there is anything that it may do with the key."""
+        cdef Selector selector
+        for selector in self.selectors:
+            if selector.all_keys or selector.key_fits(key, 0):
+                return True
+        return False
 
     def permits_channel(self, bytes channel, bint literal):
         """Whether any selector lets it listen there."""

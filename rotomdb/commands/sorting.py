@@ -36,7 +36,7 @@ def reads_any_key(ctx: Context) -> bool:
     """Whether who asks may read keys that the request does not name, as patterns do."""
     if ctx.user is None or ctx.command is None:
         return True
-    return ctx.user.reads_any_key(ctx.command.number, False, ctx.command.spec, ctx.request())
+    return ctx.user.reads_any_key(ctx.command.subject, ctx.request())
 
 
 def parse_options(ctx: Context, words: tuple[bytes, ...], *, may_store: bool) -> SortOptions:

@@ -105,7 +105,11 @@ class Tracking:
         for prefix, keys in pending.items():
             for client in list(self.prefixes.get(prefix, ())):
                 mode = self.modes[client]
-                wanted = [key for key, writer in keys.items() if not (mode.no_loop and writer is client)]
+                wanted = [
+                    key
+                    for key, writer in keys.items()
+                    if not (mode.no_loop and writer is client) and may_know(client, key)
+                ]
                 if wanted:
                     self.send(client, mode, wanted)
 
@@ -128,6 +132,11 @@ class Tracking:
     def counts(self) -> tuple[int, int, int]:
         """(keys, key and client pairs, prefixes) in the tables."""
         return len(self.readers), sum(map(len, self.readers.values())), len(self.prefixes)
+
+
+def may_know(client: Client, key: bytes) -> bool:
+    """Whether a broadcast may name the key to the client: its user can do something with it."""
+    return client.user is None or client.user.unrestricted or client.user.knows_key(key)
 
 
 def prefix_bytes(mode: Mode | None) -> int:

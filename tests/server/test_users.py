@@ -110,7 +110,7 @@ def test_reading_and_writing_are_told_apart_by_what_happens_to_each_key(alice: A
         assert client.execute_command("MEMORY", "USAGE", "r")
         denied = "No permissions to access a key"
         for words in ("COPY w r2", "SORT w", "SORT r STORE r", "GET w", "SET r x", "SET w x GET", "INCR w", "RENAME r w", "XREAD STREAMS r w 0 0",
-                      "GEORADIUS r 1 1 1 km STORE r2", "MSETEX 2 w 1 r 2", "EVAL return 2 r w", "BLPOP r 1", "OBJECT FREQ x"):  # fmt: skip
+                      "GEORADIUS r 1 1 1 km STORE r2", "GEORADIUS r 1 1 1 km STORE w STORE r2", "XREADGROUP COUNT 1 GROUP STREAMS r STREAMS x >", "MSETEX 2 w 1 r 2", "EVAL return 2 r w", "BLPOP r 1", "OBJECT FREQ x"):  # fmt: skip
             assert error(client, *words.split()) == denied, words
         assert client.execute_command("SET", "w", "x") == "OK"
         assert client.execute_command("EXISTS", "w") == 1
@@ -147,6 +147,21 @@ def test_patterns_of_channels_are_compared_letter_by_letter(alice: Alice) -> Non
         assert error(client, "SSUBSCRIBE", "b") == "No permissions to access a channel"
         assert error(client, "SPUBLISH", "b", "x") == "No permissions to access a channel"
         assert client.execute_command("PSUBSCRIBE", "news.*") == ["psubscribe", "news.*", 1]
+
+
+def test_a_broadcast_names_no_key_that_the_user_can_do_nothing_with(alice: Alice) -> None:
+    alice.may("~mine:*", "+client", "+ping").close()
+    with alice.server.client(username="alice", password="secret", protocol=3) as client:
+        connection = client.connection_pool.get_connection()
+        connection.send_command("CLIENT", "TRACKING", "ON", "BCAST")
+        connection.read_response()
+        alice.run("SET", "yours", "1")
+        alice.run("SET", "mine:a", "1")
+        received = b""
+        while b"mine:a" not in received:
+            received += connection._sock.recv(4096)
+        assert b"yours" not in received
+        connection.disconnect()
 
 
 # Transactions, scripts, blocked clients

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rotomdb.commands import load_all
 from rotomdb.commands.acl_rules import RuleError, Rules, UnmatchedParenthesisError, accepts, line_of, merged, rules_text
-from rotomdb.commands.permissions import User, command_number
+from rotomdb.commands.permissions import Subject, User, command_number
 from rotomdb.commands.registry import REGISTRY
 
 load_all()
@@ -16,7 +16,7 @@ ABC = "#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 ROOT_RULES = [
     "+@all", "-@all", "+get", "-get", "+set", "+config", "+config|get", "-config|get", "-config", "+select|0", "+select|1", "-select",
     "+@read", "-@read", "+@write", "-@dangerous", "+@slow", "-@fast", "+@scripting", "+client|id", "-acl", "+acl|whoami",
-    "~a*", "%R~b*", "%W~b*", "%RW~c", "resetkeys", "&news.*", "&x", "resetchannels", "~*", "allchannels",
+    "~a*", "%R~b*", "%W~b*", "%RW~c", "resetkeys", "&news.*", "&x", "resetchannels", "~*", "%R~*", "%W~*", "allchannels",
     '~a"b', "&it's", '"~c\\"d"', '"%R~e\\"f"',
 ]  # fmt: skip
 USER_RULES = [
@@ -58,6 +58,7 @@ def bits(user: User) -> list[list[bool]]:
         ("allkeys allchannels allcommands nopass", "off nopass sanitize-payload ~* &* +@all"),
         ("+GET +@READ +Config|Get", "off sanitize-payload resetchannels -@all +get +@read +config|get"),
         ("%R~k %W~k", "off sanitize-payload ~k resetchannels -@all"),
+        ("%R~a %R~* %W~*", "off sanitize-payload ~* resetchannels -@all"),
         ("+get -get +set", "off sanitize-payload resetchannels -@all -get +set"),
         ("+config|get +config|set -config", "off sanitize-payload resetchannels -@all -config"),
         ("-config +config|get", "off sanitize-payload resetchannels -@all -config +config|get"),
@@ -155,7 +156,7 @@ def denial(user: User, request: str) -> tuple[str, int] | None:
     words = [word.encode() for word in request.split()]
     name = words[0].decode().lower()
     name = f"{name}|{words[1].decode().lower()}" if REGISTRY[name].function is None else name
-    return user.denial(command_number(name), False, REGISTRY[name], words)
+    return user.denial(Subject(REGISTRY[name]), words)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,14 @@ def denial(user: User, request: str) -> tuple[str, int] | None:
         ("+@all ~a", "MSETEX 2 a 1 b 2", ("key", 4)),
         ("+@all ~a", "XREAD STREAMS a b 0 0", ("key", 3)),
         ("+@all ~a", "GEORADIUS a 1 1 1 km STORE b", ("key", 7)),
+        ("+@all ~a", "GEORADIUS a 1 1 1 km STORE a STORE b", ("key", 9)),
+        ("+@all ~a", "GEORADIUS a 1 1 1 km STOREDIST b STORE a", ("key", 7)),
+        ("+@all ~a", "GEORADIUSBYMEMBER a m 1 km STORE a STOREDIST b", ("key", 8)),
+        ("+@all ~a", "XREADGROUP COUNT 1 GROUP STREAMS a STREAMS b >", ("key", 7)),
+        ("+@all ~a", "XREADGROUP GROUP STREAMS STREAMS STREAMS a >", None),
+        ("+@all ~a", "XREAD BLOCK 0 streams b 0", ("key", 4)),
+        ("+@all ~a", "SORT a STORE a STORE b", ("key", 5)),
+        ("+@all ~a", "SORT a GET STORE STORE b", ("key", 5)),
         ("+@all ~a", "EVAL x 2 a b", ("key", 4)),
         ("+@all ~a", "MIGRATE h 1 b 0 1", ("key", 3)),
         ("+@all ~a", "FLUSHALL", None),

@@ -6,10 +6,14 @@ One server serves most of these: it listens with TLS and without, as `tls-auth-c
 from __future__ import annotations
 
 import contextlib
+import gc
+import os
 import random
+import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +27,10 @@ from cryptography.hazmat.primitives import serialization
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import rotomdb
 import rotomdb.rdb
 from tests.conftest import started_by
-from tests.processes import RotomServer, free_port
+from tests.processes import ROOT, RedisServer, RotomServer, ServerProcess, free_port
 
 WAIT_S = 20
 HOST = "127.0.0.1"
@@ -524,3 +529,118 @@ def test_without_certificates_there_is_no_start(certificates: Certificates, tmp_
     with pytest.raises(RuntimeError, match=r"Failed to configure TLS\. Check logs for more info\.") as told:
         server.start()
     assert "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, " in str(told.value)
+
+
+def test_the_commands_of_the_page_on_tls_do_what_it_says(tmp_path: Path, redis_tools: None) -> None:
+    page = (ROOT / "docs" / "tls.md").read_text()
+    make, use = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    subprocess.run(["sh", "-ec", make], cwd=tmp_path, check=True, capture_output=True)
+    serve, ask = use.strip().split("\n")
+    port = str(free_port())
+    words = [sys.executable, "-m", "rotomdb", *serve.replace("6380", port).split()[1:]]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            words, cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+    try:
+        until(lambda: b"Ready to accept connections tls" in (tmp_path / "log").read_bytes())
+        asked = ask.replace("6380", port).split()
+        assert subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True).stdout == "PONG\n"
+        without = [word for word in asked if word not in ("--cert", "client.crt", "--key", "client.key")]
+        assert subprocess.run(without, cwd=tmp_path, capture_output=True, text=True).stdout != "PONG\n"
+        until(lambda: b"peer did not return a certificate" in (tmp_path / "log").read_bytes())
+    finally:
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
+
+
+CHANGES = (
+    ("tls-cert-file", "/nonexistent"), ("tls-key-file", "/dev/null"), ("tls-protocols", "TLSv1.9"),
+    ("tls-protocols", "TLSv1.2 tlsv1.3"), ("tls-protocols", "TLSv1.1 TLSv1.3"), ("tls-ciphers", "HIGH:!aNULL"), ("tls-ciphers", "no such"),
+    ("tls-auth-clients", "maybe"), ("tls-auth-clients", "optional"), ("tls-ca-cert-file", ""), ("tls-ca-cert-file", "/nonexistent"),
+    ("tls-prefer-server-ciphers", "yes"), ("tls-session-caching", "no"), ("tls-session-cache-size", "-1"), ("tls-key-file-pass", "x"),
+    ("tls-dh-params-file", "/nonexistent"), ("tls-cert-file", ""),
+)  # fmt: skip
+
+
+def answers_of(server: ServerProcess) -> list[object]:
+    """What a server answers to each change, and what it shows then."""
+    answers: list[object] = []
+    with server.client() as client:
+        for name, value in CHANGES:
+            try:
+                reply = client.execute_command("CONFIG", "SET", name, value)
+            except redis.ResponseError as error:
+                reply = str(error)
+            answers.append((name, value, reply, client.config_get(name)))
+    return answers
+
+
+def test_changes_are_answered_as_by_redis(server: SecureServer, redis_server: Callable[..., RedisServer]) -> None:
+    server.set(tls_auth_clients="yes")
+    with server.client() as client:
+        before = client.config_get("tls-*")
+    ours = answers_of(server)
+    server.set(**{name: before[name] for name, _ in CHANGES})
+    assert ours == answers_of(redis_server("--tls-port", str(free_port()), *server.certificates.arguments()))
+
+
+# Inside of a program
+
+
+@pytest.fixture
+def embedded(certificates: Certificates) -> Iterator[tuple[rotomdb.Server, int]]:
+    """A server in this process, and its TLS port."""
+    port = free_port()
+    paths = {"tls_cert_file": certificates.cert, "tls_key_file": certificates.key, "tls_auth_clients": "no"}
+    with rotomdb.Server(tls_port=port, **paths) as server:
+        yield server, port
+
+
+def inside(certificates: Certificates, port: int) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=certificates.ca)
+    link = socket.create_connection((HOST, port), WAIT_S)
+    return context.wrap_socket(link, server_hostname=HOST, suppress_ragged_eofs=False)
+
+
+def test_who_says_nothing_is_closed_when_the_time_for_the_handshake_is_over(
+    embedded: tuple[rotomdb.Server, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = embedded
+    monkeypatch.setattr("rotomdb.server.accepting.HANDSHAKE_MS", 50)
+    with socket.create_connection((HOST, port), WAIT_S) as silent, server.client() as client:
+        assert silent.recv(100) == b""
+        assert len(client.client_list()) == 1
+
+
+def test_protected_mode_is_told_inside_the_encryption(
+    embedded: tuple[rotomdb.Server, int], certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotomdb.server.accepting.is_local", lambda family, address: False)
+    with inside(certificates, embedded[1]) as link:
+        told = b"".join(iter(lambda: link.recv(4096), b""))  # to the orderly end
+    assert told.startswith(b"-DENIED Redis is running in protected mode")
+
+
+def test_a_forked_child_of_the_program_leaves_the_connections_alone(
+    embedded: tuple[rotomdb.Server, int], certificates: Certificates
+) -> None:
+    with inside(certificates, embedded[1]) as link:
+        link.sendall(b"PING\r\n")
+        assert link.recv(100) == b"+PONG\r\n"
+        if (child := os.fork()) == 0:
+            gc.collect()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        link.sendall(b"ECHO here\r\n")
+        assert link.recv(100) == b"$4\r\nhere\r\n"
+
+
+def test_a_server_that_ends_says_so_to_its_clients(
+    embedded: tuple[rotomdb.Server, int], certificates: Certificates
+) -> None:
+    with inside(certificates, embedded[1]) as link:
+        link.sendall(b"PING\r\n")
+        assert link.recv(100) == b"+PONG\r\n"
+        embedded[0].stop()
+        assert link.recv(100) == b""  # a ragged end would raise

@@ -90,8 +90,10 @@ def as_client(ctx: Context) -> Any:
 @command(
     "AUTH", since="1.0.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP, arity=-2, syntax="[username] password"
 )
-def auth(ctx: Context, first: Bytes, second: Bytes | None = None) -> object:
+def auth(ctx: Context, first: Bytes, second: Bytes | None = None, *more: Bytes) -> object:
     """Authenticates the connection."""
+    if more:
+        raise syntax_error()
     if second is None:
         if ctx.server.users.default.nopass:
             raise CommandError(
@@ -224,8 +226,6 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
             clients = [client for client in clients if client_type(client) == kind.decode()]
         elif word == b"ID" and words:
             wanted = [parse_int(text, "ERR Invalid client ID") for text in words.take(words.remaining())]
-            if any(number < 1 for number in wanted):
-                raise CommandError("ERR Invalid client ID")
             clients = [ctx.server.clients[number] for number in wanted if number in ctx.server.clients]
         else:
             raise syntax_error()
@@ -412,6 +412,8 @@ def client_unpause(ctx: Context) -> object:
 @command("MONITOR", since="1.0.0", flags=ADMIN | EVER, group="server")
 def monitor(ctx: Context) -> object:
     """Listens for all requests received by the server in real-time."""
+    if ctx.in_exec:
+        raise CommandError("ERR MONITOR isn't allowed for DENY BLOCKING client")
     ctx.server.monitors.add(as_client(ctx))
     return OK
 

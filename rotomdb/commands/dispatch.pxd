@@ -49,7 +49,7 @@ cdef class Context:
     cdef public bint tracking             # what it reads is remembered
     cdef public bint no_touch             # its commands leave access clocks alone
     cdef public bint subscribed           # listens to channels: in RESP2 little else is allowed
-    cdef public Command command           # the one that runs
+    cdef public Command command           # the one that runs, or came last; None: it is unknown
     cdef public list arguments            # its arguments, filled in on demand
     cdef PyObject** raw_arguments
     cdef int raw_count

@@ -243,9 +243,21 @@ cdef class Context:
         self.watched = []
         self.watched_changed = False
 
-    def gathering(self, list values):
-        """What adds one value to a reply of many that is being gathered in `values`."""
-        return values.append
+    def in_parts(self, kind, int64_t count, parts, *, bint all_taken=False):
+        """A reply of `count` elements that are made bit by bit: what the command function returns, last of all that it does.
+
+        A connection puts each part out as it comes, so that neither all values nor more output than the client may have are
+        ever there; here they are gathered.
+
+        Args:
+            kind: list, MapReply or SetReply.
+            parts: Gives lists of elements.
+            all_taken: Also when nobody wants the reply any more: making the parts has effects.
+        """
+        values = kind()
+        for part in parts:
+            values += part
+        return values
 
     def execute(self, *arguments):
         """Run one command given as separate words and return its value; raises the CommandError it replies with.
@@ -402,11 +414,14 @@ cdef class Dispatcher:
     cdef object call(self, Context context, PyObject** arguments, int count):
         """Run a request; returns its reply value, a CommandError for an error reply."""
         cdef Command command = self.lookup(arguments, count)
+        if self.depth == 0:
+            context.command = command          # also when it is refused, or queued
         if command is None:
             if self.on_unknown is not None:
                 self.on_unknown(context, <bytes>arguments[0])
             return self.refuse(context, unknown_command(arguments, count))
         if command.function is None and count > 1:
+            context.command = None
             return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
                 as_shown(<bytes>arguments[1], 128), command.name.upper()))
         if not command.takes(count):
@@ -563,7 +578,7 @@ cdef class Dispatcher:
                 and not command.flags & FLAG_SKIP_SLOWLOG and value is not BLOCKED and self.on_slow is not None):
             self.on_slow(context, [<object>arguments[i] for i in range(count)], (end - start) // 1000)
         if not outermost:
-            context.command = outer            # else it stays as the context's last command, for CLIENT LIST
+            context.command = outer
         if outermost and self.ready and not self.retrying:
             self.serve_waiting()
         return value

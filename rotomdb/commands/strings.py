@@ -27,6 +27,7 @@ from rotomdb.engine import number, strings, subsequence
 from rotomdb.errors import CommandError
 
 GROUP = "string"
+MGET_PART = 64  # values that are there at once
 
 
 @command("GET", since="1.0.0", flags=READONLY | FAST, group=GROUP)
@@ -197,15 +198,12 @@ def getex(ctx: Context, key: Key, *options: Bytes) -> bytes | None:
     syntax="key...",
     tips="request_policy:multi_shard",
 )
-def mget(ctx: Context, *keys: Key) -> list[bytes | None]:
+def mget(ctx: Context, *keys: Key) -> object:
     """Atomically returns the string values of one or more keys."""
-    values: list[bytes | None] = []
-    gather = ctx.gathering(values)
-    if gather == values.append:
+    if len(keys) <= MGET_PART:
         return strings.get_many(ctx.db, keys)
-    for key in keys:
-        gather(strings.get_many(ctx.db, (key,))[0])
-    return values
+    parts = (strings.get_many(ctx.db, keys[at : at + MGET_PART]) for at in range(0, len(keys), MGET_PART))
+    return ctx.in_parts(list, len(keys), parts)
 
 
 @command(

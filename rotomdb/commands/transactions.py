@@ -47,15 +47,12 @@ def exec_(ctx: Context) -> object:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
     if changed:
         return NULL_ARRAY
-    replies: list[object] = []
-    gather = ctx.gathering(replies)
     ctx.in_exec = True
     try:
-        for arguments in queue:
-            gather(ctx.dispatcher.execute(ctx, arguments))
+        replies = ([ctx.dispatcher.execute(ctx, arguments)] for arguments in queue)
+        return ctx.in_parts(list, len(queue), replies, all_taken=True)
     finally:
         ctx.in_exec = False
-    return replies
 
 
 @command(

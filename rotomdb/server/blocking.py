@@ -107,7 +107,7 @@ class Blocking:
         wait = self.waits.pop(client, None)
         if wait is None:
             return
-        client.blocked = False
+        client.stop_waiting()
         self.polled.pop(client, None)
         if wait.timer is not None:
             self.reactor.cancel(wait.timer)

@@ -51,6 +51,7 @@ cdef class Client(Context):
     cdef size_t sent                      # bytes of output already written
     cdef size_t hold_position, next_position   # bytes of output from there on wait ...
     cdef int64_t hold_offset, next_offset      # ... for these offsets; -1: there is no such part
+    cdef int64_t assembled_from           # bytes of output from there on are a reply in the making; -1: there is none
     cdef bint held                        # the hub knows that some of the output waits
     cdef bint write_pending
     cdef bint yielding                    # stands in the hub's list of those
@@ -85,6 +86,10 @@ cdef class Client(Context):
     cdef int after_reading(self) except -1
     cpdef reply(self, value)
     cdef int put(self, value) except -1
+    cdef int put_part(self, list part) except -1
+    cdef bint has_room(self, value) except -1
+    cdef bint is_mute(self) noexcept
+    cdef int note_output(self) except -1
     cdef void hold(self, int64_t offset) noexcept
     cdef size_t sendable(self) noexcept
     cdef void drop_sent(self) noexcept
@@ -95,5 +100,6 @@ cdef class Client(Context):
     cdef ssize_t transmit(self, const char* data, size_t length) except? UNSEEN
     cdef bint encrypted_waits(self) noexcept
     cdef int process(self, const char* data, Py_ssize_t size, Py_ssize_t* used) except -1
+    cdef void count_arguments(self) noexcept
     cdef int consume_input(self) except -1
     cdef int flush(self) except -1

@@ -18,12 +18,12 @@ from libc.string cimport memcpy, memmove
 from rotomdb.commands.dispatch cimport Context, Dispatcher
 from rotomdb.engine.buffer cimport buffer_append, buffer_fit, buffer_release, buffer_reserve, buffer_reserve_exactly
 from rotomdb.engine.memory cimport mem_count
-from rotomdb.server.encoder cimport encode_reply, reply_bytes
+from rotomdb.server.encoder cimport encode_reply, put_header, reply_bytes
 from rotomdb.server.reactor cimport Handler
 from rotomdb.server.tls_channel cimport UNSEEN, Channel
 from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
-from rotomdb.commands.reply import BLOCKED
+from rotomdb.commands.reply import BLOCKED, NO_REPLY
 from rotomdb.errors import CommandError
 
 cdef extern from "sys/socket.h" nogil:
@@ -143,7 +143,7 @@ cdef class Client(Context):
         self.handler = ClientHandler(self.fd)
         self.handler.client = self
         self.deferred = None
-        self.hold_offset = self.next_offset = -1
+        self.hold_offset = self.next_offset = self.assembled_from = -1
         self.name = self.library_name = self.library_version = ""
         self.created_ms = self.last_interaction_ms = self.engine.now_ms
 
@@ -255,9 +255,7 @@ cdef class Client(Context):
         cdef int64_t unfinished = <int64_t>self.input.length + self.queue_bytes
         if self.closing:
             return 0
-        if self.parser.item_bytes != self.counted_argument_bytes:
-            mem_count(self.parser.item_bytes - self.counted_argument_bytes)
-            self.counted_argument_bytes = self.parser.item_bytes
+        self.count_arguments()
         if unfinished > self.hub.max_query_bytes or (
                 unfinished > STRANGER_QUERY_BYTES and not self.parser.authenticated):
             self.hub.query_buffer_exceeded(self)
@@ -267,6 +265,12 @@ cdef class Client(Context):
         if self.hub.memory_watched:
             self.weigh()
         return 0
+
+    cdef void count_arguments(self) noexcept:
+        """Let used_memory know of the arguments that the parser keeps."""
+        if self.parser.item_bytes != self.counted_argument_bytes:
+            mem_count(self.parser.item_bytes - self.counted_argument_bytes)
+            self.counted_argument_bytes = self.parser.item_bytes
 
     cdef int consume_input(self) except -1:
         """Run what the client's own buffer holds."""
@@ -340,12 +344,18 @@ cdef class Client(Context):
             return False
         if value is not answered_later:
             self.reply(value)
-        elif self.postponed:
-            return False
         if self.deferred is not None:
             self.push_deferred()
+        if value is answered_later:
+            return False                       # what it waits with is its own memory: the parser keeps it
         parser.clear()
         return True
+
+    def stop_waiting(self):
+        """The request that the parser holds is answered, or will be at once."""
+        self.blocked = False
+        self.parser.clear()
+        self.count_arguments()
 
     def postpone(self):
         """Keep the request that the parser holds, and what follows it, for the end of CLIENT PAUSE."""
@@ -368,32 +378,80 @@ cdef class Client(Context):
 
     cpdef reply(self, value):
         """Queue the reply for the write before the next sleep."""
-        if self.reply_mode:
-            if self.reply_mode == REPLY_SKIP_NEXT:
-                self.reply_mode = REPLY_SKIP
-            elif self.reply_mode == REPLY_SKIP:
-                self.reply_mode = REPLY_ON
-            return
-        if self.hub.holding:
+        if self.hub.holding and (not self.reply_mode or self.assembled_from >= 0):
             if self.write_offset > self.hub.released_offset:
                 self.hold(self.write_offset)
             if self.read_offset > self.hub.released_offset:
                 self.hold(self.read_offset)
-        self.put(value)
+        if not self.reply_mode:
+            self.put(value)
+        elif self.reply_mode == REPLY_SKIP_NEXT:
+            self.reply_mode = REPLY_SKIP
+        elif self.reply_mode == REPLY_SKIP:
+            self.reply_mode = REPLY_ON
+        if self.assembled_from >= 0:
+            self.assembled_from = -1
+            self.note_output()
+
+    def in_parts(self, kind, int64_t count, parts, *, bint all_taken=False):
+        cdef bint inside = self.assembled_from >= 0
+        if not self.running or self.dispatcher.layers or self.dispatcher.depth != (2 if inside else 1):
+            # Somebody wants the value before the client has it.
+            return Context.in_parts(self, kind, count, parts, all_taken=all_taken)
+        if not inside:
+            self.assembled_from = <int64_t>self.output.length
+        try:
+            if not self.closing and not self.is_mute():
+                put_header(&self.output, kind, count, self.resp)
+            for part in parts:
+                self.put_part(part)
+                if not all_taken and (self.closing or self.is_mute()):
+                    break
+        except Exception as error:
+            self.fail(error)              # half of a reply is there: nothing more can follow it
+            raise
+        return NO_REPLY
+
+    cdef bint is_mute(self) noexcept:
+        """CLIENT REPLY does not want what the running command answers."""
+        return self.reply_mode == REPLY_OFF or self.reply_mode == REPLY_SKIP
+
+    cdef int put_part(self, list part) except -1:
+        """Append elements of a reply in the making."""
+        if self.closing or self.is_mute() or not self.has_room(part):
+            return 0
+        for element in part:
+            encode_reply(&self.output, element, self.resp)
+        if <int64_t>(self.output.length - self.sent) > self.hub.lowest_limit:
+            self.check_output(True)
+        return 0
+
+    cdef bint has_room(self, value) except -1:
+        """Whether the hard limit leaves room for the value; if not, the client is on its way out."""
+        cdef int64_t hard = self.hub.hard_limits[self.kind()]
+        if hard and self.listed_output() + reply_bytes(value, hard + FIRST_REPLY_BYTES) >= hard + FIRST_REPLY_BYTES:
+            self.hub.output_limit_overcome(self, True)
+            return False
+        return True
 
     cdef int put(self, value) except -1:
         """Append to the output, unless the connection is about to go or has no room for it."""
-        cdef int64_t hard
         if self.closing:
             return 0
-        hard = self.hub.hard_limits[self.kind()]
         try:
-            if hard and self.listed_output() + reply_bytes(value, hard + FIRST_REPLY_BYTES) >= hard + FIRST_REPLY_BYTES:
-                self.hub.output_limit_overcome(self, True)
+            if not self.has_room(value):
                 return 0
             encode_reply(&self.output, value, self.resp)
         except Exception as error:
             self.fail(error)              # half of a reply may be there: nothing more can follow it
+            return 0
+        if self.assembled_from < 0:
+            self.note_output()
+        return 0
+
+    cdef int note_output(self) except -1:
+        """There is more of it: compare it with its limit and see to it that it leaves."""
+        if self.closing:
             return 0
         if <int64_t>(self.output.length - self.sent) > self.hub.lowest_limit:
             self.check_output(True)
@@ -441,24 +499,6 @@ cdef class Client(Context):
         buffer_release(&self.output)
         self.sent = 0
 
-    def gathering(self, list values):
-        """What adds one value to a reply of many in `values`: nothing is kept that is beyond the output limit."""
-        cdef int64_t hard = self.hub.hard_limits[self.kind()]
-        if not hard:
-            return values.append
-        room = hard + FIRST_REPLY_BYTES - self.listed_output()
-
-        def gather(value):
-            nonlocal room
-            room -= 8 + reply_bytes(value, room)
-            if not self.closing:
-                if room > 0:
-                    values.append(value)
-                    return
-                self.hub.output_limit_overcome(self, True)
-            values.clear()
-        return gather
-
     # Memory
 
     cdef int64_t memory(self) noexcept:
@@ -497,12 +537,15 @@ cdef class Client(Context):
         cdef int64_t pending = self.unsent()
         cdef int64_t listed = self.listed_output()
         cdef int64_t arguments = self.parser.item_bytes, free = 0
+        cdef int64_t queued = self.queue_bytes
+        for request in self.queue:
+            queued += len(request) * <int64_t>sizeof(void*)
         if self.reading:
             free = READ_BYTES - self.reading
         elif self.input.capacity:
             free = <int64_t>(self.input.capacity - self.input.length)
         return {
-            "qbuf": self.input.length + self.reading, "qbuf-free": free, "argv-mem": arguments, "multi-mem": self.queue_bytes,
+            "qbuf": self.input.length + self.reading, "qbuf-free": free, "argv-mem": arguments, "multi-mem": queued,
             "rbs": max(1024, min(<int64_t>self.output.capacity, FIRST_REPLY_BYTES)),
             "rbp": min(self.output_peak, FIRST_REPLY_BYTES), "obl": pending - listed,
             "oll": (listed + FIRST_REPLY_BYTES - 1) // FIRST_REPLY_BYTES, "omem": listed, "tot-mem": self.memory(),
@@ -528,24 +571,29 @@ cdef class Client(Context):
             self.weigh()
 
     cdef void hold(self, int64_t offset) noexcept:
-        """What is put out from now on waits for `offset`. Two parts are enough: one for the fsync that runs, one more."""
+        """What is put out from now on, and a reply in the making, waits for `offset`.
+
+        Two parts are enough: one for the fsync that runs, one more.
+        """
+        cdef size_t position = self.output.length if self.assembled_from < 0 else <size_t>self.assembled_from
         if self.hold_offset < 0:
             self.hold_offset = offset
-            self.hold_position = self.output.length
+            self.hold_position = position
         elif self.next_offset < 0 and (offset <= self.hold_offset or self.hold_offset > self.hub.sync_target):
             self.hold_offset = max(self.hold_offset, offset)
         elif self.next_offset < 0:
             self.next_offset = offset
-            self.next_position = self.output.length
+            self.next_position = position
         else:
             self.next_offset = max(self.next_offset, offset)
 
     cdef size_t sendable(self) noexcept:
-        """How many bytes of the output may leave."""
+        """How many bytes of the output may leave; of a reply in the making, whose offset is not known yet, none."""
+        cdef size_t whole = self.output.length if self.assembled_from < 0 else <size_t>self.assembled_from
         while self.hold_offset >= 0 and self.hold_offset <= self.hub.released_offset:
             self.hold_offset, self.hold_position = self.next_offset, self.next_position
             self.next_offset = -1
-        return self.output.length if self.hold_offset < 0 else self.hold_position
+        return whole if self.hold_offset < 0 else min(whole, self.hold_position)
 
     def push_bytes(self, bytes data not None):
         """Queue bytes that are no reply."""
@@ -621,6 +669,7 @@ cdef class Client(Context):
         if self.sent == self.output.length:
             self.sent = 0
             self.output.length = 0
+            self.assembled_from = min(self.assembled_from, 0)
             self.soft_limit_since_ms = 0
             if self.output.capacity > KEEP_BYTES:
                 buffer_release(&self.output)
@@ -644,6 +693,8 @@ cdef class Client(Context):
         self.output.length -= self.sent
         self.hold_position -= self.sent
         self.next_position -= self.sent
+        if self.assembled_from >= 0:
+            self.assembled_from -= <int64_t>self.sent
         self.sent = 0
         if self.output.capacity > KEEP_BYTES and self.output.capacity // 4 > self.output.length:
             buffer_fit(&self.output, self.output.length)

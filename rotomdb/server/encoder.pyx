@@ -62,6 +62,16 @@ cdef int put_line(Buffer* out, const char* marker, object text) except -1:
     return 0
 
 
+cdef int put_header(Buffer* out, object kind, Py_ssize_t count, int resp) except -1:
+    if resp < 3:
+        put_number(out, c'*', count)
+    elif kind is map_type:
+        put_number(out, c'%', count // 2)
+    else:
+        put_number(out, c'~' if kind is set_type else c'>' if kind is push_type else c'*', count)
+    return 0
+
+
 cdef int encode_list(Buffer* out, list value, int resp) except -1:
     cdef Py_ssize_t i, count = PyList_GET_SIZE(value)
     cdef object element
@@ -102,17 +112,8 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
     elif isinstance(value, CommandError):
         text = str(value).rstrip("\r\n").replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
         put_line(out, b"-", text)
-    elif kind is tuple:
-        put_number(out, c'*', len(value))
-        put_elements(out, value, resp)
-    elif kind is map_type:
-        put_number(out, c'%' if resp == 3 else c'*', len(value) // 2 if resp == 3 else len(value))
-        put_elements(out, value, resp)
-    elif kind is set_type:
-        put_number(out, c'~' if resp == 3 else c'*', len(value))
-        put_elements(out, value, resp)
-    elif kind is push_type:
-        put_number(out, c'>' if resp == 3 else c'*', len(value))
+    elif kind is tuple or kind is map_type or kind is set_type or kind is push_type:
+        put_header(out, kind, len(value), resp)
         put_elements(out, value, resp)
     elif kind is dict:
         put_number(out, c'%' if resp == 3 else c'*', len(value) if resp == 3 else 2 * len(value))

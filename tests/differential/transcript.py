@@ -9,6 +9,7 @@ import time
 from rotomdb.storage.propagation import encode_command
 
 QUIET_S = 0.04
+CLOSED = b"(closed)"
 
 
 class Clients:
@@ -24,14 +25,17 @@ class Clients:
         self.connections[name].sendall(encode_command(*words))
 
     def received(self, quiet_s: float = QUIET_S) -> dict[str, bytes]:
-        """What each client got until all have been quiet for a moment."""
+        """What each client got until all have been quiet for a moment; one that was closed is not listened to any more."""
         got = dict.fromkeys(self.connections, b"")
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < quiet_s:
             ready, _, _ = select.select(list(self.connections.values()), [], [], quiet_s)
-            for name, connection in self.connections.items():
+            for name, connection in list(self.connections.items()):
                 if connection in ready:
-                    got[name] += connection.recv(1 << 16)
+                    piece = connection.recv(1 << 16)
+                    got[name] += piece or CLOSED
+                    if not piece:
+                        self.connections.pop(name).close()
                     quiet_since = time.monotonic()
         return got
 

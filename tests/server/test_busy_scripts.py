@@ -167,3 +167,17 @@ def test_without_a_threshold_no_script_is_interrupted(rotom: Callable[..., Rotom
         client.eval("for i = 1, 3e6 do end", 0)
         with pytest.raises(redis.exceptions.ResponseError, match="NOTBUSY"):
             client.script_kill()
+
+
+def test_a_transaction_sends_nothing_of_its_reply_before_it_is_whole(server: RotomServer) -> None:
+    clients = Clients(server.port)
+    queue = (encode_command("SET", "a", "1"), encode_command("EVAL", "while true do end", "0"))
+    ask(clients, "script", "PING")
+    clients.connections["script"].sendall(b"PING\r\nMULTI\r\n" + b"".join(queue) + b"EXEC\r\n")
+    end = time.monotonic() + PATIENCE_S
+    while ask(clients, "other", "GET", "x") != BUSY:
+        assert time.monotonic() < end, "the server does not get busy"
+    assert clients.received(0.1)["script"] == b"+PONG\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n"
+    ask(clients, "other", "SCRIPT", "KILL")
+    assert receive(clients, "script").startswith(b"*2\r\n+OK\r\n" + KILLED)
+    clients.close()

@@ -255,4 +255,4 @@ def test_client_list_has_the_fields_of_redis_in_its_order(rotom: Start) -> None:
         assert (fields["qbuf"], fields["argv-mem"], fields["flags"], fields["events"]) == ("26", "10", "N", "r")
         link.sendall(b"MULTI\r\nSET k 12345\r\n")
         with server.client() as client:
-            until(lambda: any(entry["multi-mem"] == "9" for entry in client.client_list()))
+            until(lambda: any(entry["multi-mem"] == "33" for entry in client.client_list()))

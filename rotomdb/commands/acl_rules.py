@@ -40,7 +40,7 @@ BAD_HASH = "The password hash must be exactly 64 characters and contain only low
 DUPLICATE = "Duplicate user found. A user can only be defined once in config files"
 FIRST_WORD_OF_SUBCOMMAND = "Allowing first-arg of a subcommand is not supported"
 HASH = re.compile(rb"[0-9a-f]{64}")
-TORN = re.compile(rb"[\"']")
+TORN = re.compile(rb"[\"')]")
 BLANK = frozenset(b" \t\n\v\f\r\0")
 KEY_RULE = re.compile(rb"(?:~|%(?P<access>[RWrw]{1,2})~)(?P<pattern>.*)", re.DOTALL)
 ACCESS = {READ: b"%R~", WRITE: b"%W~", READ | WRITE: b"~"}
@@ -281,6 +281,7 @@ def allow_command(selector: Selector, rule: bytes, *, allowed: bool) -> None:
         if not tail:
             raise RuleError(SYNTAX)
         if head not in commands().inside:
+            refuse_blanks(rule)
             words = selector.first_words.setdefault(command_number(head), [])
             if tail.encode("latin-1") not in words:
                 words.append(tail.encode("latin-1"))
@@ -333,7 +334,7 @@ def command_text(selector: Selector) -> bytes:
 
 
 def inside(selector: Selector) -> bytes:
-    """The text between parentheses, which is split as a command line is: what quotes would tear apart stands in quotes."""
+    """The text between parentheses, which is split as a command line is: what would tear it apart stands in quotes."""
     return b" ".join(
         b'"' + word.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"' if TORN.search(word) else word
         for word in selector_text(selector).split(b" ")

@@ -376,6 +376,8 @@ cdef class Dispatcher:
         if found is None:
             return None
         reason, position = found
+        if self.depth == 0:
+            context.command = command             # it is the context's last one, for the log as for CLIENT LIST
         if self.on_denied is not None:
             self.on_denied(context, reason, command.name.encode() if reason is DENIED_COMMAND else request[position], where)
         if context.in_exec:

@@ -191,7 +191,7 @@ class Users:
         if client is context:
             client.close_after_reply = True
         else:
-            client.close_soon()
+            self.server.close_client(client)
 
     # Who a client is
 

@@ -17,7 +17,7 @@ ROOT_RULES = [
     "+@all", "-@all", "+get", "-get", "+set", "+config", "+config|get", "-config|get", "-config", "+select|0", "+select|1", "-select",
     "+@read", "-@read", "+@write", "-@dangerous", "+@slow", "-@fast", "+@scripting", "+client|id", "-acl", "+acl|whoami",
     "~a*", "%R~b*", "%W~b*", "%RW~c", "resetkeys", "&news.*", "&x", "resetchannels", "~*", "%R~*", "%W~*", "allchannels",
-    '~a"b', "&it's", '"~c\\"d"', '"%R~e\\"f"',
+    '~a"b', "&it's", "~a)", '"~b)"', '"~c\\"d"', '"%R~e\\"f"',
 ]  # fmt: skip
 USER_RULES = [
     "on",
@@ -150,6 +150,31 @@ def test_the_text_of_a_user_makes_the_same_user(words: list[str]) -> None:
     assert [selector.first_words for selector in again.selectors] == [
         selector.first_words for selector in user.selectors
     ]
+
+
+bytes_of_rules = st.lists(
+    st.sampled_from([
+        b"~", b"%R~", b"%W~", b"&", b"+select|", b"(", b")", b'"', b"'", b"\\", b" ", b"\xff", b"\n", b"\0", b"+get", b"x", b"|", b">", b"#",
+    ]),
+    max_size=8,
+).map(b"".join)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(bytes_of_rules, max_size=4))
+def test_whatever_is_taken_can_be_read_back_from_a_file_and_all_else_is_an_error(words: list[bytes]) -> None:
+    user = Rules().new_user(b"alice")
+    try:
+        Rules().apply_all(user, words)
+    except RuleError:
+        return
+    line = line_of(user)
+    assert b"\n" not in line
+    again = Rules().new_user(b"alice")
+    Rules().apply_all(again, line.split(b" ")[2:])
+    assert line_of(again) == line
+    assert bits(again) == bits(user)
+    assert [selector.keys for selector in again.selectors] == [selector.keys for selector in user.selectors]
 
 
 def denial(user: User, request: str) -> tuple[str, int] | None:

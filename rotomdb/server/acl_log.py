@@ -12,6 +12,9 @@ from rotomdb.commands.permissions import DENIED_CHANNEL, DENIED_COMMAND, DENIED_
 
 DENIED_AUTH = "auth"
 TOGETHER_MS = 60_000  # what is denied again within this time counts with the first
+LONGEST_WHAT = (
+    1024  # bytes kept of a key or channel: whoever may do nothing must not fill the memory with what it asks for
+)
 LOOKED_AT = 10  # entries among which an equal one is looked for
 
 
@@ -54,6 +57,7 @@ class AclLog:
         """Note a denial; one like a recent one counts with it, and comes to the front."""
         self.denied[reason] += 1
         now = self.clock()
+        what = what[:LONGEST_WHAT]
         entry = next(
             (
                 each

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.commands import load_all
-from rotomdb.commands.acl_rules import Rules
+from rotomdb.commands.acl_rules import Rules, accepts
 from rotomdb.commands.permissions import User
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.errors import ConfigError
-from rotomdb.server.configured_users import FILE_AND_LINES, users_of
+from rotomdb.server.configured_users import FILE_AND_LINES, encoded, users_of
 from rotomdb.server.directive_values import format_value, parse_line, parse_setting
 from rotomdb.server.directives import Directive, Kind
 from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES
@@ -135,7 +135,13 @@ class Config:
         """See that the users can be made, and come from one place. Raises ConfigError."""
         if self.users and self.values["aclfile"]:
             raise ConfigError(FILE_AND_LINES)
-        self.configured_users()
+        default = self.configured_users()[b"default"]
+        if self.values["requirepass"] and not accepts(default, encoded(self.values["requirepass"])):
+            self.warnings.append(
+                "'requirepass' has no effect: the line of 'user default' says which passwords are right"
+            )
+        elif self.values["requirepass"] and default.nopass:
+            self.warnings.append("'requirepass' has no effect: 'user default' needs no password")
 
     # CONFIG SET
 

@@ -235,6 +235,20 @@ def test_a_blocked_command_is_checked_again_when_it_can_go_on(alice: Alice) -> N
     assert alice.run("LRANGE", "list", "0", "-1") == ["1"]
 
 
+def test_a_blocked_client_whose_user_is_deleted_takes_nothing_with_it(alice: Alice) -> None:
+    with alice.may("~list", "+blpop", "+ping") as client:
+        connection = client.connection_pool.get_connection()
+        connection.send_command("BLPOP", "list", "0")
+        while "cmd=blpop" not in alice.run("CLIENT", "LIST"):
+            pass
+        with alice.admin.pipeline() as pipe:
+            pipe.execute_command("ACL", "DELUSER", "alice")
+            pipe.rpush("list", "1")
+            pipe.execute()
+        assert alice.run("LRANGE", "list", "0", "-1") == ["1"]
+        connection.disconnect()
+
+
 # Logging in
 
 

@@ -119,6 +119,13 @@ def test_a_user_that_makes_no_sense_keeps_the_server_from_starting(line: str, wh
         read_text(line)
 
 
+@pytest.mark.parametrize("line", ["user default on >other", "user default on nopass", "user default off"])
+def test_a_password_that_a_line_for_the_default_user_makes_void_is_told_of(line: str) -> None:
+    (warning,) = read_text(f"requirepass secret\n{line}").warnings
+    assert warning.startswith("'requirepass' has no effect")
+    assert not read_text("requirepass secret\nuser default on >secret >other").warnings
+
+
 def test_an_error_shows_no_password() -> None:
     with pytest.raises(ConfigError) as caught:
         read_text("user alice on >secret +foo")

@@ -12,8 +12,6 @@ from rotomdb.commands.registry import REGISTRY, CommandSpec
 
 # Not built yet, by the group that will bring them.
 MISSING = {
-    "functions": "fcall fcall_ro function|delete function|dump function|flush function|help function|kill function|list "
-    "function|load function|restore function|stats",
     "cluster": "cluster|migration cluster|myshardid cluster|slot-stats cluster|syncslots",
 }
 

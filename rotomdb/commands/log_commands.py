@@ -6,7 +6,7 @@ what a server takes.
     writes, SELECT                        executed
     what changes no data                  stepped over: PING, PUBLISH, CONFIG, EVAL_RO, REPLCONF ...
     scripts                               executed, in logs of servers before 7.0; EVALSHA needs its script before it
-    libraries of functions                carried, as those in an RDB are: the data set keeps them
+    libraries of functions                loaded, and by the tools carried, as those in an RDB are
     functions that are called             refused: no server logs the call
     MIGRATE                               refused: servers log the DEL that it comes to, nobody the command
     anything else                         refused: nobody can tell what it did
@@ -14,12 +14,14 @@ what a server takes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rotomdb.commands.registry import CommandSpec, Flag
+from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.engine.number import parse_int
+from rotomdb.errors import CommandError
+from rotomdb.storage.library_format import read_header, sources_in
 from rotomdb.storage.quoting import quoted
 
 # Redis's commands that change no data, whether this server has them or not.
@@ -28,10 +30,9 @@ HARMLESS = frozenset((
     "commandlog", "eval_ro", "evalsha_ro", "fcall_ro", "function|list", "function|dump", "function|stats", "function|kill",
     "function|help",
 ))  # fmt: skip
-CARRIED = frozenset(("function|load", "function|delete", "function|flush"))
+LIBRARIES = frozenset(("function|load", "function|delete", "function|flush", "function|restore"))
 SCRIPTS = frozenset(("eval", "evalsha", "script|load", "script|flush"))
 NAME_MAX = 64
-LIBRARY_NAME = re.compile(rb"#!\S+[ \t]+(?:.*[ \t])?name=([A-Za-z0-9_]+)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Treatment:
     """What replay does with a command, and how many words it must have (negative: at least)."""
 
     execute: bool = True
-    carry: bool = False
+    libraries: bool = False  # executed where functions run, else carried
     arity: int = -1
     refusal: str = ""
 
@@ -48,7 +49,7 @@ class Treatment:
 
 
 STEP_OVER = Treatment(execute=False)
-CARRY = Treatment(execute=False, carry=True, arity=-2)
+CHANGE_LIBRARIES = Treatment(libraries=True, arity=-2)
 
 
 class LogCommands:
@@ -81,8 +82,8 @@ class LogCommands:
         word = name[:NAME_MAX].lower().decode("latin-1")
         whole = f"{word}|{second[:NAME_MAX].lower().decode('latin-1')}" if second else word
         spec = self.specs.get(whole) or self.specs.get(word)
-        if whole in CARRIED:
-            return CARRY
+        if whole in LIBRARIES:
+            return CHANGE_LIBRARIES
         if word in HARMLESS or whole in HARMLESS:
             return STEP_OVER
         if word == "fcall":
@@ -121,18 +122,26 @@ def out_of_range(index: int, databases: int) -> str:
     return f"database {index} is out of range, the limit is {databases}: it needs a server with `databases {index + 1}`, at least"
 
 
-def carry_library(libraries: list[bytes], words: list[bytes]) -> None:
-    """Apply FUNCTION LOAD, DELETE or FLUSH to the libraries that a data set carries."""
+def carry_library(libraries: CarriedLibraries, words: list[bytes]) -> None:
+    """Apply FUNCTION LOAD, DELETE, FLUSH or RESTORE to the libraries that a data set carries. Raises CommandError."""
     action = words[1].upper()
-    if action == b"FLUSH":
+    if action == b"FLUSH" or (action == b"RESTORE" and words[-1].upper() == b"FLUSH"):
         libraries.clear()
-        return
-    name = words[-1] if action == b"DELETE" else library_name(words[-1])
-    libraries[:] = [code for code in libraries if library_name(code) != name or not name]
-    if action == b"LOAD":
-        libraries.append(words[-1])
+    if action == b"DELETE":
+        drop_library(libraries, words[2])
+    elif action in (b"LOAD", b"RESTORE"):
+        for source in sources_in(words[2]) if action == b"RESTORE" else words[-1:]:
+            drop_library(libraries, library_name(source))
+            libraries.add(source)
 
 
-def library_name(code: bytes) -> bytes:
-    found = LIBRARY_NAME.match(code.partition(b"\n")[0])
-    return found[1] if found else b""
+def drop_library(libraries: CarriedLibraries, name: bytes) -> None:
+    libraries.sources = [source for source in libraries.sources if not name or library_name(source) != name]
+
+
+def library_name(source: bytes) -> bytes:
+    """Nothing where it has none."""
+    try:
+        return read_header(source).name
+    except CommandError:
+        return b""

@@ -12,6 +12,13 @@ from rotomdb.errors import CommandError, CommandRefusedError
 from rotomdb.storage.quoting import quoted
 
 Execute = Callable[[list[bytes]], None]
+# A library that was one when it was logged, and is none here: without it, calls of its functions would fail.
+NO_LIBRARY = (
+    "ERR Error compiling function",
+    "ERR Error registering functions",
+    "ERR No functions registered",
+    "ERR DUMP payload",
+)
 
 
 def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandError], None]) -> Execute:
@@ -38,8 +45,12 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
             if refusal is not None:
                 raise CommandRefusedError(refusal)
             treatment = commands.treatment(name, second)
-            if treatment.carry:
-                carry_library(engine.function_libraries, arguments)
+            if treatment.libraries and not engine.function_libraries.runs:
+                try:
+                    carry_library(engine.function_libraries, arguments)
+                except CommandError as error:
+                    raise CommandRefusedError(f"FUNCTION: {str(error).removeprefix('ERR ')}") from None
+                return
             if not treatment.execute:
                 return
             if name.lower() != b"select" and not commands.has_subcommands(name):
@@ -51,6 +62,8 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
                 raise CommandRefusedError(wrong_arity(name))
             if text.startswith("NOSCRIPT"):
                 raise CommandRefusedError(f"{quoted(name)} of a script that the log has not shown before")
+            if text.startswith(NO_LIBRARY):
+                raise CommandRefusedError(f"FUNCTION: {text.removeprefix('ERR ')}")
             if text == DB_INDEX_OUT_OF_RANGE or text.startswith("ERR internal error"):
                 raise CommandRefusedError(f"{name.decode('latin-1').upper()}: {text.removeprefix('ERR ')}")
             on_failure(arguments, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.registry import (
@@ -29,6 +29,7 @@ SCRIPT = "script numkeys:integer [key...] [arg...]"
 SHA1 = "sha1 numkeys:integer [key...] [arg...]"
 TO_ALL = "request_policy:all_nodes response_policy:all_succeeded"
 BUSY_SCRIPT = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+BUSY_FUNCTION = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
 NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 
 
@@ -53,6 +54,11 @@ class Scripts(Protocol):
 
     def kill(self, *, function: bool) -> None: ...
 
+    @property
+    def libraries(self) -> Any: ...
+
+    def running_function(self) -> tuple[str, list[bytes], int] | None: ...
+
 
 def scripts_of(ctx: Context) -> Scripts:
     scripts: Scripts | None = ctx.dispatcher.scripting
@@ -61,11 +67,13 @@ def scripts_of(ctx: Context) -> Scripts:
     return scripts
 
 
-def key_count(text: bytes, words: tuple[bytes, ...]) -> int:
-    """How many of the words are keys. Raises CommandError."""
+def key_count(
+    text: bytes, words: tuple[bytes, ...], no_number: str = "ERR value is not an integer or out of range"
+) -> int:
+    """How many of the words are keys. Raises CommandError; `no_number` where the text is none."""
     count = parse_int(text)
     if count is None:
-        raise CommandError("ERR value is not an integer or out of range")
+        raise CommandError(no_number)
     if count > len(words):
         raise CommandError("ERR Number of keys can't be greater than number of args")
     if count < 0:

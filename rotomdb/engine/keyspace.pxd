@@ -79,7 +79,7 @@ cdef RawString* raw_new(const char* data, size_t length, size_t capacity) noexce
 cdef class Engine:
     cdef readonly list databases
     cdef GarbageQueue garbage
-    cdef public list function_libraries      # sources carried from snapshot to snapshot; nothing runs them yet
+    cdef public object function_libraries    # CarriedLibraries, or what runs them
     cdef public int64_t now_ms               # time that this command sees
     cdef public uint32_t lru_clock           # seconds, 24 bits
     cdef public bint lfu                     # entries keep an access frequency instead of a clock

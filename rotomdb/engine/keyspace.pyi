@@ -1,11 +1,13 @@
 from collections.abc import Callable
 
+from rotomdb.engine.libraries import CarriedLibraries
+
 TYPE_NAMES: tuple[bytes, ...]
 ENCODING_NAMES: tuple[bytes, ...]
 
 class Engine:
     databases: list[Keyspace]
-    function_libraries: list[bytes]
+    function_libraries: CarriedLibraries
     now_ms: int
     lru_clock: int
     lfu: bool

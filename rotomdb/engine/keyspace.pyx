@@ -28,6 +28,7 @@ from rotomdb.engine.timed_hash cimport (
     timed_hash_plain, timed_name,
 )
 
+from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.errors import WrongTypeError
 
 TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
@@ -156,7 +157,7 @@ cdef class Engine:
         self.on_fields_expire = None
         self.on_miss = None
         self.new_keys = None
-        self.function_libraries = []
+        self.function_libraries = CarriedLibraries()
         self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
         self.set_max_intset_entries = 512

@@ -11,9 +11,10 @@ from rotomdb.scripting.bit_library cimport open_bit
 from rotomdb.scripting.conversion cimport take_reply
 from rotomdb.scripting.interruption cimport watch_instructions
 from rotomdb.scripting.json_library cimport open_json
+from rotomdb.scripting.library_api cimport push_library_globals
 from rotomdb.scripting.lua_api cimport (
-    LUA_GCCOLLECT, LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_atpanic,
-    lua_checkstack, lua_close, lua_cpcall, lua_createtable, lua_gc, lua_newstate, lua_pcall, lua_pop, lua_pushcclosure,
+    LUA_GCCOLLECT, LUA_GLOBALSINDEX, LUA_REGISTRYINDEX, LUA_TBOOLEAN, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, bind_lua, lua_atpanic,
+    lua_checkstack, lua_close, lua_cpcall, lua_createtable, lua_gc, lua_getmetatable, lua_newstate, lua_pcall, lua_pop, lua_pushcclosure,
     lua_pushlstring, lua_pushvalue, lua_rawget, lua_rawgeti, lua_rawset, lua_rawseti, lua_settop, lua_State, lua_tolstring,
     lua_touserdata, lua_type, luaL_ref, luaL_unref,
 )
@@ -36,9 +37,11 @@ cdef bytes version_text = REDIS_VERSION.encode()
 cdef int version_number = sum(int(part) << shift for part, shift in zip(REDIS_VERSION.split("."), (16, 8, 0)))
 cdef uint64_t FIRST_RANDOM = 0x330E        # as srand48(0) sets it
 
-cdef struct Opening:                       # what the function that fills a new state hands back
+cdef struct Opening:                       # what the function that fills a new state is told, and hands back
+    bint functions
     int handler
     int globals
+    int library_globals
 
 cdef struct Chunk:                         # what is to be compiled
     const char* text
@@ -83,7 +86,7 @@ cdef int fill_state(lua_State* L) noexcept:
     lua_settop(L, 0)
     lua_createtable(L, 0, 0)
     open_libraries(L)
-    open_redis(L, version_text, version_number)
+    open_redis(L, version_text, version_number, opening.functions)
     open_json(L)
     open_msgpack(L)
     open_struct(L)
@@ -93,6 +96,9 @@ cdef int fill_state(lua_State* L) noexcept:
     close_globals(L)
     lua_pushcclosure(L, handle_error, 0)
     opening.handler = luaL_ref(L, LUA_REGISTRYINDEX)
+    if opening.functions:
+        push_library_globals(L, version_text, version_number)
+        opening.library_globals = luaL_ref(L, LUA_REGISTRYINDEX)
     return 0
 
 
@@ -108,10 +114,12 @@ cdef class Interpreter:
     """Args:
     run: Through which scripts reach the server.
     limit: Bytes that Lua may take.
+    functions: It runs functions of libraries; else scripts.
     """
 
-    def __init__(self, ScriptRun run not None, int64_t limit):
+    def __init__(self, ScriptRun run not None, int64_t limit, bint functions=False):
         self.run = run
+        self.functions = functions
         self.vm.limit = limit
         self.vm.run = <PyObject*>run
         self.vm.random = FIRST_RANDOM
@@ -123,6 +131,7 @@ cdef class Interpreter:
 
     cdef int open_state(self) except -1:
         cdef Opening opening
+        opening.functions = self.functions
         self.L = lua_newstate(allocate, &self.vm)
         if self.L == NULL:
             raise MemoryError()
@@ -133,6 +142,8 @@ cdef class Interpreter:
         watch_instructions(self.L)
         self.handler = opening.handler
         self.globals = opening.globals
+        if self.functions:
+            self.library_globals = opening.library_globals
         return 0
 
     @property
@@ -188,7 +199,6 @@ cdef class Interpreter:
             words: Arguments of the command: from `first` on so many keys, then the rest.
         """
         cdef lua_State* L = self.L
-        cdef int status
         lua_settop(L, 0)
         self.make_room()
         self.vm.unfailing += 1
@@ -202,12 +212,32 @@ cdef class Interpreter:
         finally:
             self.vm.unfailing -= 1
         self.vm.random = FIRST_RANDOM
-        self.run.begin(caller, name, read_only, allow_oom)
-        status = lua_pcall(L, 0, 1, 1)
+        return self.call(0, name, caller, read_only, allow_oom)
+
+    def call_function(self, int reference, str name, Context caller not None, tuple words not None, int keys, bint read_only,
+                      bint allow_oom):
+        """Run a function of a library; returns its reply, or raises its error. The first words are its keys."""
+        cdef lua_State* L = self.L
+        lua_settop(L, 0)
+        self.make_room()
         self.vm.unfailing += 1
-        if self.vm.killed:
-            self.vm.killed = False
-            watch_instructions(L)
+        try:
+            lua_rawgeti(L, LUA_REGISTRYINDEX, self.handler)
+            lua_rawgeti(L, LUA_REGISTRYINDEX, reference)
+            self.push_words(words, 0, keys)
+            self.push_words(words, keys, <int>len(words))
+        finally:
+            self.vm.unfailing -= 1
+        return self.call(2, name, caller, read_only, allow_oom)
+
+    cdef object call(self, int arguments, str name, Context caller, bint read_only, bint allow_oom):
+        """Call the function that is on the stack with its arguments, the handler of errors below."""
+        cdef lua_State* L = self.L
+        cdef int status
+        self.run.begin(caller, name, self.functions, read_only, allow_oom)
+        status = lua_pcall(L, arguments, 1, 1)
+        self.vm.unfailing += 1
+        self.revive()
         try:
             return self.finish(status, caller, name)
         finally:
@@ -215,18 +245,67 @@ cdef class Interpreter:
             lua_settop(L, 0)
             self.vm.unfailing -= 1
 
+    def load_library(self, int reference, register not None, int64_t timeout_ms):
+        """Run the compiled chunk of a library, which registers its functions. Raises CommandError with the words of its error.
+
+        Args:
+            register: Called with (name, description, flags, reference) of each; raises CommandError where that is none.
+            timeout_ms: How long it may take; 0: without end.
+        """
+        cdef lua_State* L = self.L
+        cdef int status
+        lua_settop(L, 0)
+        self.make_room()
+        self.vm.unfailing += 1
+        lua_rawgeti(L, LUA_REGISTRYINDEX, self.handler)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, reference)
+        self.look_up_globals_in(self.library_globals)
+        self.vm.unfailing -= 1
+        self.run.begin_loading(register, timeout_ms)
+        status = lua_pcall(L, 0, 0, 1)
+        self.run.end_loading()
+        self.vm.unfailing += 1
+        self.revive()
+        self.look_up_globals_in(self.globals)
+        try:
+            if status:
+                text = self.field(b"err", LUA_TSTRING) if lua_type(L, -1) == LUA_TTABLE else None
+                raise CommandError(self.text_at_top() if text is None else text.decode("latin-1"))
+        finally:
+            lua_settop(L, 0)
+            self.vm.unfailing -= 1
+
+    cdef void look_up_globals_in(self, int reference) noexcept:
+        """Change what every function finds that looks up a global from now on."""
+        lua_getmetatable(self.L, LUA_GLOBALSINDEX)
+        lua_pushlstring(self.L, b"__index", 7)
+        lua_rawgeti(self.L, LUA_REGISTRYINDEX, reference)
+        lua_rawset(self.L, -3)
+        lua_pop(self.L, 1)
+
+    cdef void revive(self) noexcept:
+        """Nothing of a killed script is left that would end the next."""
+        if self.vm.killed:
+            self.vm.killed = False
+            watch_instructions(self.L)
+
     cdef int set_words(self, const char* name, size_t size, tuple words, int start, int end) except -1:
         """A table of words as a global; the globals are at the top."""
+        lua_pushlstring(self.L, name, size)
+        self.push_words(words, start, end)
+        lua_rawset(self.L, -3)
+        return 0
+
+    cdef int push_words(self, tuple words, int start, int end) except -1:
+        """A table of them."""
         cdef lua_State* L = self.L
         cdef int i
         cdef bytes word
-        lua_pushlstring(L, name, size)
         lua_createtable(L, end - start, 0)
         for i in range(start, end):
             word = <bytes>words[i]
             lua_pushlstring(L, PyBytes_AS_STRING(word), <size_t>PyBytes_GET_SIZE(word))
             lua_rawseti(L, -2, i - start + 1)
-        lua_rawset(L, -3)
         return 0
 
     cdef object finish(self, int status, Context caller, str name):

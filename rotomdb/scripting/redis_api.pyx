@@ -33,8 +33,6 @@ if trouble != NULL:
 
 cdef enum:
     STACK_ARGUMENTS = 64
-    RAISE = -1                            # result of an inner function: its error is at the top
-    KILLED = -2                           # the script ends
     NUMBER_BYTES = 48
     REPL_NONE = 0
     REPL_AOF = 1
@@ -44,7 +42,7 @@ cdef enum:
 LEVELS = ("debug", "verbose", "notice", "warning")
 
 
-cdef inline ScriptRun run_of(lua_State* L):
+cdef ScriptRun run_of(lua_State* L):
     return <ScriptRun>vm_of(L).run
 
 
@@ -346,16 +344,12 @@ cdef void put_number(lua_State* L, const char* name, double value) noexcept:
     lua_setfield(L, -2, name)
 
 
-cdef void open_redis(lua_State* L, const char* version, int version_number) noexcept:
-    lua_createtable(L, 0, 32)
-    set_function(L, b"call", redis_call)
-    set_function(L, b"pcall", redis_pcall)
+cdef void put_log_and_version(lua_State* L, const char* version, int version_number) noexcept:
     set_function(L, b"log", redis_log)
     put_number(L, b"LOG_DEBUG", 0)
     put_number(L, b"LOG_VERBOSE", 1)
     put_number(L, b"LOG_NOTICE", 2)
     put_number(L, b"LOG_WARNING", 3)
-    set_function(L, b"setresp", redis_setresp)
     put_number(L, b"REDIS_VERSION_NUM", version_number)
     lua_pushstring(L, version)
     lua_setfield(L, -2, b"REDIS_VERSION")
@@ -364,6 +358,14 @@ cdef void open_redis(lua_State* L, const char* version, int version_number) noex
     lua_setfield(L, -2, b"SERVER_VERSION")
     lua_pushstring(L, b"rotomdb")
     lua_setfield(L, -2, b"SERVER_NAME")
+
+
+cdef void open_redis(lua_State* L, const char* version, int version_number, bint functions) noexcept:
+    lua_createtable(L, 0, 32)
+    set_function(L, b"call", redis_call)
+    set_function(L, b"pcall", redis_pcall)
+    put_log_and_version(L, version, version_number)
+    set_function(L, b"setresp", redis_setresp)
     set_function(L, b"sha1hex", redis_sha1hex)
     set_function(L, b"error_reply", redis_error_reply)
     set_function(L, b"status_reply", redis_status_reply)
@@ -374,10 +376,12 @@ cdef void open_redis(lua_State* L, const char* version, int version_number) noex
     put_number(L, b"REPL_REPLICA", REPL_REPLICA)
     put_number(L, b"REPL_ALL", REPL_ALL)
     set_function(L, b"acl_check_cmd", redis_acl_check_cmd)
-    set_function(L, b"replicate_commands", redis_replicate_commands)
-    set_function(L, b"breakpoint", redis_breakpoint)
-    set_function(L, b"debug", redis_debug)
+    if not functions:
+        set_function(L, b"replicate_commands", redis_replicate_commands)
+        set_function(L, b"breakpoint", redis_breakpoint)
+        set_function(L, b"debug", redis_debug)
     lua_pushvalue(L, -1)
     lua_setfield(L, -3, b"server")
     lua_setfield(L, -2, b"redis")
-    set_function(L, b"__redis__err__handler", handle_error)
+    if not functions:
+        set_function(L, b"__redis__err__handler", handle_error)

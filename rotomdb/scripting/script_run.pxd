@@ -18,14 +18,18 @@ cdef class ScriptRun:
     cdef bint memory_short                # when the script began
     cdef readonly int replication         # whom its effects reach, as redis.set_repl numbers them
     cdef readonly str name                # what it is called in errors and in the log
+    cdef readonly bint function           # of a library; else a script of EVAL
     cdef readonly int64_t number          # of this run among all
     cdef public int64_t busy_after_ms     # until others get turns; 0 or less: never
     cdef public object give_turn          # called with the run to let others have theirs; None: there is no event loop
     cdef readonly bytes killed_by         # the error that ends it; None: nobody has killed it
     cdef int64_t started_ns
     cdef int64_t next_turn_ns
-    cdef readonly object loading          # collects what redis.register_function gives, while a library is loaded
-    cdef int begin(self, Context caller, str name, bint read_only, bint allow_oom) except -1
+    cdef readonly object register         # called with (name, description, flags, reference) of redis.register_function, while a
+                                          # library is loaded
+    cdef int begin(self, Context caller, str name, bint function, bint read_only, bint allow_oom) except -1
+    cdef void begin_loading(self, register, int64_t timeout_ms) noexcept
+    cdef void end_loading(self) noexcept
     cdef void end(self) noexcept
     cdef bint is_due(self) noexcept
     cdef bint pause(self) noexcept

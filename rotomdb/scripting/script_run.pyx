@@ -49,7 +49,7 @@ cdef class ScriptRun:
         self.context = ScriptContext(dispatcher)
         self.log = log
 
-    cdef int begin(self, Context caller, str name, bint read_only, bint allow_oom) except -1:
+    cdef int begin(self, Context caller, str name, bint function, bint read_only, bint allow_oom) except -1:
         cdef ScriptContext context = self.context
         context.caller = caller
         context.db = caller.db
@@ -65,6 +65,7 @@ cdef class ScriptRun:
         self.replication = REPLICATE_ALL
         self.memory_short = self.memory_is_short()
         self.name = name
+        self.function = function
         self.number += 1
         self.killed_by = None
         self.started_ns = self.dispatcher.last_ns
@@ -79,6 +80,16 @@ cdef class ScriptRun:
         self.context.caller = self.context.user = None
         self.dispatcher.unlogged = False
 
+    # Libraries
+
+    cdef void begin_loading(self, register, int64_t timeout_ms) noexcept:
+        """A library is loaded, which must be done after that time; 0: it may take longer."""
+        self.register = register
+        self.next_turn_ns = rotom_monotonic_ns() + timeout_ms * 1000000 if timeout_ms else INT64_MAX
+
+    cdef void end_loading(self) noexcept:
+        self.register = None
+
     # Busy scripts
 
     cdef bint is_due(self) noexcept:
@@ -87,6 +98,9 @@ cdef class ScriptRun:
 
     cdef bint pause(self) noexcept:
         """Give others a turn; whether somebody wants the script to end."""
+        if self.register is not None:
+            self.killed_by = b"ERR FUNCTION LOAD timeout"
+            return True
         try:
             self.give_turn(self)
         except Exception as error:
@@ -105,6 +119,17 @@ cdef class ScriptRun:
 
     def memory_is_short(self):
         return self.dispatcher.memory_limit and mem_used() > self.dispatcher.memory_limit
+
+    def permit(self, frozenset flags not None, Context caller not None, bint read_only):
+        """Raises CommandError where a script that declares these flags may not start in the present state."""
+        if caller.replaying or b"no-writes" in flags:
+            return
+        if b"allow-oom" not in flags and self.memory_is_short():
+            raise CommandError(OUT_OF_MEMORY)
+        if self.dispatcher.write_error is not None:
+            raise CommandError(self.dispatcher.write_error)
+        if read_only:
+            raise CommandError("ERR Can not execute a script with write flag using *_ro command.")
 
     def replicate_to(self, int flags):
         """redis.set_repl: the log is written unless it is left out."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rotomdb.commands.dispatch import Context, Dispatcher
-from rotomdb.commands.scripting import BUSY_SCRIPT, NO_SCRIPT
+from rotomdb.commands.scripting import BUSY_FUNCTION, BUSY_SCRIPT, NO_SCRIPT
 from rotomdb.errors import CommandError
 from rotomdb.scripting.interpreter import Interpreter
+from rotomdb.scripting.libraries import Libraries
 from rotomdb.scripting.script_run import ScriptRun
 from rotomdb.scripting.shebang import Shebang, read_shebang
 
@@ -48,14 +49,18 @@ def default_limit() -> int:
 class Scripting:
     """Args:
     log: Called with (level, text).
+    functions: Whether libraries are run; else the data set carries their sources, as one without scripts does.
     """
 
-    def __init__(self, dispatcher: Dispatcher, log: Callable[[str, str], object]) -> None:
+    def __init__(self, dispatcher: Dispatcher, log: Callable[[str, str], object], *, functions: bool = True) -> None:
         self.dispatcher = dispatcher
         dispatcher.scripting = self
         self.log = log
         self.memory_limit = default_limit()
         self.run = ScriptRun(dispatcher, log)
+        self.libraries = Libraries(dispatcher, self.run, self.memory_limit)
+        if functions:
+            dispatcher.engine.function_libraries = self.libraries
         self.interpreter: Interpreter | None = None  # made when the first script comes
         self.scripts: dict[bytes, Script] = {}  # by digest
         self.by_code: dict[bytes, Script] = {}
@@ -67,6 +72,7 @@ class Scripting:
         self.memory_limit = limit or default_limit()
         if self.interpreter is not None:
             self.interpreter.memory_limit = self.memory_limit
+        self.libraries.limit_memory(self.memory_limit)
 
     # Knowing
 
@@ -138,7 +144,7 @@ class Scripting:
     def execute(self, ctx: Context, script: Script, keys: int, words: tuple[bytes, ...], read_only: bool) -> object:
         shebang = script.shebang
         if shebang.flags is not None:
-            self.permit(shebang, ctx, read_only)
+            self.run.permit(shebang.flags, ctx, read_only)
             read_only = read_only or shebang.has(b"no-writes")
         if script.passing:
             self.passing.move_to_end(script.code)
@@ -152,28 +158,18 @@ class Scripting:
         """Whether the flags of a script say that it writes nothing.
 
         Args:
-            text: The word that the command runs: code, or the digest of a script.
+            text: The word that the command runs: code, the digest of a script, or the name of a function.
         """
         if command == "evalsha":
             script = self.find(text)
             return script is not None and script.shebang.has(b"no-writes")
+        if command == "fcall":
+            function = self.libraries.held.functions.get(text.lower())
+            return function is not None and b"no-writes" in function.flags
         try:
             return command == "eval" and read_shebang(text).has(b"no-writes")
         except CommandError:
             return False
-
-    def permit(self, shebang: Shebang, ctx: Context, read_only: bool) -> None:
-        """Raises CommandError where a script with flags may not start in the present state."""
-        if ctx.replaying or shebang.has(b"no-writes"):
-            return
-        if read_only:
-            raise CommandError("ERR Can not execute a script with write flag using *_ro command.")
-        if self.dispatcher.write_error is not None:
-            raise CommandError(self.dispatcher.write_error)
-        if self.run.memory_is_short() and not shebang.has(b"allow-oom"):
-            raise CommandError(
-                "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
-            )
 
     def kill(self, *, function: bool) -> None:
         """SCRIPT KILL and FUNCTION KILL."""
@@ -181,10 +177,25 @@ class Scripting:
             raise CommandError(NO_SCRIPTS_RUNNING)
         if self.run.wrote:
             raise CommandError(HAS_WRITTEN)
-        if function:
-            raise CommandError(BUSY_SCRIPT)
+        if function != self.run.function:
+            raise CommandError(self.busy_refusal)
         self.log("notice", "Lua script killed by user with SCRIPT KILL.")
         self.run.kill(KILLED_BY_USER)
+
+    @property
+    def busy_refusal(self) -> str:
+        """What others are told while the running script is busy."""
+        return BUSY_FUNCTION if self.run.function else BUSY_SCRIPT
+
+    def running_function(self) -> tuple[str, list[bytes], int] | None:
+        """Name, command and milliseconds so far. Raises CommandError while a script of EVAL runs."""
+        run = self.run
+        if not run.running:
+            return None
+        if not run.function:
+            raise CommandError(BUSY_SCRIPT)
+        assert run.context.caller is not None
+        return run.name, run.context.caller.request(), run.elapsed_ms
 
     # What INFO tells
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rotomdb.errors import CommandError
 from rotomdb.storage.request import split_arguments
 
-FLAGS = frozenset((b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys"))
+FLAGS = (b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys")  # in Redis's order
 
 
 @dataclass(frozen=True)

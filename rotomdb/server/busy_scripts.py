@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rotomdb.commands.scripting import BUSY_SCRIPT
 from rotomdb.scripting.script_run import ScriptRun
 from rotomdb.server.client import Client
 
@@ -34,10 +33,10 @@ class BusyScripts:
             server.log(
                 "warning",
                 f"Slow script detected: still in execution after {run.elapsed_ms} milliseconds. You can try killing the "
-                f"script using the SCRIPT KILL command. Script name is: {run.name}.",
+                f"script using the {'FUNCTION' if run.function else 'SCRIPT'} KILL command. Script name is: {run.name}.",
             )
         kept = b"" if client is None else client.keep_input()
-        suspended = server.dispatcher.suspend(BUSY_SCRIPT)
+        suspended = server.dispatcher.suspend(server.scripting.busy_refusal)
         try:
             server.reactor.turn(0, timers=False)
         finally:

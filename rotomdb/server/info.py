@@ -100,14 +100,14 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "used_memory_lua_human", human(scripts.used_memory)
     yield "used_memory_scripts_eval", scripts.scripts_memory
     yield "number_of_cached_scripts", len(scripts.scripts)
-    yield "number_of_functions", 0
-    yield "number_of_libraries", 0
-    yield "used_memory_vm_functions", 0
-    yield "used_memory_vm_total", scripts.used_memory
-    yield "used_memory_vm_total_human", human(scripts.used_memory)
-    yield "used_memory_functions", 0
-    yield "used_memory_scripts", scripts.scripts_memory
-    yield "used_memory_scripts_human", human(scripts.scripts_memory)
+    yield "number_of_functions", len(scripts.libraries.held.functions)
+    yield "number_of_libraries", len(scripts.libraries)
+    yield "used_memory_vm_functions", scripts.libraries.used_memory
+    yield "used_memory_vm_total", scripts.used_memory + scripts.libraries.used_memory
+    yield "used_memory_vm_total_human", human(scripts.used_memory + scripts.libraries.used_memory)
+    yield "used_memory_functions", scripts.libraries.libraries_memory
+    yield "used_memory_scripts", scripts.scripts_memory + scripts.libraries.libraries_memory
+    yield "used_memory_scripts_human", human(scripts.scripts_memory + scripts.libraries.libraries_memory)
     yield "maxmemory", limit
     yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", server.config["maxmemory-policy"]

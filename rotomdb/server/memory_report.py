@@ -44,6 +44,8 @@ class MemoryReport:
     resident: int
     clients: int
     aof_buffer: int
+    scripts: int  # known by digest; like the libraries of functions no part of what is used
+    libraries: int
     keys: int
     tables: dict[int, tuple[int, int]]
 
@@ -87,7 +89,7 @@ class MemoryReport:
         return {
             "peak.allocated": self.peak, "total.allocated": self.used, "startup.allocated": self.startup,
             "replication.backlog": 0, "clients.slaves": 0, "clients.normal": self.clients, "cluster.links": 0,
-            "aof.buffer": self.aof_buffer, "lua.caches": 0, "functions.caches": 0, **databases,
+            "aof.buffer": self.aof_buffer, "lua.caches": self.scripts, "functions.caches": self.libraries, **databases,
             "overhead.total": self.overhead, "keys.count": self.keys, "keys.bytes-per-key": self.bytes_per_key,
             "dataset.bytes": self.dataset, "dataset.percentage": self.dataset_percentage,
             "peak.percentage": self.peak_percentage, "allocator.allocated": self.used,
@@ -110,6 +112,8 @@ def memory_report(server: Server) -> MemoryReport:
         resident=resident_bytes(),
         clients=server.client_limits.clients_bytes(),
         aof_buffer=server.persistence.aof.buffered_bytes,
+        scripts=server.scripting.scripts_memory,
+        libraries=server.scripting.libraries.libraries_memory,
         keys=server.engine.total_keys(),
         tables={database.index: database.table_overhead() for database in databases if len(database)},
     )

@@ -197,13 +197,18 @@ class Persistence:
             emptied: Whether it is loaded in place of that; else into it.
             merged: Whether its keys replace those that are there.
         """
+        libraries = self.engine.function_libraries
         # With the log on, a key that went here without a word would be there again at the next start.
         if emptied:
             with replacing(self.engine):
                 self.load_snapshot(keep_expired=True)
         else:
             make_way(self.disk, self.engine, self.snapshot_path, replace=merged)
-            self.load_snapshot(keep_expired=True)
+            libraries.replaces = True  # those of the file are most often the ones that are there
+            try:
+                self.load_snapshot(keep_expired=True)
+            finally:
+                libraries.replaces = False
         if self.aof.on and not (saved and emptied):
             self.rewrite_scheduled = True  # the log does not lead to what the engine holds now
 

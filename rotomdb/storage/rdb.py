@@ -20,6 +20,7 @@ from rotomdb.engine.rdb_encoder import KeyspaceEncoder, encode_length, encode_st
 from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
+from rotomdb.storage.library_format import record_of
 from rotomdb.storage.rdb_reader import Opcode, check_rdb
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
@@ -73,7 +74,7 @@ class SnapshotWriter:
         version = VERSION_WITH_FIELD_TIMES if timed else VERSION_WRITTEN
         self.put(b"REDIS%04d" % version + b"".join(encode_aux(*field) for field in self.aux_fields()))
         for library in engine.function_libraries if self.options.functions else ():
-            self.put(bytes([Opcode.FUNCTION2]) + encode_string(library, self.options.compress))
+            self.put(record_of(library, self.options.compress))
         for database in engine.databases if self.options.keys else ():
             if len(database) == 0:
                 continue

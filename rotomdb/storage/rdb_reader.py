@@ -18,7 +18,7 @@ from rotomdb.engine.rdb_decoder import RdbDecoder
 from rotomdb.engine.rdb_records import TYPE_NAMES, RdbRecords, module_name
 from rotomdb.engine.rdb_sinks import CheckSink, TextSink
 from rotomdb.engine.rdb_walker import RdbWalker, Selection, ValueSink
-from rotomdb.errors import RdbError, RdbValueError
+from rotomdb.errors import CommandError, RdbError, RdbValueError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import let_go
 from rotomdb.storage.file_kind import HEAD_BYTES, FileKind, kind_of
@@ -300,7 +300,10 @@ class RdbReader:
                 elif isinstance(event, Function):
                     if not event.released:
                         raise RdbValueError(decoder.position, "Pre-release function format not supported")
-                    engine.function_libraries.append(event.code)
+                    try:
+                        engine.function_libraries.add(event.code)
+                    except CommandError as error:
+                        raise RdbValueError(decoder.position, str(error)) from None
                 elif isinstance(event, ModuleAux):
                     raise RdbValueError(
                         event.start,

@@ -20,13 +20,13 @@ from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 def replacing(engine: Engine) -> Iterator[None]:
     """The engine is empty in here. What it held is back when an exception leaves, and gone otherwise."""
     aside = [Keyspace(engine, database.index) for database in engine.databases]
-    libraries, engine.function_libraries[:] = list(engine.function_libraries), []
+    libraries = engine.function_libraries.put_aside()
     exchange(engine, aside)
     try:
         yield
     except BaseException:
         exchange(engine, aside)
-        engine.function_libraries[:] = libraries
+        engine.function_libraries.put_back(libraries)
         raise
 
 

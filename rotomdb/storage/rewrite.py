@@ -75,6 +75,8 @@ def write_commands(
             file.write_all(b"#TS:%d\r\n" % time.time())
         sink = CommandSink(write)
         sink.rdb_version = VERSION_WRITTEN
+        for source in engine.function_libraries:
+            sink.command(b"FUNCTION", b"LOAD", source)
         for database in engine.databases:
             encoder = KeyspaceEncoder(database, False, VERSION_WRITTEN)
             while (chunk := encoder.next_chunk(CHUNK_BYTES)) is not None:
@@ -84,7 +86,7 @@ def write_commands(
                 if on_progress is not None:
                     on_progress(keys + encoder.keys)
             keys += encoder.keys
-        if keys == 0:
+        if keys == 0 and not engine.function_libraries:
             # A log without a byte would pass for one that never held anything, and an older snapshot for the data.
             sink.command(b"SELECT", b"0")
         sink.flush()

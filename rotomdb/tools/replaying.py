@@ -40,7 +40,7 @@ def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Cal
     load_all()
     dispatcher = Dispatcher(engine, REGISTRY.values())
     dispatcher.loading = True
-    Scripting(dispatcher, lambda level, text: None)
+    Scripting(dispatcher, lambda level, text: None, functions=False)
     return replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
 
 

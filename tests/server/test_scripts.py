@@ -126,7 +126,7 @@ def test_short_memory_refuses_a_script_before_its_first_write_only(rotom: Callab
             client.eval("return redis.call('SET', 'a', 1)", 0)
         assert client.eval("redis.call('DEL', 'a') return redis.call('SET', 'a', 1)", 0) == b"OK"
         assert client.eval("#!lua flags=allow-oom\nreturn redis.call('SET', 'a', 2)", 0) == b"OK"
-        with pytest.raises(redis.exceptions.OutOfMemoryError, match="allow-oom flag is not set"):
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
             client.eval("#!lua\nreturn 1", 0)
 
 

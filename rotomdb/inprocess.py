@@ -205,13 +205,19 @@ def decoded(encoder: Any, reply: Any) -> Any:
 
 
 class EmbeddedRedis(redis.Redis):
-    """redis.Redis over an engine in this process. Single commands skip the connection machinery."""
+    """redis.Redis over an engine in this process. Single commands skip the connection machinery.
 
-    def __init__(self, database: Database, **options: Any) -> None:
+    Args:
+        owner: Whether closing it closes the database.
+    """
+
+    def __init__(self, database: Database, *, owner: bool = True, **options: Any) -> None:
         never = Retry(NoBackoff(), 0, supported_errors=())  # what is closed stays closed
         pool = ConnectionPool(connection_class=EngineConnection, database=database, protocol=2, retry=never, **options)
         super().__init__(connection_pool=pool)
         self.database = database
+        self.owner = owner
+        self.options = options
         self.context = Context(database.dispatcher)
         self.context.select(int(options.get("db") or 0))
         self.encoder = pool.get_encoder()
@@ -233,9 +239,16 @@ class EmbeddedRedis(redis.Redis):
         options.pop("keys", None)
         return callback(reply, **options)
 
+    def client(self) -> EmbeddedRedis:
+        """Another connection to the same data: WATCH, MULTI and SELECT are its own. Closing it ends the connection only."""
+        return EmbeddedRedis(self.database, owner=False, **self.options)
+
     def close(self) -> None:
         """Write everything down and end; also the end of a `with` block. Raises ConnectionError in a forked process."""
-        self.database.close()
+        if self.owner:
+            self.database.close()
+        else:
+            self.context.discard()
 
     def shutdown(self, *args: Any, **options: Any) -> None:
         """As in redis-py, which takes a ConnectionError for success."""

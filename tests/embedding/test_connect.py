@@ -44,6 +44,24 @@ def test_errors_are_redis_py_s(tmp_path: Path) -> None:
         client.get("k")
 
 
+def test_a_client_of_a_client_is_another_connection_to_the_same_data(tmp_path: Path) -> None:
+    with rotomdb.connect(tmp_path, db=2, decode_responses=True) as client:
+        with client.client() as other:
+            other.set("k", "v")
+            assert (client.get("k"), other.get("k")) == ("v", "v")
+            other.select(5)
+            other.execute_command("MULTI")
+            assert other.execute_command("APPEND", "k", "other") == "QUEUED"
+            assert client.get("k") == "v"
+            assert other.execute_command("EXEC") == [5]
+            assert client.get("k") == "v"
+            other.execute_command("MULTI")
+        del other
+        assert client.set("k", "still open")
+    with pytest.raises(redis.exceptions.ConnectionError):
+        client.client().get("k")
+
+
 def test_pipelines_and_transactions(tmp_path: Path) -> None:
     with rotomdb.connect(tmp_path) as client:
         with client.pipeline() as pipe:

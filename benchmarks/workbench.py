@@ -20,12 +20,13 @@ from pathlib import Path
 import rotomdb.aof
 import rotomdb.rdb
 from benchmarks.report import row, title
-from rotomdb.engine.rdb_sinks import IndexSink
+from rotomdb.engine.rdb_sinks import DigestSink
 from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_salvage import salvage_log
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage, locate_burst
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.testing.digests import digests_of
 
 KEYS = 2_000_000
 BIG_KEYS = 9_000_000
@@ -240,12 +241,12 @@ def corrupted(
 
 
 def rdb_trial(whole: bytes, corruptions: int) -> tuple[str, str]:
-    reader, sink, places = RdbReader(whole, "whole"), IndexSink(), []
+    reader, sink, places, digests = RdbReader(whole, "whole"), DigestSink(), [], {}
     for event in reader.records():
         if isinstance(event, KeyRecord):
             places.append((event.start, reader.visit(sink), event.key))
+            digests[event.key] = sink.digest
     reader.close()
-    digests = {key: one[0] for (_, key), one in sink.index.items()}
     recovered = total = wrong = 0
     for trial in range(TRIALS):
         data, hit = corrupted(whole, places, corruptions, 1, random.Random(trial * 1000 + corruptions))
@@ -255,12 +256,9 @@ def rdb_trial(whole: bytes, corruptions: int) -> tuple[str, str]:
             for i, error in enumerate(burst[1]):
                 fixed[burst[0] + i] ^= error
             data = bytes(fixed)
-        reader, found = RdbReader(data, "damaged"), IndexSink()
-        for event in Salvage(reader).records():
-            if isinstance(event, KeyRecord):
-                reader.visit(found)
+        reader = RdbReader(data, "damaged")
+        got = {key: one[0] for (_, key), one in digests_of(reader, Salvage(reader).records()).items()}
         reader.close()
-        got = {key: one[0] for (_, key), one in found.index.items()}
         undamaged = digests.keys() - hit
         total += len(undamaged)
         recovered += sum(got.get(key) == digests[key] for key in undamaged)

@@ -41,6 +41,3 @@ class DigestSink(ValueSink):
     elements: int
 
 def id_text(entry_id: Id) -> str: ...
-
-class IndexSink(DigestSink):
-    index: dict[tuple[int, bytes], tuple[int, int, int | None, int]]

@@ -639,12 +639,6 @@ cdef class DigestSink(ValueSink):
     Keyed anew in every process, so that nobody can make two values look alike on purpose.
     """
 
-    cdef readonly uint64_t digest
-    cdef int kind
-    cdef uint64_t position
-    cdef Buffer joined
-    cdef readonly uint64_t elements
-
     def __dealloc__(self):
         buffer_release(&self.joined)
 
@@ -719,19 +713,4 @@ cdef class DigestSink(ValueSink):
         # The raw bytes: nobody but the module can tell what they mean.
         self.digest = self.mix(<const char*>self.walker.cursor.base + self.walker.value_start,
                                self.walker.cursor.position - self.walker.value_start, NULL, 0)
-        return 0
-
-
-cdef class IndexSink(DigestSink):
-    """As DigestSink, and remembers each key in `index`: {(db, key): (digest, type, expire time or None, offset)}."""
-
-    cdef readonly dict index
-
-    def __cinit__(self):
-        self.index = {}
-
-    cdef int end_key(self) except -1:
-        self.index[self.walker.database, self.walker.key] = (
-            self.digest, self.walker.reading_type, self.walker.expires_at, self.walker.start,
-        )
         return 0

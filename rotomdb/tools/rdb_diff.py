@@ -12,12 +12,16 @@ from typing import Any
 
 import click
 
+from rotomdb.engine.key_index import PARTS
+from rotomdb.engine.key_index import differences as part_differences
 from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import IndexSink, ObjectSink, StreamValue, id_text
+from rotomdb.engine.rdb_sinks import ObjectSink, StreamValue, id_text
 from rotomdb.engine.rdb_walker import Selection
-from rotomdb.storage.rdb_reader import Function, ModuleAux, RdbReader
+from rotomdb.storage.rdb_reader import Function, ModuleAux
+from rotomdb.tools.key_parts import KeyParts
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.selection import selecting_with_functions
+from rotomdb.tools.sorted_spool import SortedSpool
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND
 from rotomdb.tools.values import function_name, json_text, shown
@@ -26,43 +30,37 @@ DETAILS_MAX = 10
 WIDTH = 40
 LIBRARY, OF_MODULE = "function library", "data of module"
 
-Name = tuple[int, bytes]
-
-
 Apart = tuple[str, str]  # what it is, and its name
 
 
 @dataclass
 class Side:
-    """One of the two, with where each key stands, and the content of what is no key."""
+    """One of the two: where its keys stand, and the content of what is no key."""
 
-    reader: RdbReader
-    index: dict[Name, tuple[int, int, int | None, int]]
+    keys: KeyParts
     apart: dict[Apart, list[bytes]]
 
-    def value(self, name: Name) -> ObjectSink:
-        sink = ObjectSink()
-        self.reader.walker.position = self.index[name][3]
-        self.reader.walker.next_record()
-        self.reader.visit(sink)
-        return sink
 
-
-def index(source: Opened, selection: Selection | None) -> Side:
-    reader = source.reader()
-    sink = IndexSink()
+def side_of(stack: contextlib.ExitStack, source: Opened, selection: Selection | None) -> Side:
+    keys = stack.enter_context(contextlib.closing(KeyParts(source)))
     apart: dict[Apart, list[bytes]] = {}
-    for event in source.wanted(reader.walk(sink, selection, source.advance), selection):
+    for event in source.wanted(keys.fill(selection), selection):
         if isinstance(event, Function):
             apart.setdefault((LIBRARY, shown(function_name(event.code))), []).append(event.code)
         elif isinstance(event, ModuleAux):
-            content = bytes(reader.data[event.start : event.end])
+            content = bytes(keys.reader.data[event.start : event.end])
             apart.setdefault((OF_MODULE, event.module), []).append(content)
-    return Side(reader, sink.index, apart)
+    return Side(keys, apart)
 
 
 @click.command()
-@click.option("--ttl-tolerance", default=0, metavar="MS", help="Expire times that differ by no more are equal.")
+@click.option(
+    "--ttl-tolerance",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="MS",
+    help="Expire times that differ by no more are equal.",
+)
 @click.option("--ignore-ttl", is_flag=True, help="Do not compare expire times.")
 @click.option("--summary", is_flag=True, help="Only how many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -85,15 +83,13 @@ def diff(
     """
     counts = {"added": 0, "removed": 0, "changed": 0}
     with contextlib.ExitStack() as stack:
-        sides = [index(stack.enter_context(opened(spec, "comparing")), selection) for spec in (a, b)]
-        apart = differences_apart(sides[0].apart, sides[1].apart)
-        keys = differences(sides[0], sides[1], ttl_tolerance, ignore_ttl, details=not summary)
+        a_side, b_side = (side_of(stack, stack.enter_context(opened(spec, "comparing")), selection) for spec in (a, b))
+        apart = differences_apart(a_side.apart, b_side.apart)
+        keys = differences(a_side.keys, b_side.keys, -1 if ignore_ttl else ttl_tolerance, details=not summary)
         for row in itertools.chain(apart, keys):
             counts[row["change"]] += 1
             if not summary:
                 print_row(row, as_json)
-        for side in sides:
-            side.reader.close()
     if as_json:
         if summary:
             click.echo(json.dumps(counts))
@@ -115,30 +111,49 @@ def differences_apart(a: dict[Apart, list[bytes]], b: dict[Apart, list[bytes]]) 
         yield row
 
 
-def differences(a: Side, b: Side, tolerance: int, ignore_ttl: bool, *, details: bool) -> Iterator[dict[str, Any]]:
-    def differs(name: Name) -> bool:
-        old, new = a.index[name], b.index[name]
-        return old[0] != new[0] or not (ignore_ttl or same_time(old[2], new[2], tolerance))
+def differences(a: KeyParts, b: KeyParts, tolerance: int, *, details: bool) -> Iterator[dict[str, Any]]:
+    """Of keys, in the order of databases and names. Without details, how each differs is all that is told, in any order.
 
-    names = [name for name in a.index if name not in b.index or differs(name)]
-    names += [name for name in b.index if name not in a.index]
-    for name in sorted(names):
-        row: dict[str, Any] = {"change": "changed", "db": name[0], "key": json_text(name[1])}
-        if name not in a.index or name not in b.index:
-            change, side = ("removed", a) if name in a.index else ("added", b)
-            yield {**row, "change": change, "type": LOGICAL_TYPES.get(side.index[name][1])}
-            continue
-        (old, old_type, old_time, _), (new, new_type, new_time, _) = a.index[name], b.index[name]
-        what = (
-            [] if ignore_ttl or same_time(old_time, new_time, tolerance) else [f"expires {old_time} → {new_time} (ms)"]
-        )
-        if old != new:
-            what += what_changed(a.value(name), b.value(name), old_type, new_type) if details else ["value"]
-        yield {**row, "type": LOGICAL_TYPES.get(new_type), "what": what}
+    Args:
+        tolerance: Of expire times, in ms; negative: they are not compared.
+    """
+    with contextlib.closing(SortedSpool()) as found:
+        for part in range(PARTS):
+            for old, new, values_differ in part_differences(a.part(part), b.part(part), tolerance):
+                if details:
+                    key = a.look_up(old) if new < 0 else b.look_up(new)
+                    found.add((key.db, key.key, old, new, values_differ))
+                else:
+                    yield {"change": change_of(old, new)}
+        for db, name, old, new, values_differ in found:
+            row = {"change": change_of(old, new), "db": db, "key": json_text(name)}
+            yield row | described(a, b, old, new, tolerance, values_differ=values_differ)
+
+
+def described(a: KeyParts, b: KeyParts, old: int, new: int, tolerance: int, *, values_differ: bool) -> dict[str, Any]:
+    """The type of a key that differs, and where both have it what differs."""
+    if old < 0 or new < 0:
+        kind = a.look_up(old).type if new < 0 else b.look_up(new).type
+        return {"type": LOGICAL_TYPES.get(kind)}
+    old_value, new_value = ObjectSink(), ObjectSink()
+    before = a.look_up(old, old_value if values_differ else None)
+    after = b.look_up(new, new_value if values_differ else None)
+    what = []
+    if not same_time(before.expire_ms, after.expire_ms, tolerance):
+        what.append(f"expires {before.expire_ms} → {after.expire_ms} (ms)")
+    if values_differ:
+        what += what_changed(old_value, new_value, before.type, after.type)
+    return {"type": LOGICAL_TYPES.get(after.type), "what": what}
+
+
+def change_of(old: int, new: int) -> str:
+    return "removed" if new < 0 else "added" if old < 0 else "changed"
 
 
 def same_time(a: int | None, b: int | None, tolerance: int) -> bool:
-    return a == b if a is None or b is None else abs(a - b) <= tolerance
+    if tolerance < 0 or a == b:
+        return True
+    return a is not None and b is not None and abs(a - b) <= tolerance
 
 
 def brief(data: Any) -> str:

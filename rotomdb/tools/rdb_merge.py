@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import click
 
+from rotomdb.engine.key_index import PARTS, contested, sort_offsets
 from rotomdb.engine.rdb_walker import Selection
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.key_parts import Found, KeyParts
 from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.rdb_convert import own_target
@@ -21,20 +24,32 @@ from rotomdb.tools.terminal import PROBLEMS, fail
 from rotomdb.tools.values import function_name, shown
 
 CONFLICTS_SHOWN = 10
-NEVER = 1 << 63
 
 
 @dataclass
 class Conflicts:
-    """Which file each key and function library is taken from, where that is not the only one that has it."""
+    """What several files have, and which of them it is not taken from.
 
-    keys: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    Attributes:
+        losers: For each file the offsets of the records that are left out, sorted.
+        keys: How many keys it is about.
+        first: Some of them, for a message.
+        libraries: Which file each function library is taken from whose code differs.
+    """
+
+    losers: list[array[int]]
+    keys: int = 0
+    first: list[Found] = field(default_factory=list)
     libraries: dict[bytes, int] = field(default_factory=dict)
 
-    def names(self) -> list[str]:
-        return [f"function library {shown(name)}" for name in self.libraries] + [
-            f"db {db} {shown(key)}" for db, key in self.keys
-        ]
+    @property
+    def count(self) -> int:
+        return self.keys + len(self.libraries)
+
+    def names(self) -> str:
+        libraries = [f"function library {shown(name)}" for name in self.libraries]
+        keys = [f"db {one.db} {shown(one.key)}" for one in self.first]
+        return ", ".join([*libraries, *keys][:CONFLICTS_SHOWN])
 
 
 @click.command()
@@ -57,10 +72,9 @@ def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], 
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(opened(file, "merging")) for file in files]
         conflicts = settle_conflicts(sources, policy, selection)
-        names = conflicts.names()
-        if policy == "fail" and names:
+        if policy == "fail" and conflicts.count:
             fail(
-                f"{len(names)} keys are in several files ({', '.join(names[:CONFLICTS_SHOWN])}); "
+                f"{conflicts.count} keys are in several files ({conflicts.names()}); "
                 "choose --on-conflict first, last or newest-ttl",
                 status=PROBLEMS,
             )
@@ -69,7 +83,7 @@ def merge(policy: str, output: str, target: str | None, files: tuple[str, ...], 
         writer = RdbWriter(out.write, TARGETS[target] if target else newest)
         losses = write_merged(sources, writer, conflicts, selection)
     lost = note_losses(losses, target or "the result", False)
-    click.echo(f"{writer.sink.keys} keys written to {output}; {len(names)} were in several files", err=True)
+    click.echo(f"{writer.sink.keys} keys written to {output}; {conflicts.count} were in several files", err=True)
     if lost:
         raise SystemExit(PROBLEMS)
 
@@ -79,9 +93,13 @@ def write_merged(sources: list[Opened], writer: RdbWriter, conflicts: Conflicts,
     losses: Losses = {}
     taken: set[bytes] = set()
     for number, source in enumerate(sources):
+        losers = iter(conflicts.losers[number])
+        left_out = next(losers, None)
         for event, reader in walk_records(source, selection):
             if isinstance(event, KeyRecord):
-                if conflicts.keys.get((event.db, event.key), number) == number:
+                if event.start == left_out:
+                    left_out = next(losers, None)
+                else:
                     reader.visit(writer.sink)
                 continue
             content = content_of(event, reader)
@@ -113,28 +131,26 @@ def walk_records(source: Opened, selection: Selection | None) -> Iterator[tuple[
 
 
 def settle_conflicts(sources: list[Opened], policy: str, selection: Selection | None) -> Conflicts:
-    first_in: dict[tuple[int, bytes], tuple[int, int]] = {}
+    conflicts = Conflicts([array("Q") for _ in sources])
     codes: dict[bytes, tuple[int, bytes]] = {}
-    conflicts = Conflicts()
-    for number, source in enumerate(sources):
-        reader = source.reader()
-        for event in reader.records(selection, source.advance):
-            if isinstance(event, Function):
-                library = function_name(event.code)
-                first, code = codes.setdefault(library, (number, event.code))
-                if code != event.code:
-                    conflicts.libraries[library] = first if policy == "first" else number
-                    codes[library] = (first, code) if policy == "first" else (number, event.code)
-            if not isinstance(event, KeyRecord):
-                continue
-            name = event.db, event.key
-            expires = NEVER if event.expire_ms is None else event.expire_ms
-            if name not in first_in:
-                first_in[name] = number, expires
-                continue
-            conflicts.keys.setdefault(name, first_in[name][0])
-            if policy == "last" or (policy == "newest-ttl" and expires > first_in[name][1]):
-                conflicts.keys[name] = number
-                first_in[name] = number, expires
-        reader.close()
+    with contextlib.ExitStack() as stack:
+        indexes = [stack.enter_context(contextlib.closing(KeyParts(source))) for source in sources]
+        for number, index in enumerate(indexes):
+            for event in index.fill(selection):
+                if isinstance(event, Function):
+                    library = function_name(event.code)
+                    first, code = codes.setdefault(library, (number, event.code))
+                    if code != event.code:
+                        codes[library] = (first, code) if policy == "first" else (number, event.code)
+                        conflicts.libraries[library] = codes[library][0]
+        for part in range(PARTS):
+            contents = [index.part(part) for index in indexes]
+            for (source, offset), *others in contested(contents, policy == "last", policy == "newest-ttl"):
+                conflicts.keys += 1
+                if len(conflicts.first) < CONFLICTS_SHOWN:
+                    conflicts.first.append(indexes[source].look_up(offset))
+                for loser, where in others:
+                    conflicts.losers[loser].append(where)
+    for losers in conflicts.losers:
+        sort_offsets(losers)
     return conflicts

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_sinks import IndexSink
 from rotomdb.errors import RdbError
 from rotomdb.storage.rdb_reader import RdbReader, check_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.storage.slots import key_slot
+from rotomdb.testing.digests import digests_of
 from tests.corpus.test_rdb_corpus import FILES
 from tests.tools.running import ALL_KINDS, DATA, run
 
@@ -22,11 +22,8 @@ Index = dict[tuple[int, bytes], tuple[int, int | None]]
 
 def index(data: bytes) -> Index:
     """A digest and the expire time of each key."""
-    sink = IndexSink()
     with contextlib.closing(RdbReader(data, "file")) as reader:
-        for _ in reader.walk(sink):
-            pass
-    return {name: (row[0], row[2]) for name, row in sink.index.items()}
+        return {name: (row[0], row[2]) for name, row in digests_of(reader).items()}
 
 
 def converted(data: bytes, target: str, *, plain: bool) -> tuple[bytes, set[bytes]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_sinks import IndexSink
+from rotomdb.engine.rdb_sinks import DigestSink
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage
+from rotomdb.testing.digests import digests_of
 from tests.tools.running import run
 
 KEYS = 4000
@@ -40,21 +41,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def records(data: bytes) -> tuple[list[tuple[int, int, bytes]], dict[bytes, int]]:
     """Where each key stands, and a digest of its value."""
     reader = RdbReader(data, "whole")
-    sink = IndexSink()
-    found = [(event.start, reader.visit(sink), event.key) for event in reader.records() if isinstance(event, KeyRecord)]
+    sink = DigestSink()
+    found, digests = [], {}
+    for event in reader.records():
+        if isinstance(event, KeyRecord):
+            found.append((event.start, reader.visit(sink), event.key))
+            digests[event.key] = sink.digest
     reader.close()
-    return found, {key: row[0] for (_, key), row in sink.index.items()}
+    return found, digests
 
 
 def salvaged(data: bytes) -> tuple[dict[bytes, int], Salvage]:
     reader = RdbReader(data, "damaged")
     work = Salvage(reader)
-    sink = IndexSink()
-    for event in work.records():
-        if isinstance(event, KeyRecord):
-            reader.visit(sink)
+    found = digests_of(reader, work.records())
     reader.close()
-    return {key: row[0] for (_, key), row in sink.index.items()}, work
+    return {key: row[0] for (_, key), row in found.items()}, work
 
 
 @pytest.mark.parametrize("corruptions", [1, 5, 20])

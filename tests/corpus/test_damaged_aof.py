@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import CORPUS
-from tests.processes import ROOT
+from tests.tools.running import run_forked
 
 INDEX = CORPUS / "damaged" / "index.json"
 CASES = [case for case in json.loads(INDEX.read_text())["cases"] if case["kind"] == "aof"] if INDEX.exists() else []
@@ -21,12 +19,9 @@ CHECKED = [case for case in CASES if "check_aof" in case]
 
 
 def run(directory: Path, target: str, *options: str, answer: str = "") -> tuple[int, list[str]]:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "aof_check.py"), *options, target],
-        cwd=directory, input=answer, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout.splitlines()
+    status, output, errors = run_forked("aof_check", [*options, target], directory=directory, stdin=answer.encode())
+    assert b"Traceback" not in errors, errors.decode()
+    return status, output.decode().splitlines()
 
 
 def prepare(case: dict[str, Any], tmp_path: Path) -> tuple[Path, str]:
@@ -70,8 +65,8 @@ SOUND_TO_THE_SERVER = "m70--manifest-upper-case"
 def test_check_gives_the_verdict_and_the_analysis_of_redis_check_aof(case: dict[str, Any], tmp_path: Path) -> None:
     directory, target = prepare(case, tmp_path)
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    status, lines = run(directory, target)
     for reference in case["check_aof"].values():
-        status, lines = run(directory, target)
         if case["case"] in STRICTER or case["case"] == SOUND_TO_THE_SERVER:
             assert status == int(case["case"] in STRICTER), lines
             continue

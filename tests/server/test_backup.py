@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +13,14 @@ import redis
 
 from rotomdb.storage.backup import verify
 from rotomdb.storage.disk import Disk
-from tests.processes import ROOT, RedisServer, RotomServer
+from tests.processes import RedisServer, RotomServer
+from tests.tools.running import aof
 
 Start = Callable[..., RotomServer]
 
 
 def restore(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rotomdb.tools.aof", "restore", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    return aof("restore", *map(str, arguments))
 
 
 def backed_up(server: RotomServer, name: str) -> Path:

@@ -28,10 +28,9 @@ def run(*words: str | Path, tool: str = "rdb", stdin: bytes = b"") -> subprocess
 
 
 def run_raw(*words: str | Path, tool: str = "rdb", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", f"rotomdb.tools.{tool}", *map(str, words)]
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=120, cwd=ROOT)
-    assert b"Traceback" not in done.stderr, done.stderr.decode()
-    return done
+    status, output, errors = run_forked(tool, words, directory=ROOT, stdin=stdin)
+    assert b"Traceback" not in errors, errors.decode()
+    return subprocess.CompletedProcess([tool, *words], status, output, errors)
 
 
 def aof(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
@@ -39,25 +38,47 @@ def aof(*words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[s
 
 
 def forked(tool: str, *words: str | Path, stdout: int | None = None, closed: Sequence[int] = ()) -> Ended:
+    """How a tool ends; see `run_forked`."""
+    status, output, errors = run_forked(tool, words, stdout=stdout, closed=closed)
+    return Ended(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+
+
+def run_forked(
+    tool: str,
+    words: Sequence[str | Path],
+    *,
+    directory: Path | None = None,
+    stdin: bytes = b"",
+    stdout: int | None = None,
+    closed: Sequence[int] = (),
+) -> tuple[int, bytes, bytes]:
     """A tool in a forked child: what a process of its own would do, without the time that it takes to start one.
 
     Args:
+        directory: That it runs in.
         stdout: Descriptor of its standard output; by default it is caught.
         closed: Standard descriptors that it is started without.
+
+    Returns:
+        Its exit status, and what it wrote to standard output and standard error.
     """
     module = importlib.import_module(f"rotomdb.tools.{tool}")
-    with tempfile.TemporaryFile() as caught, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as caught, tempfile.TemporaryFile() as errors:
+        given.write(stdin)
+        given.seek(0)
         pid = os.fork()
         if not pid:
             status = 70
             try:
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(given.fileno(), 0)
                 os.dup2(caught.fileno() if stdout is None else stdout, 1)
                 os.dup2(errors.fileno(), 2)
                 for descriptor in closed:
                     os.close(descriptor)
-                sys.argv = [f"rotomdb-{tool}", *map(str, words)]
-                sys.stdin = sys.__stdin__
+                if directory is not None:
+                    os.chdir(directory)
+                sys.argv = [f"rotomdb-{tool.replace('_', '-')}", *map(str, words)]
+                sys.stdin = None if 0 in closed else open(0, closefd=False)  # noqa: SIM115
                 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
                     signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
                 module.main()
@@ -70,7 +91,7 @@ def forked(tool: str, *words: str | Path, stdout: int | None = None, closed: Seq
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         caught.seek(0)
         errors.seek(0)
-        return Ended(status, caught.read().decode("utf-8", "replace"), errors.read().decode("utf-8", "replace"))
+        return status, caught.read(), errors.read()
 
 
 @dataclass(frozen=True)

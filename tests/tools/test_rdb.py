@@ -11,16 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import RotomServer
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "tests" / "data"
-STRINGS = DATA / "rdb-redis-7.0.15-strings.rdb"
-
-
-def run(*words: str, tool: str = "rotomdb.tools.rdb") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, "-m", tool, *words], capture_output=True, text=True, timeout=60, cwd=ROOT)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+from tests.tools.running import DATA, ROOT, STRINGS, run
 
 
 def test_dump_prints_json_in_a_pipe() -> None:
@@ -127,10 +118,15 @@ def test_unreadable_file_is_status_3(words: list[str]) -> None:
     assert "No such file" in done.stderr
 
 
-@pytest.mark.parametrize("tool", ["rotomdb.tools.rdb", "rotomdb.tools.aof_check"])
+@pytest.mark.parametrize("tool", ["rotomdb.tools.rdb", "rotomdb.tools.aof", "rotomdb.tools.aof_check"])
 def test_wrong_usage_is_status_2_and_help_is_0(tool: str) -> None:
-    assert run("--nonsense", tool=tool).returncode == 2
-    done = run("--help", tool=tool)
+    """In processes of their own; the other tests fork."""
+
+    def start(option: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", tool, option], capture_output=True, text=True, cwd=ROOT)
+
+    assert start("--nonsense").returncode == 2
+    done = start("--help")
     assert done.returncode == 0
     assert "Exit status" in done.stdout
 

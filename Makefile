@@ -12,10 +12,10 @@ run: .make/built
 	$(BIN)/rotomdb-server $(ARGS)
 
 test: .make/built lint
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-fast: .make/built
-	$(BIN)/python -m pytest -n auto -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(PYTEST_ARGS)
 
 lint: .make/built
 	$(BIN)/ruff check .

@@ -22,6 +22,10 @@ INTERNAL_ERROR = "internal error"  # what a server logs of an exception that it 
 IN_CI = os.environ.get("CI") == "true"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
 def missing(what: str) -> None:
     """What a test needs is not here: a failure in CI, where all of it is installed, a visible skip elsewhere."""
     if IN_CI:

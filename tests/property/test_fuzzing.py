@@ -42,6 +42,7 @@ def test_what_restore_accepts_of_wrong_payloads_stands_all_commands(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(900)
 def test_decoders_under_the_address_sanitizer_stand_a_minute_of_fuzzing() -> None:
     found = subprocess.run(

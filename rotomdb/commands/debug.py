@@ -55,6 +55,13 @@ def debug_digest_value(ctx: Context, *keys: Key) -> list[bytes]:
     return [value_digest(ctx.db, key) for key in keys]
 
 
+def data_set_goes(ctx: Context) -> None:
+    """Tell who watches or caches keys that another data set is about to take the place of this one."""
+    ctx.server.tracking.flushed()
+    for database in ctx.engine.databases:
+        ctx.dispatcher.exchanged(database.index)
+
+
 @command("DEBUG|RELOAD", since="1.0.0", flags=CHANGES_DATA, group=GROUP, complexity="O(N)")
 def debug_reload(ctx: Context, *options: Bytes) -> object:
     """Saves a snapshot, and loads it in place of everything."""
@@ -62,6 +69,8 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
     if words - {b"MERGE", b"NOFLUSH", b"NOSAVE"}:
         raise CommandError("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
     persistence = ctx.server.persistence
+    if b"NOFLUSH" not in words:
+        data_set_goes(ctx)
     try:
         if b"NOSAVE" not in words:
             persistence.kill_child("rdb")
@@ -79,6 +88,7 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
 def debug_loadaof(ctx: Context) -> object:
     """Flushes the log to disk, and loads it in place of everything."""
     dispatcher = ctx.dispatcher
+    data_set_goes(ctx)
     dispatcher.loading = True
     stream_active, dispatcher.stream.active = dispatcher.stream.active, False
     try:

@@ -353,21 +353,51 @@ cdef class Dispatcher:
         """The command of that name in any case, or None."""
         return self.commands.get(name.lower())
 
-    cdef object refuse(self, Context context, str text):
-        """An error that keeps the command from running; a transaction that contains one cannot run."""
+    cdef object refuse(self, Context context, str text, Command command=None):
+        """An error that keeps the command from running: a transaction with such a command in it cannot run.
+
+        EXEC itself is not refused and left to be tried again: its transaction ends with it.
+        """
+        if command is not None:
+            command.rejected += 1
+            if command.name == "exec":
+                context.discard()
+                text = f"EXECABORT Transaction discarded because of: {text.removeprefix('ERR ')}"
         if context.in_multi:
             context.abort_exec = True
         if self.on_error is not None:
             self.on_error(text)
         return CommandError(text)
 
-    cdef object refuse_busy(self, Context context, Command command):
-        cdef str text = self.busy
-        command.rejected += 1
+    cdef str state_refusal(self, Context context, Command command):
+        """Why the state of things forbids the command, or None. EXEC is what is queued, too."""
+        cdef int any_flags = command.flags, common_flags = command.flags
         if command.name == "exec":
-            context.discard()
-            text = f"EXECABORT Transaction discarded because of: {text}"
-        return self.refuse(context, text)
+            self.collect_flags(context.queue, &any_flags, &common_flags)
+        if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and self.busy is None
+                and not self.make_room()
+                and (any_flags & FLAG_DENYOOM or (context.in_multi and not command.never_queued))):
+            # A transaction takes memory by being queued, whatever is in it.
+            return "OOM command not allowed when used memory > 'maxmemory'."
+        if self.write_error is not None and (any_flags & FLAG_WRITE or command.name == "ping"):
+            return self.write_error
+        if context.subscribed and context.resp == 2 and not command.while_subscribed:
+            return (f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
+                    "PING / QUIT / RESET are allowed in this context")
+        if self.loading and not common_flags & FLAG_LOADING:
+            return "LOADING Redis is loading the dataset in memory"
+        if self.busy is not None and not command.flags & FLAG_ALLOW_BUSY:
+            return self.busy
+        return None
+
+    cdef object collect_flags(self, list requests, int* any_flags, int* common_flags):
+        """Add the flags of these requests: those that any of them has, and those that all have."""
+        cdef Command command
+        for request in requests:
+            command = self.named_by(request)
+            if command is not None:
+                any_flags[0] |= command.flags
+                common_flags[0] &= command.flags
 
     cdef str denial(self, Context context, Command command, PyObject** arguments, int count, str where):
         """The error for what the context's user may not do, of which `on_denied` is told; None: it may."""
@@ -416,6 +446,7 @@ cdef class Dispatcher:
     cdef object call(self, Context context, PyObject** arguments, int count):
         """Run a request; returns its reply value, a CommandError for an error reply."""
         cdef Command command = self.lookup(arguments, count)
+        cdef str refusal
         if self.depth == 0:
             context.command = command          # also when it is refused, or queued
         if command is None:
@@ -427,41 +458,26 @@ cdef class Dispatcher:
             return self.refuse(context, "ERR unknown subcommand '%s'. Try %s HELP." % (
                 as_shown(<bytes>arguments[1], 128), command.name.upper()))
         if not command.takes(count):
-            command.rejected += 1
-            return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command")
+            return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command", command)
         if context.replaying:
             # What the log holds was accepted once; no state of today's server may refuse it.
             if context.in_multi and not command.never_queued:
                 return queue_request(context, arguments, count)
             return self.run(context, command, arguments, count)
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
-            command.rejected += 1
-            return self.refuse(context, "NOAUTH Authentication required.")
-        if context.user is not None and not context.user.unrestricted and not context.trusted:
-            denied = self.denial(context, command, arguments, count, "multi" if context.in_multi or context.in_exec else "toplevel")
-            if denied is not None:
-                command.rejected += 1
-                return self.refuse(context, denied)
-        if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and self.busy is None
-                and not self.make_room()
-                and needs_memory(self, context, command)):
-            command.rejected += 1
-            return self.refuse(context, "OOM command not allowed when used memory > 'maxmemory'.")
-        if self.write_error is not None and (command.flags & FLAG_WRITE or command.name == "ping"):
-            command.rejected += 1
-            return self.refuse(context, self.write_error)
-        if context.subscribed and context.resp == 2 and not command.while_subscribed:
-            command.rejected += 1
-            return self.refuse(context, f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
-                                        "PING / QUIT / RESET are allowed in this context")
-        if self.loading and not command.flags & FLAG_LOADING:
-            command.rejected += 1
-            return self.refuse(context, "LOADING Redis is loading the dataset in memory")
-        if self.busy is not None and not command.flags & FLAG_ALLOW_BUSY:
-            return self.refuse_busy(context, command)
+            return self.refuse(context, "NOAUTH Authentication required.", command)
         if context.in_multi and not command.never_queued and command.flags & FLAG_NO_MULTI:
-            command.rejected += 1
-            return self.refuse(context, "ERR Command not allowed inside a transaction")
+            return self.refuse(context, "ERR Command not allowed inside a transaction", command)
+        if context.user is not None and not context.user.unrestricted and not context.trusted:
+            refusal = self.denial(context, command, arguments, count, "multi" if context.in_multi or context.in_exec else "toplevel")
+            if refusal is not None:
+                return self.refuse(context, refusal, command)
+        if self.depth == 0 and (self.memory_limit or self.write_error is not None or context.subscribed
+                                or self.loading or self.busy is not None):
+            # Not for what runs inside another command: a transaction that has begun is not cut short.
+            refusal = self.state_refusal(context, command)
+            if refusal is not None:
+                return self.refuse(context, refusal, command)
         # What is refused is refused at once, also while clients are paused; what a paused EXEC queued is part of it. A pause
         # holds up nobody who wants to end a script.
         if self.postpones is not None and self.depth == 0 and self.busy is None and self.postpones(
@@ -555,7 +571,8 @@ cdef class Dispatcher:
             self.writer = None
             if self.pending:
                 self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
-            if self.dirty != dirty_before:
+                context.write_offset = self.stream.offset
+            elif self.dirty != dirty_before:
                 context.write_offset = self.stream.offset
             if self.watch_unsynced:
                 if command.sees_all:
@@ -839,17 +856,29 @@ cdef class Dispatcher:
             for context in contexts:
                 (<Context>context).watched_changed = True
 
-    def touch_database(self, int database):
-        """As `touch`, for every existing key of this database that anybody watches or waits for."""
+    def touch_database(self, int database, int replacement=-1):
+        """As `touch`, for every key of this database that goes, or comes, by a command that reaches the stream."""
         mark_all_unsynced(self.engine, self.stream.offset + 1)
+        self.exchanged(database, replacement)
+
+    def exchanged(self, int database, int replacement=-1):
+        """All keys of this database go: tell who watches one of them, or waits for what comes.
+
+        Args:
+            replacement: The database that takes its place; -1: it is emptied. What is past its time in there is
+                dropped: who watches a key that is not here must not see it come and go.
+        """
         for index, key in self.awaited:
-            if index == database and self.engine.databases[index].exists(key):
+            if index == database and self.in_either(database, replacement, key):
                 self.ready[index, key] = None
         for (index, key), contexts in self.watchers.items():
-            if index == database and self.engine.databases[index].exists(key):
+            if index == database and self.in_either(database, replacement, key):
                 for context in contexts:
                     (<Context>context).watched_changed = True
 
+    cdef bint in_either(self, int database, int other, bytes key):
+        cdef bint here = self.engine.databases[database].exists(key)
+        return (other >= 0 and self.engine.databases[other].exists(key)) or here
 
 cdef str denial_text(User user, str reason, str command, bytes word):
     """Why a request is denied; with the key or channel where `word` is given."""
@@ -858,19 +887,6 @@ cdef str denial_text(User user, str reason, str command, bytes word):
     if word is None:
         return f"No permissions to access a {reason}"
     return f"User {user.shown} has no permissions to access the '{as_shown(word, <int>len(word))}' {reason}"
-
-
-cdef bint needs_memory(Dispatcher dispatcher, Context context, Command command):
-    """Whether the command may not run when memory is short; a transaction counts as what it holds."""
-    cdef Command queued
-    if command.flags & FLAG_DENYOOM:
-        return True
-    if command.name == "exec":
-        for arguments in context.queue:
-            queued = dispatcher.find(arguments[0])
-            if queued is not None and queued.flags & FLAG_DENYOOM:
-                return True
-    return False
 
 
 cdef object queue_request(Context context, PyObject** arguments, int count):

@@ -34,11 +34,13 @@ def sparse_limit(ctx: Context) -> int:
 def pfadd(ctx: Context, key: Key, *elements: Bytes) -> bool:
     """Adds elements to a HyperLogLog key. Creates the key if it doesn't exist."""
     held = sketch_at(ctx, key)
-    data, changed = hyperloglog.add(held or hyperloglog.stale(hyperloglog.new()), elements, sparse_limit(ctx))
-    if held is not None and not changed:
+    data, changes = hyperloglog.add(held or hyperloglog.stale(hyperloglog.new()), elements, sparse_limit(ctx))
+    if held is None:
+        changes += 1
+    if not changes:
         return False
     strings.set_built(ctx.db, key, data, True)
-    ctx.changed(key, "pfadd")
+    ctx.changed(key, "pfadd", changes)
     return True
 
 

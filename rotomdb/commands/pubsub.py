@@ -5,7 +5,7 @@ from __future__ import annotations
 from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, command, container
-from rotomdb.commands.reply import NO_REPLY, PushReply, Status
+from rotomdb.commands.reply import NO_REPLY, InTurn, PushReply, Status
 
 GROUP = "pubsub"
 FLAGS = PUBSUB | NOSCRIPT | LOADING | STALE
@@ -13,21 +13,25 @@ CHANNEL, PATTERN, SHARD = "channel", "pattern", "shard"
 
 
 def subscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) -> object:
-    client = as_client(ctx)
-    for name in names:
-        count = ctx.server.pubsub.subscribe(client, kind, name)
-        client.push(PushReply([word, name, count]))
-    return NO_REPLY
+    client, pubsub = as_client(ctx), ctx.server.pubsub
+    return told(ctx, [PushReply([word, name, pubsub.subscribe(client, kind, name)]) for name in names])
 
 
 def unsubscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) -> object:
     """Without names: from all; the reply says so also where there was none."""
     client, pubsub = as_client(ctx), ctx.server.pubsub
-    for name in names or list(pubsub.of(client).names[kind]):
-        client.push(PushReply([word, name, pubsub.unsubscribe(client, kind, name)]))
-        names = names or (name,)
+    names = names or tuple(pubsub.of(client).names[kind])
     if not names:
-        client.push(PushReply([word, None, pubsub.of(client).count(kind)]))
+        return told(ctx, [PushReply([word, None, pubsub.of(client).count(kind)])])
+    return told(ctx, [PushReply([word, name, pubsub.unsubscribe(client, kind, name)]) for name in names])
+
+
+def told(ctx: Context, pushes: list[PushReply]) -> object:
+    """Answer with one push for each name: they come whatever CLIENT REPLY says, and in EXEC in the place of a reply."""
+    if ctx.in_exec:
+        return InTurn(pushes)
+    for push in pushes:
+        as_client(ctx).push(push)
     return NO_REPLY
 
 

@@ -27,6 +27,10 @@ class PushReply(list[object]):
     """Out-of-band data: a push in RESP3, an array in RESP2."""
 
 
+class InTurn(list[object]):
+    """Several replies one behind the other, where a command gives more than one."""
+
+
 class Protocol(bytes):
     """Bytes of the protocol as they are, for kinds of replies that no other command gives."""
 

@@ -78,7 +78,8 @@ def flushdb(ctx: Context, *mode: Bytes) -> object:
     if ctx.server is not None:
         ctx.server.tracking.flushed()
     ctx.dispatcher.touch_database(ctx.db.index)
-    ctx.dispatcher.dirty += ctx.db.clear(lazily) + 1  # also an empty flush is propagated
+    ctx.dispatcher.dirty += ctx.db.clear(lazily)
+    ctx.propagate("FLUSHDB", *mode)  # also where there was nothing
     return OK
 
 
@@ -100,15 +101,12 @@ def flushall(ctx: Context, *mode: Bytes) -> object:
     for database in ctx.engine.databases:
         ctx.dispatcher.touch_database(database.index)
         ctx.dispatcher.dirty += database.clear(lazily)
-    ctx.dispatcher.dirty += 1
     if ctx.server is not None and not ctx.dispatcher.loading:
         ctx.server.persistence.kill_child("rdb")
         if ctx.server.persistence.settings.save_points:
-            dirty = ctx.dispatcher.dirty
             with contextlib.suppress(SaveError):  # logged, and INFO shows the failed save
                 ctx.server.persistence.save()
-            # The save must not hide that this command changed something.
-            ctx.dispatcher.dirty = max(ctx.dispatcher.dirty, dirty)
+    ctx.propagate("FLUSHALL", *mode)
     return OK
 
 
@@ -129,11 +127,9 @@ def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
     if not (0 <= first < count and 0 <= second < count):
         raise CommandError(DB_INDEX_OUT_OF_RANGE)
     if first != second:
-        for index in (first, second):
-            ctx.dispatcher.touch_database(index)
+        ctx.dispatcher.touch_database(first, second)
+        ctx.dispatcher.touch_database(second, first)
         ctx.engine.swap(first, second)
-        for index in (first, second):
-            ctx.dispatcher.touch_database(index)
     ctx.dispatcher.dirty += 1
     return OK
 

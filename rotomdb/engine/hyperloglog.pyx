@@ -230,18 +230,18 @@ cdef bint raise_register(list holder, int index, int count, Py_ssize_t size_max)
 
 
 def add(bytes data not None, elements, Py_ssize_t sparse_max):
-    """(the sketch with the elements, whether it changed)."""
+    """(the sketch with the elements, how many of them changed it)."""
     cdef list holder = [bytearray(data)]
-    cdef bint changed = False
+    cdef int64_t changes = 0
     cdef int index, count
     cdef bytes element
     for element in elements:
         count = rank_of(<const uint8_t*>PyBytes_AS_STRING(element), PyBytes_GET_SIZE(element), &index)
         if raise_register(holder, index, count, sparse_max):
-            changed = True
-    if not changed:
-        return data, False
-    return stale(bytes(holder[0])), True
+            changes += 1
+    if not changes:
+        return data, 0
+    return stale(bytes(holder[0])), changes
 
 
 def stale(bytes data not None):

@@ -10,7 +10,9 @@ from rotomdb.engine.number cimport format_double
 from rotomdb.storage.resp cimport put_bulk, put_number
 
 from rotomdb.engine.number import format_float
-from rotomdb.commands.reply import BLOCKED, NO_REPLY, NULL_ARRAY, OK, MapReply, Protocol, PushReply, SetReply, Status, Verbatim
+from rotomdb.commands.reply import (
+    BLOCKED, NO_REPLY, NULL_ARRAY, OK, InTurn, MapReply, Protocol, PushReply, SetReply, Status, Verbatim,
+)
 from rotomdb.errors import CommandError
 
 cdef extern from "Python.h":
@@ -26,6 +28,7 @@ cdef object verbatim_type = Verbatim
 cdef object map_type = MapReply
 cdef object set_type = SetReply
 cdef object push_type = PushReply
+cdef object in_turn_type = InTurn
 cdef object protocol_type = Protocol
 
 
@@ -115,6 +118,8 @@ cdef int encode_rare(Buffer* out, object value, int resp) except -1:
     elif kind is tuple or kind is map_type or kind is set_type or kind is push_type:
         put_header(out, kind, len(value), resp)
         put_elements(out, value, resp)
+    elif kind is in_turn_type:
+        put_elements(out, value, resp)
     elif kind is dict:
         put_number(out, c'%' if resp == 3 else c'*', len(value) if resp == 3 else 2 * len(value))
         for key, item in value.items():
@@ -176,7 +181,7 @@ def plain_reply(value):
     if PyBytes_CheckExact(value) or value is None or PyLong_CheckExact(value):
         return value
     kind = type(value)
-    if kind is list or kind is tuple or kind is map_type or kind is set_type or kind is push_type:
+    if kind is list or kind is tuple or kind is map_type or kind is set_type or kind is push_type or kind is in_turn_type:
         return [plain_reply(item) for item in value]
     if kind is status_type or kind is verbatim_type:
         return bytes(value)

@@ -22,13 +22,21 @@ BITFIELD counter INCRBY i5 0 1
 BITFIELD counter INCRBY i5 0 1
 BITFIELD counter SET i5 200 0 SET i5 0 3
 BITFIELD counter GET i5 0
+PFADD sketch
+PFADD sketch
+PFADD sketch a b c a
+FLUSHDB
+FLUSHDB
+MSET a 1 b 2
+FLUSHALL
+FLUSHALL ASYNC
 """
 
 
-def test_bit_commands_count_as_many_changes_as_in_redis(
+def test_commands_count_as_many_changes_as_in_redis(
     rotom: Callable[..., RotomServer], redis_server: Callable[..., RedisServer]
 ) -> None:
-    with redis_server().client() as theirs, rotom().client() as ours:
+    with redis_server("--save", "").client() as theirs, rotom("--save", "").client() as ours:
         for line in WRITES.strip().splitlines():
             counts = []
             for client in (theirs, ours):

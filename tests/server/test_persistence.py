@@ -184,6 +184,13 @@ def test_a_killed_snapshot_child_is_reported_and_leaves_nothing(rotom: Start) ->
         with pytest.raises(redis.ResponseError, match="MISCONF"):
             client.set("a", "b")
         client.config_set("stop-writes-on-bgsave-error", "no")
+        client.execute_command("MULTI")
+        client.execute_command("SET", "a", "b")
+        with server.client() as other:
+            other.config_set("stop-writes-on-bgsave-error", "yes")
+        with pytest.raises(redis.ResponseError, match="Transaction discarded because of: MISCONF"):
+            client.execute_command("EXEC")
+        client.config_set("stop-writes-on-bgsave-error", "no")
         assert client.set("a", "b")
 
 

@@ -204,8 +204,13 @@ class Commands:
     in_category: dict[str, list[str]]
 
 
-@cache
 def commands() -> Commands:
+    return commands_among(len(REGISTRY))
+
+
+@cache
+def commands_among(count: int) -> Commands:
+    """Once for each size of the registry: whoever embeds a server may add commands of its own."""
     load_all()
     inside: dict[str, list[str]] = {}
     in_category: dict[str, list[str]] = {category: [] for category in CATEGORIES}

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from rotomdb.commands import load_all
 from rotomdb.commands.acl_rules import RuleError, Rules, UnmatchedParenthesisError, accepts, line_of, merged, rules_text
+from rotomdb.commands.dispatch import Context
 from rotomdb.commands.permissions import Subject, User, command_number
-from rotomdb.commands.registry import REGISTRY
+from rotomdb.commands.registry import FAST, REGISTRY, declare
 
 load_all()
 ABC = "#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -240,6 +241,22 @@ def test_a_request_is_allowed_by_one_selector_as_a_whole(
     rules: str, request_: str, denied: tuple[str, int] | None
 ) -> None:
     assert denial(user_of(*rules.split()), request_) == denied
+
+
+def test_commands_that_were_added_later_are_known_by_name_and_category() -> None:
+    user_of("+get")
+
+    def act(ctx: Context) -> int:
+        """Does nothing."""
+        return 0
+
+    REGISTRY["added"] = declare("ADDED", act, since="1.0.0", flags=FAST, group="mine", categories="list")
+    try:
+        assert denial(user_of("+added"), "ADDED") is None
+        assert denial(user_of("+@list"), "ADDED") is None
+        assert denial(user_of("+@hash"), "ADDED") == ("command", 0)
+    finally:
+        del REGISTRY["added"]
 
 
 def test_only_who_may_do_everything_in_one_selector_is_unrestricted() -> None:

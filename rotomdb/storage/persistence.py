@@ -204,7 +204,7 @@ class Persistence:
                 self.load_snapshot(keep_expired=True)
         else:
             make_way(self.disk, self.engine, self.snapshot_path, replace=merged)
-            libraries.replaces = True  # those of the file are most often the ones that are there
+            libraries.replaces = merged
             try:
                 self.load_snapshot(keep_expired=True)
             finally:

@@ -9,14 +9,15 @@ PLAIN = "function(keys, args) return {keys, args} end"
 # One attempt to load each; the libraries are flushed after it.
 SOURCES = [
     "x", "", "#!\n", "#!lua", "#!lua\nx", "#!lua name=lib", "#!lua name=a-b\nx", "#!lua name=\nx", '#!lua name="li\nb',
-    "#!lua name=lib foo=bar\nreturn 1", "#!lua name=lib name=x\nreturn 1", "#!js name=lib\nreturn 1", "#!lua  name=lib  \n",
+    "#!lua name=lib foo=bar\nreturn 1", "#!lua name=lib name=x\nreturn 1", "#!js name=lib\nreturn 1", "#! name=lib\nreturn 1", "#!lua  name=lib  \n",
     f'#!LUA NAME="lib"\n{REGISTER}("f", {PLAIN})',
     *(HEAD + body for body in (
         "", "return 1", "if", "a = 1", "return b", 'error("x")', 'error({err = "y"})', "local t = nil; t.x = 1", "return KEYS",
         'redis.call("ping")', "redis.setresp(3)", 'redis.sha1hex("a")', 'redis.error_reply("x")', "redis.breakpoint()",
         "math.random()", "cjson.encode({})", "os.clock()", "return redis.REDIS_VERSION", 'return ("a"):rep(2)', "while true do end",
+        "getmetatable(_G)", "redis.math.random()", "redis.redis.call('ping')", "redis.x = 1", "_G.a = 1", "local r = redis return r.call('ping')",
         f"{REGISTER}()", f"{REGISTER}(1)", f"{REGISTER}({{}})", f'{REGISTER}("f")', f'{REGISTER}("f", 1)', f'{REGISTER}("a", "b", "c")',
-        f"{REGISTER}(1, {PLAIN})", f"{REGISTER}({{}}, {PLAIN})", f'{REGISTER}("f-1", {PLAIN})', f'{REGISTER}("", {PLAIN})',
+        f"{REGISTER}(1, {PLAIN})", f"{REGISTER}({{}}, {PLAIN})", f"{REGISTER}(nil, {PLAIN})", f"{REGISTER}('a\\0b', {PLAIN})", f'{REGISTER}("f-1", {PLAIN})', f'{REGISTER}("", {PLAIN})',
         f'{REGISTER}("f", {PLAIN}) {REGISTER}("F", {PLAIN})', f'local r = redis {REGISTER}("f", {PLAIN}) r.log(2, "from a library")',
         f'{REGISTER}{{function_name = "f", callback = {PLAIN}, flags = {{"x"}}}}', f'{REGISTER}{{function_name = "f", callback = {PLAIN}, flags = {{1}}}}',
         f'{REGISTER}{{function_name = "f", callback = {PLAIN}, flags = "x"}}', f'{REGISTER}{{function_name = "f", callback = {PLAIN}, foo = 1}}',
@@ -29,7 +30,7 @@ SOURCES = [
 
 LIBRARY = """#!lua name=all
 local function add(name, callback, flags) redis.register_function{function_name = name, callback = callback, flags = flags or {}} end
-local count = 0
+local count, at_load, version = 0, redis, redis.REDIS_VERSION
 redis.register_function('Plain', function(keys, args) return {keys, args} end)
 add('get', function(keys) return redis.call('GET', keys[1]) end, {'no-writes', 'allow-stale'})
 add('set', function(keys, args) return redis.call('SET', keys[1], args[1]) end)
@@ -43,6 +44,10 @@ add('error_reply', function() return redis.error_reply('My error') end)
 add('writes_global', function() a = 1 end)
 add('reads_global', function() return a end)
 add('registers', function() redis.register_function('z', function() end) end)
+add('keeps_registering', function() at_load.register_function('z', function() end) end)
+add('changes_what_loading_sees', function() at_load.redis = redis end)
+add('calls_by_what_loading_sees', function() return at_load.call('PING') end)
+add('same_version', function() return tostring(version == redis.REDIS_VERSION) end)
 add('keys', function() return KEYS end)
 add('arguments', function(...) return {#{...}, type((...)), ...} end)
 add('map', function() redis.setresp(3) return {map = {a = 1}} end)
@@ -53,7 +58,8 @@ add('number', function(keys, args) return tonumber(args[1]) end)
 CALLS = [
     "Plain 1 k a b", "plain 0", "Plain 2 k", "Plain -1", "Plain x", "nosuch x", "nosuch 0", "get 1 k", "set 1 k v", "get 1 k",
     "only_reads 1 k", "count 0", "count 0", "raises 0", "raises_table 0", "unknown 0", "caught 0", "error_reply 0", "writes_global 0",
-    "reads_global 0", "registers 0", "keys 0", "arguments 1 a b", "map 0", "double 0", 'json 0 {"a":[1,2,null]}', "number 0 3.99", "Plain",
+    "reads_global 0", "registers 0", "keeps_registering 0",
+    "changes_what_loading_sees 0", "calls_by_what_loading_sees 0",   "same_version 0", "keys 0", "arguments 1 a b", "map 0", "double 0", 'json 0 {"a":[1,2,null]}', "number 0 3.99", "Plain",
 ]  # fmt: skip
 OTHER_FUNCTION = "#!lua name=other\nredis.register_function('PLAIN', function() end)"
 REQUESTS = [

@@ -54,6 +54,8 @@ def test_libraries_survive_every_way_of_keeping_data(rotom: Start) -> None:
         assert b"FCALL" not in log
         assert log.count(b"MULTI") == 1  # both writes of the call, together
         client.execute_command("DEBUG", "RELOAD")
+        with pytest.raises(redis.exceptions.ResponseError, match="Error trying to load the RDB"):
+            client.execute_command("DEBUG", "RELOAD", "NOFLUSH")
         client.execute_command("DEBUG", "RELOAD", "NOFLUSH", "MERGE")
         client.execute_command("DEBUG", "LOADAOF")
         client.flushall()

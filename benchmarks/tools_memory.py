@@ -40,6 +40,9 @@ EXPLAINED = {
     "replayed": "the log is replayed: the data set is in memory",
     "parquet": "pyarrow, with a group of rows and the largest value",
     "row": "holds the row of the largest value",
+    "element": "holds the text of the largest element, in which a byte can take four",
+    "payload": "holds the payload of the largest value, which has a checksum at its end",
+    "block": "holds the largest command",
 }
 
 
@@ -99,7 +102,7 @@ def snapshot_cases(snapshot: Path, directory: Path) -> Iterator[Case]:
     yield Case("rdb", ("check", file), "names")
     yield Case("rdb", ("info", file))
     for form in ("json", "ndjson", "csv", "resp", "commands", "python", "table"):
-        yield Case("rdb", ("dump", "-f", form, file))
+        yield Case("rdb", ("dump", "-f", form, file), "element" if form in ("commands", "python") else "")
     yield Case("rdb", ("dump", file), terminal=True)
     yield Case("rdb", ("memory", file))
     yield Case("rdb", ("memory", "--per-key", file))
@@ -130,7 +133,7 @@ def log_cases(log: Path, directory: Path) -> Iterator[Case]:
     yield Case("aof", ("stat", file))
     yield Case("aof", ("history", file, "string:1:1"))
     yield Case("aof", ("follow", "--once", file))
-    yield Case("aof", ("salvage", file, "-o", "OUT"))
+    yield Case("aof", ("salvage", file, "-o", "OUT"), "block")
     yield Case("aof", ("restore", file, "-o", "OUT"))
     yield Case("aof", ("undo", file, "--last", "SET", "-o", "OUT"))
     yield Case("aof", ("convert", file, "-o", "OUT"), "replayed")
@@ -149,7 +152,7 @@ def with_server(snapshot: Path, directory: Path) -> None:
     server = Peer("redis", "--appendonly", "no", "--save", "", directory=directory)
     try:
         url = f"redis://127.0.0.1:{server.port}"
-        show(Case("rdb", ("restore", str(snapshot), url)), directory)
+        show(Case("rdb", ("restore", str(snapshot), url), "payload"), directory)
         show(Case("rdb", ("restore", "--as-commands", "--replace", str(snapshot), url)), directory)
         show(Case("rdb", ("info", url)), directory)
         show(Case("rdb", ("info", f"{url}/1")), directory)

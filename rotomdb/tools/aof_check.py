@@ -283,7 +283,7 @@ def resolve(disk: Disk, argument: str) -> Path:
 )
 @click.option("--yes", "-y", "assume_yes", is_flag=True, help="Answer --fix's question with yes.")
 @click.version_option(__version__, "-v", "--version", message="rotomdb-aof-check %(version)s")
-@click.argument("file", metavar="FILE|MANIFEST|DIRECTORY")
+@click.argument("file", type=click.Path(), metavar="FILE|MANIFEST|DIRECTORY")
 def cli(fix: bool, timestamp: str | None, assume_yes: bool, file: str) -> None:
     """Check an append-only file, a manifest with all its files, or a data directory.
 

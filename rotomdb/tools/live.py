@@ -10,12 +10,20 @@ import click
 from rotomdb.storage.live_server import SECURE_SCHEMES
 from rotomdb.storage.tls_client import TlsOptions
 
+FILE = click.Path(dir_okay=False)
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 OPTIONS = (
-    click.option("--cacert", metavar="FILE", help="For rediss://: trust the certificates in this file, and no others."),
-    click.option("--cacertdir", metavar="DIRECTORY", help="The same, of a directory as `openssl rehash` makes it."),
-    click.option("--cert", metavar="FILE", help="Our own certificate, for a server that asks for it."),
-    click.option("--key", metavar="FILE", help="And the key of it."),
+    click.option(
+        "--cacert", type=FILE, metavar="FILE", help="For rediss://: trust the certificates in this file, and no others."
+    ),
+    click.option(
+        "--cacertdir",
+        type=click.Path(file_okay=False),
+        metavar="DIRECTORY",
+        help="The same, of a directory as `openssl rehash` makes it.",
+    ),
+    click.option("--cert", type=FILE, metavar="FILE", help="Our own certificate, for a server that asks for it."),
+    click.option("--key", type=FILE, metavar="FILE", help="And the key of it."),
     click.option(
         "--sni", metavar="HOST", help="The name that the server's certificate is for, where it is not the address."
     ),
@@ -51,6 +59,7 @@ def tls_options(callback: Callback) -> Callback:
         return callback()
 
     wrapped.__doc__ = callback.__doc__
+    wrapped.__name__ = callback.__name__
     for option in reversed(OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]

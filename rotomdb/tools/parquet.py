@@ -46,7 +46,16 @@ def write_parquet(source: Opened, output: Path, selection: Selection | None) -> 
     losses: Losses = {}
     held = 0
     rows: dict[str, list[Any]] = {name: [] for name in schema.names}
-    with writing(output) as out, pyarrow.parquet.ParquetWriter(out.file, schema, compression="zstd") as writer:
+    with (
+        writing(output) as out,
+        pyarrow.parquet.ParquetWriter(
+            out.file,
+            schema,
+            compression="zstd",
+            use_dictionary=["type", "encoding"],
+            write_statistics=["db", "key", "expires_at", "memory_bytes", "elements"],
+        ) as writer,
+    ):
 
         def hand_on() -> None:
             writer.write_table(pyarrow.table(rows, schema=schema))

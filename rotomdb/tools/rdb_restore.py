@@ -163,7 +163,8 @@ def send_all(
 
     def exchange() -> None:
         sink.flush()
-        work.server.stream.write(b"".join(pieces))
+        for piece in pieces:
+            work.server.stream.write(piece)
         work.server.stream.flush()
         pieces.clear()
         for key, replies in keys:

@@ -38,7 +38,7 @@ def salvage(output: str | None, as_json: bool, file: str) -> None:
 
     \b
     Examples:
-      rotomdb-rdb salvage broken.rdb                       what would be lost
+      rotomdb-rdb salvage broken.rdb                       # what would be lost
       rotomdb-rdb salvage broken.rdb -o salvaged.rdb
     """
     with opened(file, "salvaging") as source:

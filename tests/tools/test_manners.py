@@ -9,27 +9,49 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 import rotomdb.rdb
 from rotomdb.tools.aof import cli as aof_cli
+from rotomdb.tools.aof_check import cli as check_cli
 from rotomdb.tools.rdb import cli as rdb_cli
-from tests.tools.running import ALL_KINDS, ROOT, run
+from tests.tools.running import ALL_KINDS, ROOT, forked, run
 
+TOOLS = {"rdb": rdb_cli, "aof": aof_cli}
+NO_FILES = {"server", "key"}  # arguments that are an address, or the name of a key
 COMMANDS = [("rdb", name) for name in sorted(rdb_cli.commands)] + [("aof", name) for name in sorted(aof_cli.commands)]
 
 
 @pytest.mark.parametrize(("tool", "name"), COMMANDS, ids=lambda value: value)
 def test_every_command_explains_itself_with_examples(tool: str, name: str) -> None:
-    done = run(name, "--help", tool=tool)
-    assert done.returncode == 0
-    assert "Examples:" in done.stdout
-    assert f"rotomdb-{tool} {name}" in done.stdout or f"rotomdb-rdb {name}" in done.stdout
+    done = forked(tool, name, "--help")
+    assert (done.status, done.errors) == (0, "")
+    assert "Examples:" in done.output
+    assert f"rotomdb-{tool} {name}" in done.output or f"rotomdb-rdb {name}" in done.output
+    unexplained = [
+        one.opts for one in TOOLS[tool].commands[name].params if isinstance(one, click.Option) and not one.help
+    ]
+    assert unexplained == []
 
 
 @pytest.mark.parametrize(("tool", "name"), COMMANDS, ids=lambda value: value)
 def test_a_wrong_option_is_status_2(tool: str, name: str) -> None:
-    assert run(name, "--no-such-option", tool=tool).returncode == 2
+    done = forked(tool, name, "--no-such-option")
+    assert (done.status, done.output) == (2, "")
+    assert done.errors.splitlines()[-1].startswith("Error: No such option")
+
+
+def test_what_names_a_file_completes_as_one() -> None:
+    """A shell's own completion of file names is off once a tool's is loaded: each parameter has to ask for it."""
+    tools: list[click.Command] = [check_cli, *TOOLS.values(), *rdb_cli.commands.values(), *aof_cli.commands.values()]
+    for command in tools:
+        with click.Context(command, info_name=command.name) as context:
+            for one in command.params:
+                named = isinstance(one, click.Argument) and one.name not in NO_FILES
+                if named or one.metavar in ("FILE", "DIRECTORY") or one.name in ("output", "state", "nodes"):
+                    kinds = {item.type for item in one.shell_complete(context, "/tm")}
+                    assert kinds <= {"file", "dir"} and kinds, f"{command.name} {one.name}"
 
 
 @pytest.mark.parametrize("name", ["check", "dump", "info", "memory", "salvage"])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from rotomdb.commands.arguments import parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NO_SUCH_KEY
 from rotomdb.commands.keys import encoding_of
 from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command
 from rotomdb.commands.reply import OK, MapReply, Protocol, SetReply, Status, Verbatim
-from rotomdb.engine import glob, rdb_encoder, strings
+from rotomdb.engine import glob, hashes, rdb_encoder, sets, sorted_sets, strings
+from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError
 
 GROUP = "server"
@@ -18,6 +22,14 @@ ATTRIBUTE = b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n"
 BIG_NUMBER = b"1234567999999999999999999999999999999"
 LOGGED_BYTES = 512
 TYPES = b"string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+
+
+# What counts the entries of a value that is a hash table.
+TABLES: dict[tuple[bytes | None, bytes], Callable[[Keyspace, bytes], int]] = {
+    (b"hash", b"hashtable"): hashes.length,
+    (b"set", b"hashtable"): sets.length,
+    (b"zset", b"skiplist"): sorted_sets.length,
+}
 
 
 def truth(ctx: Context, value: bool) -> object:
@@ -135,6 +147,30 @@ def debug_htstats(ctx: Context, dbid: Bytes, *full: Bytes) -> Verbatim:
     return Verbatim(
         b"[Dictionary HT]\n" + table_lines(len(database)) + b"[Expires HT]\n" + table_lines(database.volatile_count)
     )
+
+
+@command("DEBUG|HTSTATS-KEY", since="5.0.0", flags=FLAGS, group=GROUP)
+def debug_htstats_key(ctx: Context, key: Key, *full: Bytes) -> Verbatim:
+    """Shows how many entries the hash table of a value has."""
+    if not ctx.db.exists(key):
+        raise CommandError(NO_SUCH_KEY)
+    count_of = TABLES.get((ctx.db.type_name(key), encoding_of(ctx, key)))
+    if count_of is None:
+        raise CommandError("ERR The value stored at the specified key is not represented using an hash table")
+    return Verbatim(table_lines(count_of(ctx.db, key)))
+
+
+@command("DEBUG|SET-SKIP-CHECKSUM-VALIDATION", since="7.0.0", flags=FLAGS, group=GROUP)
+def debug_set_skip_checksum_validation(ctx: Context, enabled: Bytes) -> object:
+    """Lets RESTORE take payloads whose checksum is wrong, for tests of what comes behind it."""
+    ctx.server.checks_payloads = not leading_int(enabled)
+    return OK
+
+
+def leading_int(text: bytes) -> int:
+    """As C's atoi: what begins as no number is zero."""
+    found = re.match(rb"\s*[+-]?\d+", text)
+    return int(found[0]) if found else 0
 
 
 def table_lines(entries: int) -> bytes:

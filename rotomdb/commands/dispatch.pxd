@@ -36,6 +36,7 @@ cdef class Context:
     cdef public bint authenticated
     cdef public User user                 # whose rights count; None: the server itself, which may do everything
     cdef bint trusted                     # what runs is a part of a command that was permitted
+    cdef readonly bint in_script          # a script calls the commands
     cdef public bint in_exec              # what runs was queued, and permitted then
     cdef public bint in_multi
     cdef public bint abort_exec           # a command of the transaction was refused

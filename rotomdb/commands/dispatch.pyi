@@ -29,6 +29,7 @@ class Context:
     resp: int
     authenticated: bool
     user: User | None
+    in_script: bool
     in_exec: bool
     in_multi: bool
     abort_exec: bool

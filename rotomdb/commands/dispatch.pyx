@@ -590,7 +590,8 @@ cdef class Dispatcher:
                 histogram_count(command.histogram, (end - start) // 1000 * 1000)
         if self.latency_threshold_us and end - start >= self.latency_threshold_us * 1000:
             self.on_latency("fast-command" if command.flags & FLAG_FAST else "command", (end - start) // 1000000)
-        command.calls += 1
+        if not (self.retrying and outermost):
+            command.calls += 1             # a command that waited was counted when it came
         command.nanoseconds += end - start
         self.commands_processed += 1
         if (self.slowlog_threshold_us >= 0 and end - start >= self.slowlog_threshold_us * 1000

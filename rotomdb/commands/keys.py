@@ -495,9 +495,9 @@ def dump(ctx: Context, key: Key) -> bytes | None:
     return seal(body, version)
 
 
-def payload_body(payload: bytes) -> bytes:
+def payload_body(ctx: Context, payload: bytes) -> bytes:
     """The type byte and the value of a DUMP payload whose footer is right."""
-    unsealed = unseal(payload)
+    unsealed = unseal(payload, checked=ctx.server is None or ctx.server.checks_payloads)
     if unsealed is None or unsealed.version > DUMP_VERSION_ACCEPTED:
         raise CommandError("ERR DUMP payload version or checksum are wrong")
     return bytes(unsealed.body)
@@ -540,7 +540,7 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
     milliseconds = parse_int(ttl)
     if milliseconds < 0:
         raise CommandError("ERR Invalid TTL value, must be >= 0")
-    body = payload_body(serialized_value)
+    body = payload_body(ctx, serialized_value)
     if existed:
         ctx.db.delete(key)
     expire_ms = 0

@@ -122,8 +122,8 @@ def compare(left: Weighted, right: Weighted) -> int:
 
 def sorted_elements(ctx: Context, key: bytes, options: SortOptions) -> list[bytes]:
     kind, elements = elements_of(ctx, key)
-    if options.unsorted and kind == b"set" and options.store is not None:
-        # A set has no order of its own: what is stored must not depend on the server that runs this.
+    if options.unsorted and kind == b"set" and (options.store is not None or ctx.in_script):
+        # A set has no order of its own: what is stored, and what a script does, must not depend on the server that runs this.
         options.by, options.alphabetic = None, True
     if not options.unsorted:
         weighted: list[Weighted] = [(element, weigh(ctx, element, options)) for element in elements]

@@ -73,6 +73,8 @@ def parse_reading(ctx: Context, arguments: Sequence[bytes], in_group: bool) -> R
     while words:
         word = words.next()
         if word == b"BLOCK" and words:
+            if ctx.in_script:
+                raise CommandError(f"ERR {name.lower()} command is not allowed with BLOCK option from scripts")
             reading.wait_ms = block_ms(ctx, words.value())
         elif word == b"COUNT" and words:
             # Zero and less mean: no limit.

@@ -36,6 +36,7 @@ cdef class ScriptContext(Context):
 
     def __init__(self, Dispatcher dispatcher not None):
         Context.__init__(self, dispatcher)
+        self.in_script = True
         self.address = "lua"
 
 

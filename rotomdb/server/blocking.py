@@ -102,6 +102,14 @@ class Blocking:
         wait.timer = None
         self.end(client, wait)
 
+    def with_timeout(self) -> int:
+        """Clients whose waiting ends at some time."""
+        return sum(1 for wait in self.waits.values() if wait.timer is not None)
+
+    def on_any_change(self) -> int:
+        """Keys that somebody waits for who is also told when they go."""
+        return len({place for wait in self.waits.values() if wait.type_name is None for place in wait.places})
+
     def release(self, client: Client) -> None:
         """The client waits no longer."""
         wait = self.waits.pop(client, None)

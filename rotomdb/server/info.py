@@ -71,8 +71,12 @@ def clients_section(server: Server) -> Iterator[Field]:
     yield "client_recent_max_output_buffer", largest_output
     yield "blocked_clients", len(server.blocking.waits) + len(server.pausing.waiting)
     yield "tracking_clients", len(server.tracking.modes)
-    yield "clients_in_timeout_table", 0
+    yield "pubsub_clients", len(server.pubsub.clients)
+    yield "watching_clients", sum(1 for client in clients if client.watched)
+    yield "clients_in_timeout_table", server.blocking.with_timeout()
+    yield "total_watched_keys", len(server.dispatcher.watchers)
     yield "total_blocking_keys", len(server.blocking.waiting)
+    yield "total_blocking_keys_on_nokey", server.blocking.on_any_change()
 
 
 def memory_section(server: Server) -> Iterator[Field]:

@@ -187,6 +187,7 @@ class Server(Hub):
         self.dispatcher.on_slow = self.slow_log.record
         self.statistics = Statistics(started=time.time(), startup_memory=used_memory())
         self.error_counts: dict[str, int] = {}
+        self.checks_payloads = True  # of RESTORE, before their values are decoded
         self.freeing = False
         self.turning_back = False  # `go_on` is about to be called
         self.exit_status = 0

@@ -61,10 +61,11 @@ class Tracking:
             if not clients:
                 del self.readers[key]
 
-    def remember(self, client: Client, command: Command, arguments: list[bytes]) -> None:
-        """A tracking client ran a command: if it read keys, their changes will interest it."""
-        mode = self.modes.get(client)
-        if mode is None:
+    def remember(self, context: Context, command: Command, arguments: list[bytes]) -> None:
+        """A tracking client, or its script, ran a command: if it read keys, their changes will interest it."""
+        client = client_of(context)
+        mode = None if client is None else self.modes.get(client)
+        if client is None or mode is None or command.spec.group == "scripting":
             return
         caching = mode.caching
         if not client.in_multi and not self.dispatcher.nested and not command.name.startswith("client"):
@@ -80,12 +81,12 @@ class Tracking:
     def written(self, key: bytes, writer: Context | None) -> None:
         """A key changed: tell its readers now, and those who listen to a prefix before the next sleep."""
         if key in self.readers:
-            self.invalidate_readers(key, writer)
+            self.invalidate_readers(key, None if writer is None else client_of(writer))
         for prefix in self.prefixes:
             if key.startswith(prefix):
                 self.pending.setdefault(prefix, {})[key] = writer
 
-    def invalidate_readers(self, key: bytes, writer: Context | None) -> None:
+    def invalidate_readers(self, key: bytes, writer: Client | None) -> None:
         for client in self.readers.pop(key, ()):
             mode = self.modes[client]
             mode.read.pop(key, None)
@@ -137,6 +138,12 @@ class Tracking:
 def may_know(client: Client, key: bytes) -> bool:
     """Whether a broadcast may name the key to the client: its user can do something with it."""
     return client.user is None or client.user.unrestricted or client.user.knows_key(key)
+
+
+def client_of(context: Context) -> Client | None:
+    """The client on whose behalf a command runs: that of the script, where a script called it."""
+    caller = getattr(context, "caller", None) or context
+    return caller if isinstance(caller, Client) else None
 
 
 def prefix_bytes(mode: Mode | None) -> int:

@@ -182,6 +182,10 @@ return redis.call('ping').ok
 return redis.call('ping')
 return redis.call('mget','a','nokey')
 return redis.call('sort','l','desc')
+redis.call('sadd','letters','c','b','a','aa') return redis.call('sort','letters','by','_')
+return redis.call('sort','letters','by','_','desc','limit',1,2)
+return redis.call('xread','block',0,'streams','none','$')
+return redis.pcall('xreadgroup','group','g','c','block',0,'streams','none','>')
 return redis.pcall('lpush','a','x')
 return redis.call('lpush','a','x')
 return redis.pcall('lpush','a','x').err

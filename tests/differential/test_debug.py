@@ -16,7 +16,7 @@ SCRIPT = "\n".join(
     + ["two: SET s hello", "two: RPUSH l a b", "two: HSET h f v", "two: SET n 1"]
     + [f"two: DEBUG {words}" for words in (
         "ERROR whatever", "LISTPACK none", "LISTPACK l", "LISTPACK h", "QUICKLIST l", "QUICKLIST h", "SDSLEN h", "SDSLEN n",
-        "SDSLEN none", "HTSTATS x", "HTSTATS 99", "POPULATE -1", "POPULATE x", "POPULATE 2 p 3", "SLEEP 0", "LOG hello",
+        "SDSLEN none", "HTSTATS x", "HTSTATS 99", "HTSTATS-KEY none", "SET-SKIP-CHECKSUM-VALIDATION 0", "POPULATE -1", "POPULATE x", "POPULATE 2 p 3", "SLEEP 0", "LOG hello",
         "CHANGE-REPL-ID", "REPLYBUFFER RESIZING 0", "QUICKLIST-PACKED-THRESHOLD 100b", "SET-DISABLE-DENY-SCRIPTS 1", "LEAK x",
         "DROP-CLUSTER-PACKET-FILTER 1", "NOSUCH",
     )]

@@ -32,6 +32,18 @@ SCRIPTS = {
         a: CLIENT TRACKINGINFO
         a: CLIENT GETREDIR
     """,
+    "what a script reads, and writes": """
+        a: HELLO 3
+        a: CLIENT TRACKING ON NOLOOP
+        a: EVAL return(redis.call('get','k')) 1 k
+        b: SET k 1
+        a: EVAL_RO return(1) 1 other
+        b: SET other 1
+        a: GET k
+        a: EVAL return(redis.call('set','k','2')) 1 k
+        a: GET k
+        b: EVAL return(redis.call('set','k','3')) 0
+    """,
     "transactions and flushes": """
         a: HELLO 3
         a: CLIENT TRACKING ON

@@ -115,7 +115,8 @@ def tell_systemd(config: Config, message: str) -> None:
 def process_title(config: Config, title: str = "rotomdb-server") -> str:
     """What `ps` shows, from proc-title-template."""
     address = next((entry.removeprefix("-") for entry in config["bind"]), "*")
-    listening = f"{address}:{config['port']}" if config["port"] or not config["unixsocket"] else config["unixsocket"]
+    port = config["port"] or config["tls-port"]
+    listening = f"{address}:{port}" if port or not config["unixsocket"] else config["unixsocket"]
     shown = {
         "title": title, "listen-addr": listening, "server-mode": "", "port": config["port"], "tls-port": config["tls-port"],
         "unixsocket": config["unixsocket"], "config-file": config.path or "",

@@ -29,6 +29,9 @@ from redis.retry import Retry
 
 import rotomdb
 import rotomdb.rdb
+from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
+from rotomdb.server.process import process_title
 from tests.conftest import started_by
 from tests.processes import ROOT, RedisServer, RotomServer, ServerProcess, free_port
 
@@ -518,10 +521,24 @@ def test_the_port_moves_is_closed_and_opened_while_the_server_runs(server: Secur
             client.config_set("tls-port", server.port)
         server.tls_port = free_port()
         server.set(tls_port=server.tls_port)
+        with socket.create_server((HOST, 0)) as taken:
+            with pytest.raises(redis.ResponseError, match=r"Unable to listen on this port\. Check server logs\."):
+                client.config_set("port", free_port(), "tls-port", taken.getsockname()[1])
+            for port in (server.port, server.tls_port):
+                socket.create_connection((HOST, port), WAIT_S).close()  # both are where they were
+        server.set(bind=f"{HOST} 127.0.0.2")
+        socket.create_connection(("127.0.0.2", server.tls_port), WAIT_S).close()
+        server.set(bind=HOST)
         with server.secure_client() as moved:
             assert moved.ping()
         assert client.config_get("tls-port") == {"tls-port": str(server.tls_port)}
     assert old != server.tls_port
+
+
+def test_the_title_shows_the_port_that_there_is() -> None:
+    config = Config()
+    load_words(config, ["--port", "0", "--tls-port", "6380"])
+    assert process_title(config) == "rotomdb-server *:6380"
 
 
 def test_without_certificates_there_is_no_start(certificates: Certificates, tmp_path: Path) -> None:

@@ -251,6 +251,7 @@ cdef class Context:
 
         Args:
             kind: list, MapReply or SetReply.
+            count: -1: nobody knows before the last part.
             parts: Gives lists of elements.
             all_taken: Also when nobody wants the reply any more: making the parts has effects.
         """

@@ -7,6 +7,7 @@ import random
 from rotomdb.commands.arguments import INT64_MAX, INT64_MIN, parse_int, parse_signed_count, scan_cursor, scan_options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import OUT_OF_RANGE, syntax_error, wrong_arguments
+from rotomdb.commands.large_replies import as_reply
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Int, Key, command
 from rotomdb.commands.reply import OK, MapReply
 from rotomdb.engine import hashes, number
@@ -109,21 +110,21 @@ def hstrlen(ctx: Context, key: Key, field: Bytes) -> int:
 
 
 @command("HKEYS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
-def hkeys(ctx: Context, key: Key) -> list[bytes]:
+def hkeys(ctx: Context, key: Key) -> object:
     """Returns all fields in a hash."""
-    return hashes.fields(ctx.db, key)
+    return as_reply(ctx, list, hashes.flat_or_parts(ctx.db, key, True, False))
 
 
 @command("HVALS", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
-def hvals(ctx: Context, key: Key) -> list[bytes]:
+def hvals(ctx: Context, key: Key) -> object:
     """Returns all values in a hash."""
-    return hashes.values(ctx.db, key)
+    return as_reply(ctx, list, hashes.flat_or_parts(ctx.db, key, False, True))
 
 
 @command("HGETALL", since="2.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order")
-def hgetall(ctx: Context, key: Key) -> MapReply:
+def hgetall(ctx: Context, key: Key) -> object:
     """Returns all fields and values in a hash."""
-    return MapReply(hashes.items(ctx.db, key))
+    return as_reply(ctx, MapReply, hashes.flat_or_parts(ctx.db, key, True, True))
 
 
 @command(

@@ -12,6 +12,7 @@ from rotomdb.commands.errors import (
     syntax_error,
 )
 from rotomdb.commands.expiry import absolute_ms
+from rotomdb.commands.large_replies import as_reply
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -231,9 +232,9 @@ def written_elsewhere(ctx: Context, target: Keyspace, key: bytes, event: str) ->
     tips="request_policy:all_shards nondeterministic_output_order",
     categories="keyspace dangerous",
 )
-def keys_(ctx: Context, pattern: Bytes) -> list[bytes]:
+def keys_(ctx: Context, pattern: Bytes) -> object:
     """Returns all key names that match a pattern."""
-    return ctx.db.match(pattern)
+    return as_reply(ctx, list, ctx.db.match_or_parts(pattern))
 
 
 @command(

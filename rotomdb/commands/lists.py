@@ -5,6 +5,7 @@ from __future__ import annotations
 from rotomdb.commands.arguments import Options, parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import INDEX_OUT_OF_RANGE, MUST_BE_POSITIVE, NO_SUCH_KEY, syntax_error
+from rotomdb.commands.large_replies import as_reply
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -149,9 +150,9 @@ def lindex(ctx: Context, key: Key, index: Bytes) -> bytes | None:
 
 
 @command("LRANGE", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(S+N)")
-def lrange(ctx: Context, key: Key, start: Int, stop: Int) -> list[bytes]:
+def lrange(ctx: Context, key: Key, start: Int, stop: Int) -> object:
     """Returns a range of elements from a list."""
-    return lists.get_range(ctx.db, key, start, stop)
+    return as_reply(ctx, list, lists.range_or_parts(ctx.db, key, start, stop))
 
 
 @command(

@@ -15,6 +15,7 @@ from rotomdb.commands.arguments import (
 )
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import MUST_BE_POSITIVE, syntax_error
+from rotomdb.commands.large_replies import as_reply
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -91,9 +92,9 @@ def scard(ctx: Context, key: Key) -> int:
 @command(
     "SMEMBERS", since="1.0.0", flags=READONLY, group=GROUP, complexity="O(N)", tips="nondeterministic_output_order"
 )
-def smembers(ctx: Context, key: Key) -> SetReply:
+def smembers(ctx: Context, key: Key) -> object:
     """Returns all members of a set."""
-    return SetReply(sets.members(ctx.db, key))
+    return as_reply(ctx, SetReply, sets.members_or_parts(ctx.db, key))
 
 
 @command(

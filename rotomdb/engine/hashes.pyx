@@ -20,6 +20,10 @@ from rotomdb.engine.table cimport (
 )
 from rotomdb.engine.timed_hash cimport TimedHash, field_time_get, field_time_remove, field_time_set
 
+from rotomdb.engine.parts import LARGE as _LARGE, PART as _PART, Parts
+
+cdef int64_t LARGE = _LARGE, PART = _PART
+
 
 cdef inline uint8_t* pack_of(Entry* entry) noexcept nogil:
     return <uint8_t*>entry.value
@@ -304,14 +308,34 @@ cdef list flatten(Entry* entry, bint names, bint values):
             out.append(value_bytes(field))
 
 
-def fields(Keyspace db not None, bytes key not None):
+def flat_or_parts(Keyspace db not None, bytes key not None, bint names, bint values):
+    """Names, values or both in turn, of a large hash as Parts."""
     cdef Entry* entry = db.find_type(key, TYPE_HASH)
-    return [] if entry == NULL else flatten(entry, True, False)
+    if entry != NULL and encoding_of(entry) != ENCODING_LISTPACK and count_of(entry) > LARGE:
+        return Parts(count_of(entry) * (2 if names and values else 1), flat_in_parts(db, key, names, values))
+    return [] if entry == NULL else flatten(entry, names, values)
 
 
-def values(Keyspace db not None, bytes key not None):
-    cdef Entry* entry = db.find_type(key, TYPE_HASH)
-    return [] if entry == NULL else flatten(entry, False, True)
+def flat_in_parts(Keyspace db, bytes key, bint names, bint values):
+    cdef TableIterator iterator
+    cdef list part = []
+    cdef Field* field
+    table_iterate(table_of(db.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))), &iterator)
+    try:
+        while True:
+            field = <Field*>table_next(&iterator)
+            if field == NULL:
+                break
+            if names:
+                part.append(name_bytes(field))
+            if values:
+                part.append(value_bytes(field))
+            if len(part) >= PART:
+                yield part
+                part = []
+    finally:
+        table_stop(&iterator)
+    yield part
 
 
 def items(Keyspace db not None, bytes key not None):

@@ -29,7 +29,10 @@ from rotomdb.engine.timed_hash cimport (
 )
 
 from rotomdb.engine.libraries import CarriedLibraries
+from rotomdb.engine.parts import LARGE as _LARGE, PART as _PART, Parts
 from rotomdb.errors import WrongTypeError
+
+cdef int64_t LARGE = _LARGE, PART = _PART
 
 TYPE_NAMES = (b"string", b"list", b"set", b"zset", b"hash", b"module", b"stream")
 ENCODING_NAMES = (b"int", b"embstr", b"raw", b"listpack", b"intset", b"hashtable", b"skiplist", b"quicklist",
@@ -659,13 +662,20 @@ cdef class Keyspace:
         return cursor, results
 
     def match(self, bytes pattern):
-        """All live keys that match the glob-style pattern (KEYS)."""
+        """All live keys that match the glob-style pattern."""
+        return [key for part in self.match_in_parts(pattern) for key in part]
+
+    def match_or_parts(self, bytes pattern):
+        """As `match` (KEYS), where there are very many keys as Parts."""
+        return self.match(pattern) if len(self) <= LARGE else Parts(-1, self.match_in_parts(pattern))
+
+    def match_in_parts(self, bytes pattern):
         cdef ScanCollector collector
         cdef TableIterator iterator
-        cdef list results = []
+        cdef list part = []
         cdef void* entry
         collector.expired = NULL
-        collector.results = <void*>results
+        collector.results = <void*>part
         collector.type = -1
         collector.now_ms = self.engine.now_ms
         collector.pattern = PyBytes_AS_STRING(pattern)
@@ -673,11 +683,19 @@ cdef class Keyspace:
         if pattern == b"*":
             collector.pattern_length = -1
         table_iterate(&self.keys, &iterator)
-        while True:
-            entry = table_next(&iterator)
-            if entry == NULL:
-                return results
-            collect_key(&collector, entry)
+        try:
+            while True:
+                entry = table_next(&iterator)
+                if entry == NULL:
+                    break
+                collect_key(&collector, entry)
+                if len(part) == PART:
+                    yield part
+                    part = []
+                    collector.results = <void*>part
+        finally:
+            table_stop(&iterator)
+        yield part
 
     def clear(self, bint lazily=False):
         """Drop every key; returns how many there were. Lazily: their memory comes back bit by bit."""

@@ -13,6 +13,10 @@ from rotomdb.engine.quicklist cimport (
     quicklist_delete_range, quicklist_insert, quicklist_new, quicklist_push, quicklist_replace, quicklist_seek,
 )
 
+from rotomdb.engine.parts import LARGE as _LARGE, PART as _PART, Parts
+
+cdef int64_t LARGE = _LARGE, PART = _PART
+
 
 cdef inline Quicklist* list_at(Entry* entry) noexcept nogil:
     return <Quicklist*>entry.value
@@ -120,22 +124,41 @@ def index(Keyspace db not None, bytes key not None, int64_t position):
     return element_at(&cursor)
 
 
+cdef int64_t settle_range(Quicklist* values, int64_t* start, int64_t stop) noexcept:
+    """How many elements there are from `start`, which becomes a position, to `stop` inclusive."""
+    if start[0] < 0:
+        start[0] = start[0] + values.count if start[0] + values.count > 0 else 0
+    if stop < 0:
+        stop += values.count
+    if stop >= values.count:
+        stop = values.count - 1
+    return stop - start[0] + 1 if start[0] <= stop else 0
+
+
 def get_range(Keyspace db not None, bytes key not None, int64_t start, int64_t stop):
     """Elements from `start` to `stop` inclusive; negative positions count from the tail."""
     cdef Entry* entry = db.find_type(key, TYPE_LIST)
-    cdef int64_t count
-    if entry == NULL:
-        return []
-    count = list_at(entry).count
-    if start < 0:
-        start = start + count if start + count > 0 else 0
-    if stop < 0:
-        stop += count
-    if start > stop or start >= count:
-        return []
-    if stop >= count:
-        stop = count - 1
-    return elements(list_at(entry), start, stop - start + 1, False)
+    cdef int64_t count = 0 if entry == NULL else settle_range(list_at(entry), &start, stop)
+    return elements(list_at(entry), start, count, False) if count else []
+
+
+def range_or_parts(Keyspace db not None, bytes key not None, int64_t start, int64_t stop):
+    """As `get_range`, a large one as Parts."""
+    cdef Entry* entry = db.find_type(key, TYPE_LIST)
+    cdef int64_t count = 0 if entry == NULL else settle_range(list_at(entry), &start, stop)
+    if count > LARGE:
+        return Parts(count, range_in_parts(db, key, start, count))
+    return elements(list_at(entry), start, count, False) if count else []
+
+
+def range_in_parts(Keyspace db, bytes key, int64_t start, int64_t count):
+    cdef Quicklist* values = list_at(db.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)))
+    cdef int64_t size
+    while count:
+        size = min(count, PART)
+        yield elements(values, start, size, False)
+        start += size
+        count -= size
 
 
 def set_index(Keyspace db not None, bytes key not None, int64_t position, bytes value not None):

@@ -17,8 +17,12 @@ from rotomdb.engine.memory cimport mem_alloc, mem_free
 from rotomdb.engine.number cimport format_int64, parse_int64
 from rotomdb.engine.table cimport (
     Table, TableIterator, random_uint64, table_find, table_hash, table_insert, table_iterate, table_length, table_next,
-    table_random, table_remove, table_reserve, table_scan,
+    table_random, table_remove, table_reserve, table_scan, table_stop,
 )
+
+from rotomdb.engine.parts import LARGE as _LARGE, PART as _PART, Parts
+
+cdef int64_t LARGE = _LARGE, PART = _PART
 
 cdef enum:
     LISTPACK_BYTES_MAX = 1 << 20      # a listpack is never grown beyond this by conversion
@@ -259,6 +263,33 @@ cdef list all_members(Entry* entry):
 def members(Keyspace db not None, bytes key not None):
     cdef Entry* entry = db.find_type(key, TYPE_SET)
     return [] if entry == NULL else all_members(entry)
+
+
+def members_or_parts(Keyspace db not None, bytes key not None):
+    """As `members`, a large set as Parts."""
+    cdef Entry* entry = db.find_type(key, TYPE_SET)
+    if entry != NULL and encoding_of(entry) == ENCODING_TABLE and count_of(entry) > LARGE:
+        return Parts(count_of(entry), members_in_parts(db, key))
+    return [] if entry == NULL else all_members(entry)
+
+
+def members_in_parts(Keyspace db, bytes key):
+    cdef TableIterator iterator
+    cdef list part = []
+    cdef Member* member
+    table_iterate(<Table*>db.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)).value, &iterator)
+    try:
+        while True:
+            member = <Member*>table_next(&iterator)
+            if member == NULL:
+                break
+            part.append(PyBytes_FromStringAndSize(member_bytes(member), member.length))
+            if len(part) == PART:
+                yield part
+                part = []
+    finally:
+        table_stop(&iterator)
+    yield part
 
 
 cdef bytes random_member(Entry* entry):

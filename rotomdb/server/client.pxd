@@ -89,6 +89,7 @@ cdef class Client(Context):
     cdef int put_part(self, list part) except -1
     cdef bint has_room(self, value) except -1
     cdef bint is_mute(self) noexcept
+    cdef int insert_header(self, size_t start, kind, Py_ssize_t count) except -1
     cdef int note_output(self) except -1
     cdef void hold(self, int64_t offset) noexcept
     cdef size_t sendable(self) noexcept

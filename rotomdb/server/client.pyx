@@ -398,19 +398,35 @@ cdef class Client(Context):
         if not self.running or self.dispatcher.layers or self.dispatcher.depth != (2 if inside else 1):
             # Somebody wants the value before the client has it.
             return Context.in_parts(self, kind, count, parts, all_taken=all_taken)
+        cdef Py_ssize_t made = 0
         if not inside:
             self.assembled_from = <int64_t>self.output.length
+        cdef size_t start = self.output.length
         try:
-            if not self.closing and not self.is_mute():
+            if count >= 0 and not self.closing and not self.is_mute():
                 put_header(&self.output, kind, count, self.resp)
             for part in parts:
                 self.put_part(part)
+                made += len(part)
                 if not all_taken and (self.closing or self.is_mute()):
                     break
+            if count < 0 and not self.closing and not self.is_mute():
+                self.insert_header(start, kind, made)
         except Exception as error:
             self.fail(error)              # half of a reply is there: nothing more can follow it
             raise
         return NO_REPLY
+
+    cdef int insert_header(self, size_t start, kind, Py_ssize_t count) except -1:
+        """What had to stand before the elements, whose number is known only now."""
+        cdef char header[32]
+        cdef size_t end = self.output.length, size
+        put_header(&self.output, kind, count, self.resp)
+        size = self.output.length - end
+        memcpy(header, self.output.data + end, size)
+        memmove(self.output.data + start + size, self.output.data + start, end - start)
+        memcpy(self.output.data + start, header, size)
+        return 0
 
     cdef bint is_mute(self) noexcept:
         """CLIENT REPLY does not want what the running command answers."""

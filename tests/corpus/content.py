@@ -100,7 +100,7 @@ def holdable(row: dict[str, Any]) -> bool:
 
 def field_times(db: Keyspace, key: bytes) -> list[Any]:
     """[field, absolute expire time in ms] of the fields that have one."""
-    names = sorted(hashes.fields(db, key))
+    names = sorted(hashes.items(db, key)[::2])
     found = zip(names, hashes.expire_times(db, key, names), strict=True)
     return [[encode(name), when] for name, when in found if when != -1]
 

@@ -429,7 +429,7 @@ def test_hash_with_times_behaves_like_a_dict_with_deadlines(operations: list[tup
             db.delete(KEY)
             rdb_decoder.RdbDecoder(body).restore_value(db, KEY)
         fields = sorted(model)
-        assert sorted(hashes.fields(db, KEY)) == fields
+        assert sorted(hashes.items(db, KEY)[::2]) == fields
         assert hashes.get_many(db, KEY, fields) == [model[field][0] for field in fields]
         assert hashes.expire_times(db, KEY, fields) == [model[field][1] for field in fields]
         timed = any(when != -1 for _, when in model.values())

@@ -43,7 +43,7 @@ def acl_cat(ctx: Context, category: Bytes | None = None) -> list[bytes]:
         return [name.encode() for name in CATEGORIES]
     wanted = category.decode("latin-1").lower()
     if wanted not in CATEGORIES:
-        raise CommandError(f"ERR Unknown category '{shown(category)}'")
+        raise CommandError(f"ERR Unknown category '{shown(category)[:128]}'")
     return [
         entry.name.encode()
         for parent in ctx.dispatcher.named_in_log().values()

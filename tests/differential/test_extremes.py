@@ -35,7 +35,7 @@ OF_THE_SERVER = {"shutdown", "migrate", "save", "bgsave", "bgrewriteaof", "backu
                  "replicaof", "slaveof"}  # fmt: skip
 TELLS_OF_ITSELF = {"client", "command", "config", "info", "lolwut", "memory", "slowlog", "latency", "lastsave", "time", "role", "dump",
                    "pfselftest", "wait", "object|encoding", "object|idletime", "xinfo", "module", "replconf", "function",
-                   "script"}  # fmt: skip
+                   "script", "acl"}  # fmt: skip
 ALONE = frozenset(OF_THE_CONNECTION | OF_THE_SERVER)
 COMPARED_NOT = ALONE | RANDOM | TELLS_OF_ITSELF
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import csv
 import json
@@ -15,6 +14,7 @@ import rotomdb.rdb
 from rotomdb.engine.rdb_walker import StreamConsumer, StreamGroup
 from rotomdb.errors import SourceError
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.tools.python_literals import parse_literal
 
 TARGET = TARGETS["redis-8.0"]  # holds everything that rows can
 CSV_HEADER = b"db,key,type,"
@@ -66,7 +66,7 @@ def rows_of(path: Path) -> Iterator[Row]:
             if text in ("[", "]", ""):
                 continue
             if text.startswith("("):
-                db, key, kind, expires, value, times = ast.literal_eval(text)
+                db, key, kind, expires, value, times = parse_literal(text)
                 yield {"db": db, "key": key, "type": kind, "ttl_ms_absolute": expires, "value": value,
                        "field_ttls_ms_absolute": times}  # fmt: skip
                 continue

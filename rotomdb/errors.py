@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import enum
+
 
 class RotomError(Exception):
     """Base of all errors that rotomdb raises on purpose."""
@@ -30,6 +32,19 @@ class ProtocolError(RotomError):
 
 # While loading: files and payloads.
 
+DATABASES_MAX = 1 << 14  # a file that names a higher one was not written so: no server is advised to have as many
+
+
+class Fault(enum.Enum):
+    """What is the matter with a file that is refused: it decides what can be done about it."""
+
+    DAMAGED = enum.auto()  # bytes that are not what was written
+    FOREIGN = enum.auto()  # no file of this format, or of a version that is not understood
+    WRAPPED = enum.auto()  # compressed, or as a transfer was captured
+    NOT_HELD = enum.auto()  # sound, with what this server has no place for
+    DATABASES = enum.auto()  # sound, of a server with more databases
+    COMMAND = enum.auto()  # sound, with a command that this server cannot replay
+
 
 class FileFormatError(RotomError):
     """A file does not hold what it should.
@@ -38,7 +53,12 @@ class FileFormatError(RotomError):
         path: The file, as the user named it.
         offset: Bytes from the start of the file to the item at fault.
         reason: What was wanted and what was there.
+        fault: Of what kind that is.
+        databases: How many a server needs for it, with Fault.DATABASES.
     """
+
+    fault = Fault.DAMAGED
+    databases = 0
 
     def __init__(self, path: str, offset: int, reason: str) -> None:
         super().__init__(f"{path}: offset {offset}: {reason}")
@@ -55,10 +75,21 @@ class RdbError(FileFormatError):
         type: The number of its type; -1: none was read.
     """
 
-    def __init__(self, path: str, offset: int, reason: str, key: bytes | None = None, type: int = -1) -> None:
+    def __init__(
+        self,
+        path: str,
+        offset: int,
+        reason: str,
+        key: bytes | None = None,
+        type: int = -1,
+        fault: Fault = Fault.DAMAGED,
+        databases: int = 0,
+    ) -> None:
         super().__init__(path, offset, reason)
         self.key = key
         self.type = type
+        self.fault = fault
+        self.databases = databases
 
 
 class SourceError(RotomError):
@@ -70,7 +101,11 @@ class RdbValueError(RotomError):
 
     Attributes:
         offset: Bytes from the start of the buffer that was being decoded.
+        fault, databases: As those of a FileFormatError.
     """
+
+    fault = Fault.DAMAGED
+    databases = 0
 
     def __init__(self, offset: int, reason: str) -> None:
         super().__init__(f"offset {offset}: {reason}")
@@ -83,7 +118,22 @@ class RdbTruncatedError(RdbValueError):
 
 
 class RdbUnsupportedTypeError(RdbValueError):
-    """A value type that this version cannot hold."""
+    """Something that was written as it should be, and that there is no place for here."""
+
+    fault = Fault.NOT_HELD
+
+
+class RdbDatabaseError(RdbValueError):
+    """A database that the engine does not have."""
+
+    def __init__(self, offset: int, index: int, limit: int) -> None:
+        super().__init__(offset, f"database {index} is out of range, the limit is {limit}")
+        if index < DATABASES_MAX:
+            self.fault, self.databases = Fault.DATABASES, index + 1
+
+
+class DuplicateKeyError(RdbValueError):
+    """A key stands twice in a database of one RDB. Servers refuse such a file."""
 
 
 class AofError(FileFormatError):
@@ -103,9 +153,22 @@ class AofTruncatedError(AofError):
 class AofCommandError(AofError):
     """An AOF file is sound and holds a command that this server cannot replay."""
 
+    def __init__(self, path: str, offset: int, refused: CommandRefusedError) -> None:
+        super().__init__(path, offset, str(refused))
+        self.databases = refused.databases
+        self.fault = Fault.DATABASES if refused.databases else Fault.COMMAND
+
 
 class CommandRefusedError(RotomError):
-    """A command of a log is none that this server can replay: nobody could tell what it did. Becomes an AofCommandError."""
+    """A command of a log is none that this server can replay: nobody could tell what it did. Becomes an AofCommandError.
+
+    Attributes:
+        databases: How many a server needs to replay it; 0: that is not what is missing.
+    """
+
+    def __init__(self, reason: str, index: int = -1) -> None:
+        super().__init__(reason)
+        self.databases = index + 1 if 0 <= index < DATABASES_MAX else 0
 
 
 class ManifestError(RotomError):
@@ -116,9 +179,12 @@ class ManifestError(RotomError):
         text: That line.
         reason: What is wrong, as Redis says it where it says something.
         cause: What has become of the file, where its bytes show it.
+        missing: The file that it names and that is not there.
     """
 
-    def __init__(self, path: str, reason: str, line: int = 0, text: str = "", cause: str = "") -> None:
+    def __init__(
+        self, path: str, reason: str, line: int = 0, text: str = "", cause: str = "", missing: str = ""
+    ) -> None:
         where = f"line {line}: " if line else ""
         super().__init__(f"{path}: {where}{reason}" + (f" ({cause})" if cause else ""))
         self.path = path
@@ -126,10 +192,19 @@ class ManifestError(RotomError):
         self.line = line
         self.text = text
         self.reason = reason
+        self.missing = missing
 
 
 class StartupError(RotomError):
     """The server refuses to start on this directory; nothing in it was changed."""
+
+
+class LostManifestError(StartupError):
+    """The files of a log are there, and no manifest says how they belong together."""
+
+
+class EitherSourceError(StartupError):
+    """Snapshot and log differ, and nothing tells which of them is the newer."""
 
 
 class LoadingInterrupted(Exception):  # not RotomError: nobody may take it for a damaged file

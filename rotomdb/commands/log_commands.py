@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from rotomdb.commands.registry import CommandSpec, Flag
 from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.engine.number import parse_int
-from rotomdb.errors import CommandError
+from rotomdb.errors import DATABASES_MAX, CommandError, CommandRefusedError
 from rotomdb.storage.library_format import read_header, sources_in
 from rotomdb.storage.quoting import quoted
 
@@ -96,30 +96,40 @@ class LogCommands:
         words = name + (b" " + second if second else b"")
         return Treatment(refusal=f"Unknown command {quoted(words)} reading the append only file")
 
-    def refusal(self, name: bytes, second: bytes, count: int) -> str | None:
+    def refusal(self, name: bytes, second: bytes, count: int) -> CommandRefusedError | None:
         """Why a server refuses a log with such a command, as far as that can be told without executing it."""
         found = self.treatment(name, second)
         if found.refusal:
-            return found.refusal
+            return CommandRefusedError(found.refusal)
         if not found.takes(count):
             return wrong_arity(name)
         if name.lower() == b"select" and count == 2:
             return self.database_refusal(second)
         return None
 
-    def database_refusal(self, word: bytes) -> str | None:
+    def database_refusal(self, word: bytes) -> CommandRefusedError | None:
         index = parse_int(word)
         if index is None or index < 0:
-            return f"SELECT of {quoted(word)}, which is no database"
+            return CommandRefusedError(f"SELECT of {quoted(word)}, which is no database")
         return out_of_range(index, self.databases) if index >= self.databases else None
 
 
-def wrong_arity(name: bytes) -> str:
-    return f"wrong number of arguments for {quoted(name.lower())} command"
+def wrong_arity(name: bytes) -> CommandRefusedError:
+    return CommandRefusedError(f"wrong number of arguments for {quoted(name.lower())} command")
 
 
-def out_of_range(index: int, databases: int) -> str:
-    return f"database {index} is out of range, the limit is {databases}: it needs a server with `databases {index + 1}`, at least"
+def out_of_range(index: int, databases: int) -> CommandRefusedError:
+    needed = f": it needs a server with `databases {index + 1}`, at least" if index < DATABASES_MAX else ""
+    return CommandRefusedError(f"database {index} is out of range, the limit is {databases}{needed}", index)
+
+
+def databases_named(words: list[bytes]) -> list[int]:
+    """The databases, besides the selected one, that a command works on."""
+    name = words[0].lower()
+    named = {b"move": words[2:3], b"swapdb": words[1:3]}.get(name, [])
+    if name == b"copy":
+        named = [words[at + 1] for at in range(3, len(words) - 1) if words[at].lower() == b"db"]
+    return [index for word in named if (index := parse_int(word)) is not None]
 
 
 def carry_library(libraries: CarriedLibraries, words: list[bytes]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE
-from rotomdb.commands.log_commands import LogCommands, carry_library, wrong_arity
+from rotomdb.commands.log_commands import LogCommands, carry_library, databases_named, out_of_range, wrong_arity
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.errors import CommandError, CommandRefusedError
 from rotomdb.storage.quoting import quoted
@@ -43,7 +43,7 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
             second = arguments[1] if len(arguments) > 1 else b""
             refusal = commands.refusal(name, second, len(arguments))
             if refusal is not None:
-                raise CommandRefusedError(refusal)
+                raise refusal
             treatment = commands.treatment(name, second)
             if treatment.libraries and not engine.function_libraries.runs:
                 try:
@@ -59,12 +59,14 @@ def replayer(dispatcher: Dispatcher, on_failure: Callable[[list[bytes], CommandE
         if isinstance(value, CommandError):
             text = str(value)
             if text.startswith("ERR wrong number of arguments"):
-                raise CommandRefusedError(wrong_arity(name))
+                raise wrong_arity(name)
             if text.startswith("NOSCRIPT"):
                 raise CommandRefusedError(f"{quoted(name)} of a script that the log has not shown before")
             if text.startswith(NO_LIBRARY):
                 raise CommandRefusedError(f"FUNCTION: {text.removeprefix('ERR ')}")
-            if text == DB_INDEX_OUT_OF_RANGE or text.startswith("ERR internal error"):
+            if text == DB_INDEX_OUT_OF_RANGE:
+                raise out_of_range(max(databases_named(arguments), default=-1), len(engine.databases))
+            if text.startswith("ERR internal error"):
                 raise CommandRefusedError(f"{name.decode('latin-1').upper()}: {text.removeprefix('ERR ')}")
             on_failure(arguments, value)
 

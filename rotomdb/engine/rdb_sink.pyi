@@ -7,6 +7,12 @@ class RdbSink(TextSink):
     recoded: int
     lost: dict[str, tuple[int, list[bytes]]]
     def __init__(
-        self, write: Write, version: int, valkey: bool = False, plain: bool = False, compress: bool = True
+        self,
+        write: Write,
+        version: int,
+        valkey: bool = False,
+        plain: bool = False,
+        compress: bool = True,
+        modules: bool = True,
     ) -> None: ...
     def begin_database(self, database: int) -> None: ...

@@ -45,10 +45,11 @@ cdef class RdbSink(TextSink):
         write: Takes bytes, in pieces of about 64 KB.
         version, valkey: The target's.
         plain: Never copy records, write them all in plain types.
+        modules: Whether the target may have modules that read their values.
     """
 
     cdef int version, highest
-    cdef bint valkey, plain, compress
+    cdef bint valkey, plain, compress, modules
     cdef int64_t database
     cdef bint raw, dropped, lossy         # the record in hand: copied; left out; without a part
     cdef int kind
@@ -62,11 +63,12 @@ cdef class RdbSink(TextSink):
     cdef dict losses                      # what: [keys, names of the first few]
     cdef readonly int64_t keys, recoded
 
-    def __cinit__(self, write, int version, bint valkey=False, bint plain=False, bint compress=True):
+    def __cinit__(self, write, int version, bint valkey=False, bint plain=False, bint compress=True, bint modules=True):
         self.version = version
         self.valkey = valkey
         self.plain = plain
         self.compress = compress
+        self.modules = modules
         self.highest = highest_type(version, valkey)
         self.database = -1
         self.losses = {}
@@ -96,6 +98,8 @@ cdef class RdbSink(TextSink):
     cdef bint copies(self, int type) noexcept:
         """Whether the target reads the record's bytes as they are."""
         if self.plain or type > self.highest or type == 30 or type == 32 or type == 6:
+            return False
+        if type == 7 and not self.modules:
             return False
         if type == 22 or type == 23:
             return self.valkey and self.walker.valkey and self.version >= 80

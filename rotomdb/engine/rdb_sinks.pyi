@@ -13,7 +13,7 @@ class StreamValue:
 
 class CheckSink(ValueSink):
     empty: int
-    def __init__(self, unique_keys: bool = False) -> None: ...
+    def __init__(self, unique_keys: bool = False, with_expired: bool = True) -> None: ...
 
 class TextSink(ValueSink):
     rdb_version: int

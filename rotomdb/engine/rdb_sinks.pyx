@@ -19,7 +19,7 @@ from rotomdb.engine.table cimport table_hash
 from dataclasses import dataclass
 
 from rotomdb.engine.rdb_records import LOGICAL_TYPES, TYPE_NAMES
-from rotomdb.errors import RdbValueError
+from rotomdb.errors import DuplicateKeyError, RdbValueError
 
 cdef extern from "Python.h":
     char* PyOS_double_to_string(double value, char format, int precision, int flags, int* kind) except NULL
@@ -51,9 +51,11 @@ cdef class CheckSink(ValueSink):
 
     Args:
         unique_keys: Look for keys, too, in 11 to 32 bytes of memory for each; the sink must see every record just once.
+        with_expired: Also those whose time is over by the walker's clock. A server drops them from a snapshot as it reads,
+            so that another of the name may follow; as the base of a log it keeps them.
     """
 
-    cdef bint unique_keys
+    cdef bint unique_keys, with_expired
     cdef uint64_t* key_slots              # hashes of the keys so far, by open addressing; 0: free
     cdef size_t key_slot_count, key_count
     cdef Buffer hashes
@@ -61,8 +63,9 @@ cdef class CheckSink(ValueSink):
     cdef int64_t elements
     cdef readonly int64_t empty           # values without elements, which servers drop
 
-    def __cinit__(self, bint unique_keys=False):
+    def __cinit__(self, bint unique_keys=False, bint with_expired=True):
         self.unique_keys = unique_keys
+        self.with_expired = with_expired
 
     def __dealloc__(self):
         buffer_release(&self.hashes)
@@ -95,11 +98,13 @@ cdef class CheckSink(ValueSink):
 
     cdef int remember_key(self) except -1:
         cdef uint64_t hash = table_hash(self.walker.held_key, self.walker.held_length)
+        if not self.with_expired and self.walker.expire_ms != NO_EXPIRE and self.walker.expire_ms < self.walker.now_ms:
+            return 0
         hash ^= self.walker.database * <uint64_t>0x9E3779B97F4A7C15
         if self.key_count * 4 >= self.key_slot_count * 3:
             self.grow_keys()
         if not self.put_key(hash if hash != 0 else 1):
-            raise RdbValueError(self.walker.start, "duplicate key")
+            raise DuplicateKeyError(self.walker.start, "duplicate key")
         self.key_count += 1
         return 0
 

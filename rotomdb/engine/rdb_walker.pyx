@@ -29,12 +29,11 @@ from rotomdb.engine.zipmap cimport listpack_of_ziplist, listpack_of_zipmap
 from rotomdb.engine.ziplist cimport ziplist_validate
 
 from rotomdb.engine.rdb_records import LOGICAL_TYPES, module_name
-from rotomdb.errors import RdbValueError
+from rotomdb.errors import DATABASES_MAX, RdbValueError
 
 cdef enum:
     FIELD_TIME_MAX = 0xFFFFFFFFFFFF       # ms
     PLAUSIBLE_TIME_MAX = 0x100000000000   # ms: the year 2527
-    PLAUSIBLE_DATABASE_MAX = 1 << 16
     STRANGE_SHARE = 50                    # while fewer than one key of so many has control characters, none is believed to
 
 cdef int64_t NEVER = (<int64_t>1 << 62)
@@ -336,7 +335,7 @@ cdef class RdbWalker(RdbRecords):
         """
         cdef size_t at
         cdef int found
-        cdef uint64_t database = self.database
+        cdef uint64_t database = self.database, databases_max = DATABASES_MAX
         cdef ValueSink nothing = ValueSink()
         cdef size_t start = self.start, previous_start = self.previous_start
         cdef int64_t strange_keys = self.strange_keys
@@ -366,7 +365,7 @@ cdef class RdbWalker(RdbRecords):
                         read_opcode(self.reading_type)
                         if self.cursor.position - self.start > largest_end - largest_start:
                             largest_start, largest_end = self.start, self.cursor.position
-                        if self.database > PLAUSIBLE_DATABASE_MAX:
+                        if self.database >= databases_max:
                             break
                         continue
                     if self.reading_type > highest_type or not self.plausible_key():

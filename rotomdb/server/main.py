@@ -163,14 +163,15 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     try:
         if not server.start():
             return server.exit_status
-    except (FileFormatError, ManifestError) as error:
-        log("warning", f"Fatal error loading the DB, check server logs. Exiting. {error}")
+    except RotomError as error:
+        of_a_file = isinstance(error, FileFormatError | ManifestError)
+        log("warning", f"{'Fatal error loading the DB, check server logs. Exiting. ' if of_a_file else ''}{error}")
         persistence = server.persistence
         options = persistence.aof.options
         for way in ways_on(error, Place(options.directory, options.log_place, persistence.snapshot_path)):
             log("warning", f"hint: {way}")
         return 1
-    except (RotomError, OSError) as error:
+    except OSError as error:
         log("warning", f"{error}")
         return 1
     # What exists now lives as long as the server: keep the collector, and so a forked child, off its pages.

@@ -102,7 +102,9 @@ class AppendOnlyFile(LogAppender):
             refuse_unnamed_increments(self.disk, self.manifest_path, self.manifest)
         for path in paths:
             if not self.disk.exists(path):
-                raise ManifestError(str(self.manifest_path), f"The AOF file {path.name} doesn't exist")
+                raise ManifestError(
+                    str(self.manifest_path), f"The AOF file {path.name} doesn't exist", missing=path.name
+                )
         return paths
 
     def open(

@@ -133,6 +133,6 @@ def replay_part(
     except (EOFError, ValueError) as error:
         raise AofError(path, items.offset, f"bad file format: {error}") from None
     except CommandRefusedError as error:
-        raise AofCommandError(path, at, str(error)) from None
+        raise AofCommandError(path, at, error) from None
     finally:
         items.close()

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomdb.errors import RdbError, StartupError
+from rotomdb.errors import EitherSourceError, RdbError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
@@ -151,7 +151,7 @@ def settle(choice: Choice, wanted: str, same: Callable[[], bool], log_wanted: bo
     """Bring the operator's word (load-from) and, where it has to be, a comparison to bear.
 
     Raises:
-        StartupError: the two differ, and nothing tells which is the right one.
+        EitherSourceError: the two differ, and nothing tells which is the right one.
     """
     if wanted != "auto" and choice.source is not Source.NOTHING:
         source = Source.LOG if wanted == "aof" else Source.SNAPSHOT
@@ -160,7 +160,7 @@ def settle(choice: Choice, wanted: str, same: Callable[[], bool], log_wanted: bo
         return choice
     if same():
         return Choice(Source.LOG if log_wanted else Source.SNAPSHOT)
-    raise StartupError(
+    raise EitherSourceError(
         "The snapshot and the append only file hold different data, and nothing proves which of them is the newer. "
         "Nothing was loaded or changed. Look at both (rotomdb-rdb info, rotomdb-aof-check), then start with "
         "`--load-from aof` or `--load-from rdb`; the other is kept."

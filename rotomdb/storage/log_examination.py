@@ -105,6 +105,7 @@ def examine(
     on_progress: Progress | None = None,
     *,
     behind_damage: bool = False,
+    judge: Callable[[LogItems], object] | None = None,
 ) -> Examination:
     """Walk over a log once.
 
@@ -113,9 +114,10 @@ def examine(
         corrupt_tail_max: Bytes at the end that may hold anything and are cut (aof-load-corrupt-tail-max-size).
         on_progress: Called with the offset every few ms.
         behind_damage: What is before `start` is damaged, and may hold the beginning of a transaction.
+        judge: Sees the commands that are met, as LogItems says; some of them may turn out to be in what is damaged or torn.
     """
     on_progress = passing(data, on_progress)
-    walk = Walk(data, start, on_progress)
+    walk = Walk(data, start, on_progress, judge)
     failures: list[Failure] = []
     while (failure := walk.next_failure()) is not None:
         if walk.ends_lost_transaction(failures[-1].may_hide_multi if failures else behind_damage):
@@ -159,10 +161,16 @@ class Walk:
         block: Where the bytes begin that no checksum covers yet.
     """
 
-    def __init__(self, data: memoryview | bytes, start: int, on_progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        data: memoryview | bytes,
+        start: int,
+        on_progress: Progress | None = None,
+        judge: Callable[[LogItems], object] | None = None,
+    ) -> None:
         self.data = memoryview(data)
         self.start = start
-        self.items = LogItems(data, start, on_progress=on_progress)
+        self.items = LogItems(data, start, on_progress=on_progress, judge=judge)
         self.block = start
         self.covered = 0
         self.synced = -1

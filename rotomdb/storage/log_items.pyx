@@ -10,7 +10,7 @@ transaction is an end inside an item.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp, memcpy
 
 from rotomdb.engine.number cimport parse_int64
 from rotomdb.storage.request cimport PARSE_COMPLETE, PARSE_MORE, RequestParser
@@ -24,10 +24,18 @@ cdef enum:
     LINE_MAX = 64 * 1024              # bytes of a header line
     ARGUMENTS_MAX = 2147483647
     NAME_LENGTH_MAX = 64              # longer first words are no command's name
+    FORMS = 32                        # of commands that are remembered; a power of two
     ITEMS_PER_LOOK = 16               # or so many bytes, between two looks at the clock
     BYTES_PER_LOOK = 4096
     PROGRESS_NS = 10000000            # between two calls of on_progress, or so many bytes
     PROGRESS_BYTES = 8388608
+
+
+cdef struct Form:
+    # A name and a number of words that need not be looked at again.
+    int64_t count                     # 0: the place is free
+    int64_t length
+    char[NAME_LENGTH_MAX] name
 
 
 class ZerosError(ValueError):
@@ -50,7 +58,8 @@ cdef class LogItems:
     cdef RequestParser parser
     cdef const char* data
     cdef Py_ssize_t size
-    cdef object owner, on_progress
+    cdef object owner, on_progress, judge
+    cdef Form[FORMS] forms            # that the judge has let pass
     cdef Py_ssize_t looked, told
     cdef int items, items_per_look
     cdef int64_t told_ns
@@ -61,10 +70,13 @@ cdef class LogItems:
     cdef readonly int64_t count           # words of the last item; 0: an annotation
     cdef readonly int64_t transactions
 
-    def __cinit__(self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1, on_progress=None):
+    def __cinit__(
+        self, const unsigned char[::1] data, Py_ssize_t offset=0, Py_ssize_t end=-1, on_progress=None, judge=None
+    ):
         """Walk from `offset` to `end`, by default over all there is.
 
         Args:
+            judge: Called by `skip` with this walk at each command; true: no need to ask again about the name with so many words.
             on_progress: Called with the offset before an item, every 10 ms or 8 MB; true: call again before the next item.
         """
         self.owner = data
@@ -72,6 +84,7 @@ cdef class LogItems:
         self.data = <const char*>&data[0] if self.size else NULL
         self.parser = RequestParser(from_log=True)
         self.on_progress = on_progress
+        self.judge = judge
         self.looked = self.told = offset
         self.seek(offset)
 
@@ -210,7 +223,25 @@ cdef class LogItems:
             if self.data[at - 1] == 0:
                 raise ZerosError("zeros where an argument ends")
         self.finish(at, count)
+        if self.judge is not None:
+            self.ask_judge()
         return True
+
+    cdef int ask_judge(self) except -1:
+        cdef int64_t length = self.name_length
+        cdef const char* name = self.data + self.name_at
+        cdef size_t place = 0
+        if 0 < length <= NAME_LENGTH_MAX:
+            place = (<size_t><unsigned char>name[0] + 3 * <size_t>length + 7 * <size_t>self.count) & (FORMS - 1)
+            if (
+                self.forms[place].count == self.count and self.forms[place].length == length
+                and memcmp(self.forms[place].name, name, <size_t>length) == 0
+            ):
+                return 0
+        if self.judge(self) and 0 < length <= NAME_LENGTH_MAX:
+            self.forms[place].count, self.forms[place].length = self.count, length
+            memcpy(self.forms[place].name, name, <size_t>length)
+        return 0
 
     def take(self):
         """The next command (a list), annotation (its line, bytes), or None at a clean end.

@@ -106,7 +106,7 @@ def from_manifest(disk: Disk, path: Path) -> Source:
     paths = [path.parent / file.name for file in manifest.files]
     for file in paths:
         if not disk.exists(file):
-            raise ManifestError(str(path), f"The AOF file {file.name} doesn't exist")
+            raise ManifestError(str(path), f"The AOF file {file.name} doesn't exist", missing=file.name)
     if not paths:
         raise ManifestError(str(path), "it names no file")
     return Source(paths, manifest, name)

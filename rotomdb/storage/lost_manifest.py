@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rotomdb.errors import RdbError, StartupError
+from rotomdb.errors import LostManifestError, RdbError
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.way_on import rebuild
@@ -24,7 +24,7 @@ def settle_unnamed_files(disk: Disk, aof: AppendOnlyFile, snapshot: Path, finger
         fingerprint: Of the content of an RDB; of no content where the file does not exist.
 
     Raises:
-        StartupError: the files may be all that there is.
+        LostManifestError: the files may be all that there is.
     """
     paths = aof.unnamed_files()
     if not paths or disk.exists(aof.manifest_path):
@@ -33,7 +33,7 @@ def settle_unnamed_files(disk: Disk, aof: AppendOnlyFile, snapshot: Path, finger
         aof.log("warning", "A crash came before the append only file was on: what had been written of it is put aside.")
         aof.keep_superseded(paths)
     elif not was_begun(disk, paths, snapshot, fingerprint):
-        raise StartupError(
+        raise LostManifestError(
             f"{aof.options.log_directory} holds {', '.join(path.name for path in paths)}, but no {aof.manifest_name} says how "
             f"they belong together. Nothing was loaded or changed. `{rebuild(aof.options.log_place)}` "
             "writes one; to begin without these files, move them away."

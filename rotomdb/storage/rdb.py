@@ -22,10 +22,12 @@ from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
 from rotomdb.storage.library_format import record_of
 from rotomdb.storage.rdb_reader import Opcode, check_rdb
+from rotomdb.storage.rdb_writer import Target
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
 VERSION_WRITTEN = 10  # the oldest that holds nearly everything, so that the most servers can load it
 VERSION_WITH_FIELD_TIMES = 12  # where fields of a hash expire
+OWN_TARGET = Target(VERSION_WITH_FIELD_TIMES, False, (b"redis-ver", REDIS_VERSION.encode()), modules=False)
 CHUNK_BYTES = 1 << 20
 LOG_POSITION_AUX = b"rotomdb-log"  # readers that do not know it skip it
 SYNC_EVERY_BYTES = 4 << 20  # with incremental fsync, so that the final one is short

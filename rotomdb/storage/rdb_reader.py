@@ -18,7 +18,7 @@ from rotomdb.engine.rdb_decoder import RdbDecoder
 from rotomdb.engine.rdb_records import TYPE_NAMES, RdbRecords, module_name
 from rotomdb.engine.rdb_sinks import CheckSink, TextSink
 from rotomdb.engine.rdb_walker import RdbWalker, Selection, ValueSink
-from rotomdb.errors import CommandError, RdbError, RdbValueError
+from rotomdb.errors import CommandError, Fault, RdbDatabaseError, RdbError, RdbUnsupportedTypeError, RdbValueError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.disk import let_go
 from rotomdb.storage.file_kind import HEAD_BYTES, FileKind, kind_of
@@ -34,6 +34,13 @@ BATCH_RECORDS = 50_000  # between two looks at the progress
 BATCH_BYTES = 8 << 20
 HEADER_BYTES = 9
 LEAST_RECORD_BYTES = 3  # of a key: type, name, value
+FAULTS = {  # of what does not begin as an RDB; anything else is FOREIGN
+    FileKind.RDB: Fault.DAMAGED,
+    FileKind.UNKNOWN: Fault.DAMAGED,
+    FileKind.GZIP: Fault.WRAPPED,
+    FileKind.ZSTD: Fault.WRAPPED,
+    FileKind.TRANSFER: Fault.WRAPPED,
+}
 HIGHEST_TYPE = 33  # above it stand opcodes
 
 
@@ -139,7 +146,7 @@ def parse_header(data: memoryview | bytes, path: str) -> tuple[int, bool]:
     """The version, and whether the file is in Valkey's own dialect. Raises RdbError."""
     head = bytes(data[:HEADER_BYTES])
     if len(head) < HEADER_BYTES:
-        raise RdbError(path, 0, f"file of {len(head)} bytes is too short for an RDB header")
+        raise RdbError(path, 0, f"file of {len(head)} bytes is too short for an RDB header", fault=Fault.FOREIGN)
     for magic in (b"REDIS", b"VALKEY"):
         digits = head[len(magic) :]
         if head.startswith(magic) and digits.isdigit():
@@ -147,12 +154,13 @@ def parse_header(data: memoryview | bytes, path: str) -> tuple[int, bool]:
             valkey = magic == b"VALKEY"
             if version in VALKEY_VERSIONS if valkey else 1 <= version <= VERSION_READ_MAX:
                 return version, valkey
-            raise RdbError(path, 0, f"RDB version {version} is not understood")
+            raise RdbError(path, 0, f"RDB version {version} is not understood", fault=Fault.FOREIGN)
     if head.startswith((b"VKCS", b"VCS")):
-        raise RdbError(path, 0, "the compressed form of an unreleased Valkey; save it with compression off")
+        reason = "the compressed form of an unreleased Valkey; save it with compression off"
+        raise RdbError(path, 0, reason, fault=Fault.FOREIGN)
     kind = kind_of(bytes(data[:HEAD_BYTES]))
     found = "its version is no number" if kind is FileKind.RDB else f"this is {kind.value}, no RDB file"
-    raise RdbError(path, 0, f"wrong signature, {found}")
+    raise RdbError(path, 0, f"wrong signature, {found}", fault=FAULTS.get(kind, Fault.FOREIGN))
 
 
 class RdbReader:
@@ -162,15 +170,22 @@ class RdbReader:
         data: The file's bytes; the caller keeps them until `close`.
         path: What errors call the file.
         release: Called with the range of bytes that will not be needed again; by default pages of a mapped file are let go.
+        version: Of the format, where the header is damaged and cannot tell.
 
     Raises:
         RdbError: no RDB, or a version that is not understood.
     """
 
-    def __init__(self, data: memoryview | bytes, path: str, release: Callable[[int, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        data: memoryview | bytes,
+        path: str,
+        release: Callable[[int, int], None] | None = None,
+        version: int | None = None,
+    ) -> None:
         self.data = memoryview(data)
         self.path = path
-        self.version, self.valkey = parse_header(data, path)
+        self.version, self.valkey = parse_header(data, path) if version is None else (version, False)
         self.release = release or partial(let_go, self.data)
         self.walker = RdbWalker(self.data, self.valkey)
         self.walker.position = HEADER_BYTES
@@ -192,7 +207,10 @@ class RdbReader:
         if records.reading_key is not None:
             name = TYPE_NAMES.get(records.reading_type, "unknown")
             where = f" (key {quoted(records.reading_key)}, {name}, db {self.walker.database})"
-        return RdbError(self.path, error.offset, f"{error.reason}{where}", records.reading_key, records.reading_type)
+        return RdbError(
+            self.path, error.offset, f"{error.reason}{where}", records.reading_key, records.reading_type, error.fault,
+            error.databases,
+        )  # fmt: skip
 
     def read_opcode(self, records: RdbRecords, opcode: int) -> Event:
         """The payload of an opcode that is no key attribute."""
@@ -286,10 +304,7 @@ class RdbReader:
                 event = self.read_opcode(decoder, opcode)
                 if isinstance(event, SelectDb):
                     if event.index >= len(engine.databases):
-                        raise RdbValueError(
-                            event.offset,
-                            f"database {event.index} is out of range, the limit is {len(engine.databases)}",
-                        )
+                        raise RdbDatabaseError(event.offset, event.index, len(engine.databases))
                     database = engine.databases[event.index]
                 elif isinstance(event, ResizeDb):
                     # Hints from the file: never more than it could hold.
@@ -299,13 +314,13 @@ class RdbReader:
                     report.aux[event.name] = event.value
                 elif isinstance(event, Function):
                     if not event.released:
-                        raise RdbValueError(decoder.position, "Pre-release function format not supported")
+                        raise RdbUnsupportedTypeError(decoder.position, "Pre-release function format not supported")
                     try:
                         engine.function_libraries.add(event.code)
                     except CommandError as error:
-                        raise RdbValueError(decoder.position, str(error)) from None
+                        raise RdbUnsupportedTypeError(decoder.position, str(error)) from None
                 elif isinstance(event, ModuleAux):
-                    raise RdbValueError(
+                    raise RdbUnsupportedTypeError(
                         event.start,
                         "The RDB file contains AUX module data I can't load: no matching module "
                         f"'{event.module.partition('/')[0]}'",
@@ -404,10 +419,13 @@ def check_rdb(
     on_event: Callable[[Event, int], None] = lambda event, offset: None,
     on_progress: Progress | None = None,
     release: Callable[[int, int], None] | None = None,
+    as_snapshot: bool = False,
 ) -> CheckReport:
     """Verify structure, lengths, encodings, duplicate members and keys, and the checksum.
 
     Args:
+        as_snapshot: What a server will load as its snapshot, and not as the base of a log: keys whose time is over are
+            dropped then, and are no duplicates of others.
         report: Filled in; what it holds also counts when the check ends with an error.
         on_event: Called with what is no key, and the offset behind it.
 
@@ -416,7 +434,7 @@ def check_rdb(
     """
     report = report or CheckReport()
     reader = RdbReader(data, path, release)
-    sink = CheckSink(unique_keys=True)
+    sink = CheckSink(unique_keys=True, with_expired=not as_snapshot)
     try:
         report.version = reader.version
         reader.walker.now_ms = int(time.time() * 1000)

@@ -5,18 +5,23 @@ records in a row can be read from it (or all up to the end of the file), with ty
 like those before. It is looked for from inside the last record that could be read on: a wrong length makes that one swallow
 what follows, and only then something fails.
 
+A key that stands in the file twice, or in a database that no server has, makes servers refuse it: the first of them stays.
+
 What is found so is sound in structure; whether its bytes are the right ones only the checksum could tell, which covers the
-whole file. When a single burst of up to three bytes is wrong in all of the file, the checksum locates it (`locate_burst`).
+whole file. When a single burst of up to three bytes is wrong in all of the file, the checksum locates it (`put_right`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rotomdb.engine.rdb_sink import highest_type
 from rotomdb.engine.rdb_sinks import CheckSink
-from rotomdb.errors import RdbValueError
+from rotomdb.errors import DATABASES_MAX, DuplicateKeyError, Fault, RdbError, RdbValueError
 from rotomdb.storage.checksum import crc64
 from rotomdb.storage.crc_repair import find_burst
 from rotomdb.storage.rdb_reader import (
@@ -27,16 +32,23 @@ from rotomdb.storage.rdb_reader import (
     Aux,
     End,
     Event,
+    Function,
     KeyRecord,
     Opcode,
     RdbReader,
     ResizeDb,
+    SelectDb,
+    check_rdb,
+    parse_header,
 )
+from rotomdb.storage.rdb_source import RdbSource, mapped
 
 CHAIN = 5  # records in a row that make a beginning credible
 BURST_MAX = 3  # bytes
 TRAILER_BYTES = 8
 SUM_BYTES = 64 << 20
+COPY_BYTES = 1 << 20
+ASSUMED_VERSION = 12  # of a file whose header is damaged: read nearly as all before it
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,57 @@ def locate_burst(data: memoryview) -> tuple[int, bytes] | None:
     return find_burst(covered, computed ^ recorded, BURST_MAX) if recorded else None
 
 
+@dataclass(frozen=True)
+class Mended:
+    """A file as it was before a burst of wrong bytes.
+
+    Attributes:
+        at, error: Where they stand, and what to XOR there.
+    """
+
+    source: RdbSource
+    at: int
+    error: bytes
+
+
+@contextlib.contextmanager
+def put_right(data: memoryview, name: str) -> Iterator[Mended | None]:
+    """The file as its checksum proves that it was, where one burst is all that is wrong with it."""
+    found = locate_burst(data)
+    if found is None:
+        yield None
+        return
+    at, error = found
+    with tempfile.TemporaryFile(prefix="rotomdb-") as file:
+        for start in range(0, len(data), COPY_BYTES):
+            file.write(data[start : start + COPY_BYTES])
+        file.seek(at)
+        file.write(bytes(a ^ b for a, b in zip(data[at : at + len(error)], error, strict=True)))
+        file.flush()
+        with mapped(file, name) as patched:
+            try:
+                check_rdb(patched.data, name, release=patched.release)
+            except RdbError:
+                yield None  # it only looked like one
+            else:
+                yield Mended(patched, at, error)
+
+
+def reader_of_damaged(data: memoryview, name: str, release: Callable[[int, int], None] | None = None) -> RdbReader:
+    """A reader even where the header is damaged. Raises RdbError where this is something else than an RDB."""
+    try:
+        return RdbReader(data, name, release)
+    except RdbError as error:
+        if error.fault is not Fault.DAMAGED:
+            raise
+        return RdbReader(data, name, release, ASSUMED_VERSION)
+
+
 class Salvage:
     """Looks for what can be read, once; then `records` goes over it.
+
+    Args:
+        as_snapshot: What comes of it will be loaded as a snapshot, and not as the base of a log (`check_rdb`).
 
     Attributes:
         losses: What could not be read, in the order of the file.
@@ -90,8 +151,12 @@ class Salvage:
         end: Offset behind the trailer; of the data, where the end is lost.
     """
 
-    def __init__(self, reader: RdbReader, on_progress: Callable[[int], None] = lambda offset: None) -> None:
+    def __init__(
+        self, reader: RdbReader, on_progress: Callable[[int], None] = lambda offset: None, *, as_snapshot: bool = False
+    ) -> None:
         self.reader = reader
+        self.reader.walker.now_ms = int(time.time() * 1000)
+        self.sink = CheckSink(unique_keys=True, with_expired=not as_snapshot)
         self.on_progress = on_progress
         self.losses: list[Loss] = []
         self.segments: list[Segment] = []
@@ -103,17 +168,25 @@ class Salvage:
 
     def scan(self) -> None:
         walker = self.reader.walker
-        sink = CheckSink()
         start, database = walker.position, walker.database
+        try:
+            parse_header(self.reader.data, self.reader.path)
+        except RdbError as error:
+            self.losses.append(Loss(0, HEADER_BYTES, error.offset, error.reason, None, database))
         while True:
             try:
-                code = walker.walk(sink, None, BATCH_RECORDS, BATCH_BYTES)
+                code = walker.walk(self.sink, None, BATCH_RECORDS, BATCH_BYTES)
                 if code == -1:
                     self.reader.sum_to(walker.position)
                     self.on_progress(walker.position)
                     continue
                 at = walker.start  # with attributes that no key follows
                 event = self.take_end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
+            except DuplicateKeyError as error:
+                self.keep(start, walker.start, database)
+                self.lose(walker.start, walker.position, error, walker.reading_key)
+                start, database = walker.position, walker.database
+                continue
             except RdbValueError as error:
                 resumed = self.go_on_behind(start, database, error)
                 if resumed < 0:
@@ -122,10 +195,27 @@ class Salvage:
                 continue
             if isinstance(event, ResizeDb):
                 self.expected_keys += min(event.keys, len(self.reader.data))  # a hint, which may be damaged, too
+            elif isinstance(event, Function) and not event.released:
+                reason = "a function library in a form that servers refuse; it is written in the one that they take"
+                self.losses.append(Loss(at, at, at, reason, None, self.reader.database))
+            elif isinstance(event, SelectDb) and max(event.index, database) >= DATABASES_MAX:
+                self.keep(start, event.offset, database)
+                start, database = event.offset, event.index
             elif isinstance(event, End):
-                self.segments.append(Segment(start, at, database))
+                self.keep(start, at, database)
                 self.end = event.offset
                 return
+
+    def keep(self, start: int, end: int, database: int) -> None:
+        """A range that can be read; it goes nowhere where its database is none."""
+        if database < DATABASES_MAX:
+            self.segments.append(Segment(start, end, database))
+        elif end > start:
+            reason = f"database {database}, which no server has"
+            self.losses.append(Loss(start, end, start, reason, None, database))
+
+    def lose(self, start: int, end: int, error: RdbValueError, key: bytes | None = None) -> None:
+        self.losses.append(Loss(start, end, error.offset, error.reason, key, self.reader.database))
 
     def take_end(self) -> Event:
         """The trailer. A checksum that does not match is noted and is no reason to stop.
@@ -145,7 +235,7 @@ class Salvage:
                     raise RdbValueError(at - 1, "end of the RDB, and records behind it") from None
                 walker.position = end
             self.checksum_matches = False
-            self.losses.append(Loss(error.offset, error.offset, error.offset, error.reason, None, self.reader.database))
+            self.lose(error.offset, error.offset, error)
             return End(self.reader.walker.position, None)
         assert isinstance(event, End)
         self.checksum_matches = True if event.checksum_stored else None
@@ -164,7 +254,7 @@ class Salvage:
         elif before < failed:
             suspect = self.key_at(before, found)
         if failed > begun:
-            self.segments.append(Segment(begun, failed, database))
+            self.keep(begun, failed, database)
         self.losses.append(Loss(failed, end, error.offset, error.reason, key, where, suspect))
         return found
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import mmap
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -29,6 +30,10 @@ from rotomdb.storage.tls_client import TlsOptions
 CHUNK_BYTES = 1 << 20
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 END_MARK_BYTES = 40
+TRANSFER = re.compile(
+    rb"\$(?:EOF:[^\r\n]{40}|(?P<size>\d{1,18}))\r\n(?=REDIS|VALKEY)"
+)  # what precedes an RDB sent to a replica
+TRANSFER_HEAD_BYTES = 64
 HOPELESS = (b"-LOADING", b"-NOAUTH", b"-MASTERDOWN")  # the other way would be refused as well
 Progress = Callable[[int], None]
 
@@ -95,8 +100,10 @@ def mapped(file: IO[bytes], name: str) -> Iterator[RdbSource]:
 
 def payload_as_rdb(view: memoryview) -> memoryview:
     """The bytes as they are, or a DUMP payload as an RDB with the one key `payload`."""
-    if bytes(view[:5]) == b"$EOF:":  # a captured synchronisation
-        return view[5 + END_MARK_BYTES + 2 :]
+    captured = TRANSFER.match(bytes(view[:TRANSFER_HEAD_BYTES]))
+    if captured is not None:
+        end = len(view) if captured["size"] is None else captured.end() + int(captured["size"])
+        return view[captured.end() : end]
     if len(view) <= FOOTER_BYTES or view[0] > HIGHEST_TYPE:
         return view
     payload = unseal(view)

@@ -24,11 +24,13 @@ class Target:
         version: Of the RDB.
         valkey: Whether it has a dialect of its own.
         writer: What the file says of who wrote it: a field's name and its value.
+        modules: Whether it may have modules that read their values.
     """
 
     version: int
     valkey: bool
     writer: tuple[bytes, bytes]
+    modules: bool = True
 
 
 # docs/formats.md, 1.2
@@ -68,7 +70,7 @@ class RdbWriter:
         self.write_out = write
         self.with_checksum = checksum
         self.checksum = 0
-        self.sink = RdbSink(self.write, target.version, target.valkey, plain, compress)
+        self.sink = RdbSink(self.write, target.version, target.valkey, plain, compress, target.modules)
         magic = b"VALKEY%03d" if target.valkey else b"REDIS%04d"
         self.sink.put(magic % target.version)
         if target.version >= 7:
@@ -101,7 +103,7 @@ class RdbWriter:
         if isinstance(event, Function):
             return self.function(event.code)
         if isinstance(event, ModuleAux):
-            if self.target.version < MODULE_DATA_FROM:
+            if self.target.version < MODULE_DATA_FROM or not self.target.modules:
                 return False
             self.copy(data[event.start : event.end])
         return True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rotomdb.engine import Engine
 from rotomdb.engine.keyspace import Keyspace
-from rotomdb.errors import RdbError
+from rotomdb.errors import RdbDatabaseError, RdbError
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 
@@ -56,7 +56,7 @@ def make_way(disk: Disk, engine: Engine, path: Path, *, replace: bool) -> None:
                 if not isinstance(event, KeyRecord):
                     continue
                 if event.db >= len(engine.databases):
-                    raise RdbError(str(path), 0, f"database {event.db} is out of range")
+                    raise reader.failure(RdbDatabaseError(event.start, event.db, len(engine.databases)), reader.walker)
                 if engine.databases[event.db].exists(event.key):
                     if not replace:
                         raise RdbError(

@@ -1,18 +1,26 @@
-"""The way on from files that cannot be loaded: commands and options that work as they are printed, for server and tools."""
+"""The way on from files that cannot be loaded: commands and options that work as they are printed, for server and tools.
+
+What to do follows from the kind of the fault, which the error carries (`Fault`), and from the file that it is in.
+"""
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotomdb.errors import AofError, AofTruncatedError, ManifestError, RdbError, RotomError
+from rotomdb.errors import (
+    AofTruncatedError,
+    EitherSourceError,
+    Fault,
+    FileFormatError,
+    LostManifestError,
+    ManifestError,
+    RotomError,
+)
 from rotomdb.storage.log_location import APPEND_DIRECTORY
 
-OUT_OF_RANGE = re.compile(r"database (\d+) is out of range")
-UNREADABLE = re.compile(r"wrong signature|too short for an RDB|is not understood")
-NOT_HELD = re.compile(r"cannot be held|module")
+ONLY_COPY = "put a copy of {file} back, or move it away to start without it"
 
 
 @dataclass(frozen=True)
@@ -38,42 +46,53 @@ class Place:
 
 def ways_on(error: RotomError, place: Place) -> list[str]:
     """What the operator of a server can do, a line each; nothing where no tool helps."""
-    databases = OUT_OF_RANGE.search(str(error))
-    if databases is not None:
-        return [f"start with --databases {int(databases[1]) + 1}"]
     if isinstance(error, ManifestError):
+        if error.missing:
+            return [
+                f"put a copy of {shlex.quote(error.missing)} back, or go on without it:",
+                rebuild(place.log, missing=True),
+            ]
         return [rebuild(place.log)]
-    if isinstance(error, RdbError) and error.path == str(place.snapshot):
+    if isinstance(error, LostManifestError):
+        return [rebuild(place.log)]
+    if isinstance(error, EitherSourceError):
+        return ["start with --load-from aof", "or start with --load-from rdb"]
+    if not isinstance(error, FileFormatError):
+        return []
+    if error.fault is Fault.DATABASES:
+        return [f"start with --databases {error.databases}"]
+    if error.path == str(place.snapshot):
         return from_snapshot(error, place)
     if isinstance(error, AofTruncatedError) and not error.followed:
         return [command("rotomdb-aof", "fix", place.log)]
-    if isinstance(error, AofError | RdbError):
-        healed = place.free("healed")
-        append_directory = place.log.name if place.log.is_dir() else APPEND_DIRECTORY
-        other = [] if append_directory == APPEND_DIRECTORY else ["--appenddirname", APPEND_DIRECTORY]
-        return [
-            command("rotomdb-aof", "salvage", place.log, "-o", healed),
-            command("then start with", "--dir", healed, *other),
-        ]
-    return []
+    return from_log(error, place)
 
 
-def from_snapshot(error: RdbError, place: Place) -> list[str]:
-    if "gzip" in error.reason or "zstd" in error.reason or "transfer" in error.reason:
-        verb = "convert"
-    elif UNREADABLE.search(error.reason):
-        return [f"put a copy of it back, or move {shlex.quote(str(place.snapshot))} away to start without it"]
-    else:
-        verb = "convert" if NOT_HELD.search(error.reason) else "salvage"
-    written = place.free(f"{place.snapshot.name}.{verb}d")
+def from_snapshot(error: FileFormatError, place: Place) -> list[str]:
+    if error.fault is Fault.FOREIGN:
+        return [ONLY_COPY.format(file=shlex.quote(str(place.snapshot)))]
+    written = place.free(f"{place.snapshot.name}.salvaged")
     return [
-        command("rotomdb-rdb", verb, place.snapshot, "-o", written),
+        command("rotomdb-rdb", "salvage", "--target", "rotomdb", place.snapshot, "-o", written),
         command("then start with", "--dbfilename", written.name),
     ]
 
 
-def rebuild(log: Path) -> str:
-    return command("rotomdb-aof", "rebuild-manifest", log)
+def from_log(error: FileFormatError, place: Place) -> list[str]:
+    healed = place.free("healed")
+    append_directory = place.log.name if place.log.is_dir() else APPEND_DIRECTORY
+    other = [] if append_directory == APPEND_DIRECTORY else ["--appenddirname", APPEND_DIRECTORY]
+    deep = ["--deep"] if error.fault is Fault.COMMAND else []
+    return [
+        command("rotomdb-aof", "salvage", *deep, place.log, "-o", healed),
+        command("then start with", "--dir", healed, *other),
+    ]
+
+
+def rebuild(log: Path, *, missing: bool = False) -> str:
+    """Args: missing: a file that the manifest names is gone."""
+    options = ["--without-missing"] if missing else []
+    return command("rotomdb-aof", "rebuild-manifest", *options, log)
 
 
 def command(name: str, *words: str | Path) -> str:

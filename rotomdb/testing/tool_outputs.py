@@ -19,7 +19,7 @@ from rotomdb.testing.exploration import Loss, Result, describe, fingerprint
 from rotomdb.testing.memory_disk import MemoryDisk, Tree
 from rotomdb.testing.mutations import Mutation
 from rotomdb.testing.simulation import DATA, Clock, SimulatedServer, recover, workload
-from rotomdb.tools.aof_repair import write_healed
+from rotomdb.tools.aof_salvage import write_healed
 from rotomdb.tools.aof_undo import write_without
 
 OUTPUT = Path("/made")

@@ -7,8 +7,9 @@ import click
 from rotomdb import __version__
 from rotomdb.tools.aof_inspect import check, follow, history, stat
 from rotomdb.tools.aof_manifest import rebuild_manifest
-from rotomdb.tools.aof_repair import fix, salvage
+from rotomdb.tools.aof_repair import fix
 from rotomdb.tools.aof_restore import restore
+from rotomdb.tools.aof_salvage import salvage
 from rotomdb.tools.aof_undo import undo
 from rotomdb.tools.live import LiveGroup, tls_options
 from rotomdb.tools.rdb_convert import convert

@@ -3,8 +3,9 @@
     rotomdb-aof-check [--fix] [--truncate-to-timestamp T] FILE|MANIFEST|DIRECTORY
 
 The interface and the output are those of redis-check-aof 7 (docs/formats.md, section 7.1), with three additions: a
-directory stands for the manifest in it, `--fix` and `--truncate-to-timestamp` copy the file before they cut it, and the
-checksums that a log carries are verified; what that finds stands behind the lines of redis-check-aof.
+directory stands for the manifest in it, `--fix` and `--truncate-to-timestamp` copy the file before they cut it, and a file
+that redis-check-aof calls valid is looked at more closely: the checksums that it carries are verified, and each command must
+be one that a server replays. What that finds stands behind the lines of redis-check-aof.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NoReturn
 import click
 
 from rotomdb import __version__
+from rotomdb.commands.log_commands import LogCommands
 from rotomdb.errors import ManifestError, RestoreError
 from rotomdb.storage.aof_scan import (
     SCAN_BAD_TIMESTAMP,
@@ -33,6 +35,7 @@ from rotomdb.storage.log_location import locate, refuse_unnamed_increments
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
 from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.rdb_report import report_rdb
+from rotomdb.tools.replaying import Refusals, known_commands
 from rotomdb.tools.terminal import PROBLEMS, guard, progress
 
 PAUSE_BYTES = 8 << 20
@@ -56,6 +59,8 @@ class Checker:
     assume_yes: bool
     line: int = 1
     mismatches: list[str] = field(default_factory=list)  # bytes that a checksum contradicts, and where
+    refused: list[str] = field(default_factory=list)  # commands that a server does not replay, and where
+    commands: LogCommands = field(default_factory=known_commands)
 
     # Single files
 
@@ -116,25 +121,29 @@ class Checker:
         )
         if difference or result != SCAN_END:
             return "damaged", scanner.good, size
-        self.verify_checksums(path, data, start)
+        self.look_closer(path, data, start)
         return "valid", size, size
 
-    def verify_checksums(self, path: Path, data: memoryview, start: int) -> None:
-        """Note what is wrong with commands that can be read, but are not those that were written."""
+    def look_closer(self, path: Path, data: memoryview, start: int) -> None:
+        """Note commands that can be read, but are not those that were written, or none that a server replays."""
+        refusals = Refusals(self.commands)
         with progress(f"verifying the checksums of {path.name}", len(data)) as advance:
-            found = examine(data, start, on_progress=advance)
+            found = examine(data, start, on_progress=advance, judge=refusals.judge)
+        self.refused += [f"AOF {path}: offset {at}: a server refuses it: {why}" for at, why in refusals.outside(found)]
         if not found.covered and not any(lost.before_block for lost in found.damages):
             return  # no checksums: redis-check-aof's verdict is all there is
         self.mismatches += [f"AOF {path} is damaged at offset {lost.start}: {lost.reason}" for lost in found.damages]
         if found.torn:
             self.mismatches.append(f"AOF {path} is damaged at offset {found.torn_at}: {found.torn}")
 
-    def conclude_checksums(self) -> None:
-        """What the checksums say, behind all that redis-check-aof prints."""
-        for mismatch in self.mismatches:
-            out(mismatch)
+    def conclude_closer_look(self) -> None:
+        """What the checksums and the commands say, behind all that redis-check-aof prints."""
+        for problem in self.mismatches + self.refused:
+            out(problem)
         if self.mismatches:
             stop("Checksums do not match, which --fix does not mend: see rotomdb-aof check and salvage")
+        if self.refused:
+            stop("A server refuses this, which --fix does not mend: see rotomdb-aof check and salvage")
 
     def timestamp_verdict(self, path: Path, offset: int, size: int, *, last: bool) -> tuple[str, int, int]:
         if offset == 0:
@@ -313,7 +322,7 @@ def cli(fix: bool, timestamp: str | None, assume_yes: bool, file: str) -> None:
         checker.check_manifest(path)
     else:
         checker.check_single(file if path == Path(file) else str(path))
-    checker.conclude_checksums()
+    checker.conclude_closer_look()
 
 
 def main() -> None:

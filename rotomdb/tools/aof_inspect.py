@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rotomdb.errors import AofError, FileFormatError
+from rotomdb.errors import AofCommandError, AofError, FileFormatError
 from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk, passing
 from rotomdb.storage.log_blocks import parse_timestamp
@@ -24,10 +24,14 @@ from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.manifest import read_manifest
 from rotomdb.storage.point_in_time import Item, preamble_end, walk
 from rotomdb.storage.rdb_reader import check_rdb
+from rotomdb.storage.way_on import command
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance, progress, table
 from rotomdb.tools.values import json_text, shown
+
+if TYPE_CHECKING:
+    from rotomdb.tools.replaying import Refusals
 
 WORDS_SHOWN = 12
 WORD_WIDTH = 60
@@ -56,7 +60,8 @@ def clock(seconds: int) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.argument("log", type=LOG)
 def check(deep: bool, as_json: bool, log: Path) -> None:
-    """Verify a log: manifest, files, structure, checksums; with --deep also that every command can be replayed.
+    """Verify a log: manifest, files, structure, checksums, and that a server knows each command in the form that it has;
+    with --deep also that every command can be replayed.
 
     Tells a tail that a crash has torn (it would be cut when a server starts) from damage in the middle.
 
@@ -65,13 +70,16 @@ def check(deep: bool, as_json: bool, log: Path) -> None:
       rotomdb-aof check /var/lib/rotomdb
       rotomdb-aof check --deep --json appendonly.aof | jq .keys
     """
+    from rotomdb.tools.replaying import Refusals, known_commands
+
     disk = Disk()
+    commands = known_commands()
     result: dict[str, Any] = {"log": str(log), "sound": True, "files": [], "problems": []}
     with reporting():
         source = find_log(disk, log)
         for number, path in enumerate(source.paths):
             with disk.mapped(path) as data, progress(f"checking {path.name}", len(data)) as advance:
-                check_file(data, path, number == len(source.paths) - 1, result, advance)
+                check_file(data, path, number == len(source.paths) - 1, result, Refusals(commands), advance)
         if deep and not result["problems"]:
             replay_for_check(disk, log, result)
     result["sound"] = not result["problems"]
@@ -82,7 +90,9 @@ def check(deep: bool, as_json: bool, log: Path) -> None:
     sys.exit(SOUND if result["sound"] else PROBLEMS)
 
 
-def check_file(data: memoryview, path: Path, last: bool, result: dict[str, Any], advance: Advance) -> None:
+def check_file(
+    data: memoryview, path: Path, last: bool, result: dict[str, Any], refusals: Refusals, advance: Advance
+) -> None:
     row: dict[str, Any] = {"file": path.name, "size": len(data), "preamble_bytes": 0, "covered_bytes": 0, "torn": None}
     result["files"].append(row)
 
@@ -95,10 +105,12 @@ def check_file(data: memoryview, path: Path, last: bool, result: dict[str, Any],
         except FileFormatError as error:
             problem(error.offset, error.reason)
             return
-    found = examine(data, row["preamble_bytes"])
+    found = examine(data, row["preamble_bytes"], on_progress=advance, judge=refusals.judge)
     row["covered_bytes"] = found.covered
     for damage in found.damages:
         problem(damage.start, damage.reason, end=damage.end)
+    for at, refused in refusals.outside(found):
+        problem(at, f"a server refuses it: {refused}", refused=True)
     if found.torn:
         row["torn"] = {"usable": found.usable, "cut": len(data) - found.usable, "reason": found.torn}
         problem(found.usable, f"torn end: {found.torn}" if last else f"torn, and other files follow: {found.torn}")
@@ -115,12 +127,21 @@ def replay_for_check(disk: Disk, log: Path, result: dict[str, Any]) -> None:
                 bars[name] = stack.enter_context(progress(f"replaying {name}", size))
             bars[name](offset)
 
-        replayed = replay_log(disk, log, on_progress=on_progress)
+        try:
+            replayed = replay_log(disk, log, on_progress=on_progress)
+        except AofCommandError as refused:
+            result["problems"].append({
+                "file": Path(refused.path).name, "offset": refused.offset, "reason": f"a server refuses it: {refused.reason}",
+                "refused": True, "deep": True,
+            })  # fmt: skip
+            return
     for row, (_, report) in zip(result["files"], replayed.files, strict=True):
         row["commands"] = report.commands
     result["keys"] = replayed.engine.total_keys()
     for words, error in replayed.failures:
-        result["problems"].append({"file": str(log), "offset": None, "reason": f"{line_of(words)}: {error}"})
+        result["problems"].append(
+            {"file": str(log), "offset": None, "reason": f"{line_of(words)}: {error}", "fails": True}
+        )
 
 
 def print_check(result: dict[str, Any]) -> None:
@@ -140,8 +161,17 @@ def print_check(result: dict[str, Any]) -> None:
         click.echo(
             f"{result['log']}: a crash has torn its end; a server heals that when it starts, and so does: rotomdb-aof fix"
         )
+    elif all("fails" in one for one in result["problems"]):
+        click.echo(f"{result['log']}: a server loads it, without what these commands once did")
+    elif all("refused" in one for one in result["problems"]):
+        click.echo(f"{result['log']}: a server refuses it. To see what can be kept: {salvaging(result)}")
     else:
-        click.echo(f"{result['log']}: damaged. To see what can be saved: rotomdb-aof salvage {result['log']}")
+        click.echo(f"{result['log']}: damaged. To see what can be saved: {salvaging(result)}")
+
+
+def salvaging(result: dict[str, Any]) -> str:
+    deep = ["--deep"] if any("deep" in one for one in result["problems"]) else []
+    return command("rotomdb-aof", "salvage", *deep, result["log"])
 
 
 def commands_of(disk: Disk, source: Source) -> Iterator[tuple[int, Item]]:

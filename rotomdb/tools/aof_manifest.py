@@ -19,8 +19,9 @@ from rotomdb.tools.sources import reporting
 
 @click.command("rebuild-manifest")
 @click.option("--dry-run", is_flag=True, help="Only show the manifest.")
+@click.option("--without-missing", is_flag=True, help="Go on without increments that are gone between others.")
 @click.argument("directory", type=LOG)
-def rebuild_manifest(dry_run: bool, directory: Path) -> None:
+def rebuild_manifest(dry_run: bool, without_missing: bool, directory: Path) -> None:
     """Write the manifest of a log anew, from the names of the files in its directory. An old one is kept beside.
 
     DIRECTORY is a data directory, an append directory, or the manifest in it. The newest base counts, and the increments that
@@ -34,7 +35,7 @@ def rebuild_manifest(dry_run: bool, directory: Path) -> None:
     disk = Disk()
     with reporting():
         stem, place = log_to_rebuild(disk, directory)
-        manifest, left_out = manifest_of(disk, place, stem)
+        manifest, left_out = manifest_of(disk, place, stem, gaps=without_missing)
         path = place / f"{stem}{MANIFEST_SUFFIX}"
         click.echo(manifest.encode().decode(), nl=False)
         for name in left_out:
@@ -77,7 +78,7 @@ def files_by_log(disk: Disk, directory: Path) -> dict[str, tuple[list[tuple[int,
     return found
 
 
-def manifest_of(disk: Disk, directory: Path, stem: str) -> tuple[Manifest, list[str]]:
+def manifest_of(disk: Disk, directory: Path, stem: str, *, gaps: bool = False) -> tuple[Manifest, list[str]]:
     """The manifest that the names ask for, and the files that it leaves out. Raises RestoreError where increments are missing."""
     bases, increments = map(sorted, files_by_log(disk, directory)[stem])
     kept = increments
@@ -85,8 +86,11 @@ def manifest_of(disk: Disk, directory: Path, stem: str) -> tuple[Manifest, list[
         begun = base_begun(disk, directory / bases[-1][1])
         kept = [one for one in increments if disk.modified(directory / one[1]) >= begun] or increments[-1:]
     numbers = [sequence for sequence, _ in kept]
-    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise RestoreError(f"{directory}: increments are missing between {numbers[0]} and {numbers[-1]}: {numbers}")
+    if numbers and not gaps and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise RestoreError(
+            f"{directory}: increments are missing between {numbers[0]} and {numbers[-1]}: {numbers}; put them back, or go on "
+            "without what they did: --without-missing"
+        )
     base = LogFile(bases[-1][1], bases[-1][0], "b") if bases else None
     manifest = Manifest(base, [], [LogFile(name, sequence, "i") for sequence, name in kept])
     used = {file.name for file in manifest.files}

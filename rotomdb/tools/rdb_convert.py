@@ -14,6 +14,7 @@ from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.output import writing
+from rotomdb.storage.rdb import OWN_TARGET
 from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
@@ -24,6 +25,12 @@ from rotomdb.tools.sources import Opened, opened, reporting
 from rotomdb.tools.terminal import PROBLEMS, fail
 
 FORMS = ("rdb", "aof", "aof-dir", "parquet")
+SERVERS = {**TARGETS, "rotomdb": OWN_TARGET}
+
+
+def name_of(target: Target | None) -> str:
+    """What a report calls it."""
+    return next((name for name, one in SERVERS.items() if one is target), "the target")
 
 
 def own_target(reader: RdbReader) -> Target:
@@ -54,13 +61,23 @@ def makes_directory(options: dict[str, Any]) -> bool:
     return form_of(options["output"], options["form"]) == "aof-dir"
 
 
+def target_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--target`: a server by its name, handed over as the Target."""
+
+    def chosen(context: click.Context, option: click.Parameter, name: str | None) -> Target | None:
+        return None if name is None else SERVERS[name]
+
+    return click.option(
+        "--target",
+        "-t",
+        type=click.Choice(sorted(SERVERS)),
+        callback=chosen,
+        help="The server that is to load it. Default: the format stays.",
+    )(command)
+
+
 @click.command()
-@click.option(
-    "--target",
-    "-t",
-    type=click.Choice(sorted(TARGETS)),
-    help="The server that is to load it. Default: the format stays.",
-)
+@target_option
 @click.option("--to", "form", type=click.Choice(FORMS), help="Default: by the name of the output; rdb.")
 @output_option(
     "File (for aof-dir: directory) to make; - for standard output.", required=True, directory=makes_directory
@@ -71,7 +88,7 @@ def makes_directory(options: dict[str, Any]) -> bool:
 @click.argument("file", type=DATA)
 @selecting_with_functions
 def convert(
-    target: str | None, form: str | None, output: str, commands: bool, no_compress: bool, as_json: bool, file: str,
+    target: Target | None, form: str | None, output: str, commands: bool, no_compress: bool, as_json: bool, file: str,
     selection: Selection | None,
 ) -> None:  # fmt: skip
     """Write the data for another server or in another form.
@@ -96,7 +113,7 @@ def convert(
     form = form_of(output, form)
     with opened(file, "converting") as source:
         head = source.reader()
-        chosen = TARGETS[target] if target else own_target(head)
+        chosen = target or own_target(head)
         head.close()
         if form == "parquet":
             from rotomdb.tools.parquet import write_parquet
@@ -112,7 +129,7 @@ def convert(
                     losses = copy_all(source, writer, selection)
                 else:
                     losses = write_commands(source, out.write, selection)
-    if note_losses(losses, "Parquet" if form == "parquet" else target or "the target", as_json):
+    if note_losses(losses, "Parquet" if form == "parquet" else name_of(target), as_json):
         raise SystemExit(PROBLEMS)
 
 

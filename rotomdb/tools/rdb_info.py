@@ -43,7 +43,7 @@ def check(as_json: bool, first: bool, file: str) -> None:
         try:
             check_rdb(
                 source.source.data, source.source.name, report=report, on_progress=source.advance,
-                release=source.source.release,
+                release=source.source.release, as_snapshot=True,
             )  # fmt: skip
         except RdbError as error:
             result.update(sound=False, offset=error.offset, reason=error.reason)
@@ -65,7 +65,7 @@ def further_problems(source: Opened, first: RdbError) -> list[dict[str, Any]]:
     """What is wrong behind the first problem."""
     reader = source.reader()
     try:
-        salvage = Salvage(reader)
+        salvage = Salvage(reader, as_snapshot=True)
     finally:
         reader.close()
     return [
@@ -83,10 +83,7 @@ def print_verdict(result: dict[str, Any]) -> None:
         click.echo(f"{file}: and {len(result['problems']) - PROBLEMS_SHOWN} more problems")
     if not result["sound"]:
         click.echo(f"{file}: damaged; {result['keys']} keys were read before offset {result['offset']}")
-        if result["reason"].startswith("duplicate key"):
-            click.echo("Servers refuse such a file; salvage keeps both values and does not help")
-        else:
-            click.echo(f"To recover what can be read: rotomdb-rdb salvage {file} -o salvaged.rdb")
+        click.echo(f"To recover what can be read: rotomdb-rdb salvage {file} -o salvaged.rdb")
         return
     trailing = f", {result['trailing_bytes']} bytes behind it are not part of it" if result["trailing_bytes"] else ""
     click.echo(

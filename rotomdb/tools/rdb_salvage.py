@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,92 +13,99 @@ import click
 from rotomdb.errors import RdbError
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_reader import KeyRecord, check_rdb
-from rotomdb.storage.rdb_salvage import Loss, Salvage, locate_burst
-from rotomdb.storage.rdb_source import mapped
-from rotomdb.storage.rdb_writer import RdbWriter
+from rotomdb.storage.rdb_salvage import COPY_BYTES, Loss, Mended, Salvage, put_right, reader_of_damaged
+from rotomdb.storage.rdb_source import RdbSource
+from rotomdb.storage.rdb_writer import RdbWriter, Target
+from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, output_option
-from rotomdb.tools.rdb_convert import own_target
+from rotomdb.tools.rdb_convert import name_of, own_target, target_option
 from rotomdb.tools.sources import Opened, opened
-from rotomdb.tools.terminal import PROBLEMS, SOUND
+from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance
 from rotomdb.tools.values import shown
-
-COPY_BYTES = 1 << 20
 
 
 @click.command()
 @output_option("RDB to make of what can be read. Without it: only the report.")
+@target_option
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 @click.argument("file", type=DATA)
-def salvage(output: str | None, as_json: bool, file: str) -> None:
+def salvage(output: str | None, target: Target | None, as_json: bool, file: str) -> None:
     """Recover every key that can still be read from a damaged or cut snapshot. The input is only read.
 
     When up to three bytes side by side are all that is wrong, the checksum of the file proves which and what they were: then
     the output is the file as it was. Otherwise the next place behind each damage is looked for from which several records in
     a row make sense. A key that is recovered is sound in structure; where the damage only changed bytes inside a text nobody
-    can see it, as the file has one checksum for all. Exit status 0: nothing was wrong, 1: something was.
+    can see it, as the file has one checksum for all. Of a key that stands in the file twice, which servers refuse, the first
+    is kept. Exit status 0: nothing was wrong, 1: something was.
 
     \b
     Examples:
       rotomdb-rdb salvage broken.rdb                       # what would be lost
       rotomdb-rdb salvage broken.rdb -o salvaged.rdb
+      rotomdb-rdb salvage --target rotomdb dump.rdb -o dump.rdb.salvaged    also without what rotomdb-server cannot hold
     """
-    with opened(file, "salvaging") as source:
-        whole = put_right(source, output)
-        if whole is not None:
-            report_repair(whole, file, output, as_json)
-            sys.exit(PROBLEMS)
-        reader = source.reader()
-        work = Salvage(reader, source.advance)
+    with opened(file, "salvaging") as source, mended(source) as found:
+        whole = source.source if found is None else found.source
+        lost: Losses = {}
+        if found is not None and target is None:
+            with writing(output, discard=output is None) as out:
+                for start in range(0, len(whole.data), COPY_BYTES):
+                    out.write(bytes(whole.data[start : start + COPY_BYTES]))
+        else:
+            work, lost = write_readable(whole, output, target, source.advance)
+        if found is not None:
+            report_repair(found, file, output, as_json)
+        else:
+            report(work, file, output, len(whole.data), as_json)
+    left_out = note_losses(lost, name_of(target), False)
+    sys.exit(PROBLEMS if found is not None or work.losses or left_out else SOUND)
+
+
+@contextlib.contextmanager
+def mended(source: Opened) -> Iterator[Mended | None]:
+    """The file as it was, where it is damaged and the checksum proves how."""
+    data, name = source.source.data, source.source.name
+    try:
+        check_rdb(data, name, release=source.source.release)
+    except RdbError:
+        with put_right(data, name) as found:
+            yield found
+    else:
+        yield None
+
+
+def write_readable(
+    source: RdbSource, output: str | None, target: Target | None, advance: Advance
+) -> tuple[Salvage, Losses]:
+    """Every record that can be read, for the target, or as it is."""
+    reader = reader_of_damaged(source.data, source.name, source.release)
+    try:
+        work = Salvage(reader, advance, as_snapshot=True)
+        outside: Losses = {}
         with writing(output, discard=output is None) as out:
-            writer = RdbWriter(out.write, own_target(reader))
+            writer = RdbWriter(out.write, target or own_target(reader))
             for event in work.records():
                 if isinstance(event, KeyRecord):
                     reader.visit(writer.sink)
-                else:
-                    writer.take(event, reader.data)
+                elif not writer.take(event, reader.data):
+                    note_loss(outside, event)
             writer.finish()
-        size = len(reader.data)
+    finally:
         reader.close()
-    report(work, file, output, size, as_json)
-    sys.exit(PROBLEMS if work.losses else SOUND)
+    return work, {**writer.sink.lost, **outside}
 
 
-def put_right(source: Opened, output: str | None) -> tuple[int, bytes] | None:
-    """Where the one burst of wrong bytes is, when there is just one, and what to XOR there. The output is written then."""
-    data = source.source.data
-    try:
-        check_rdb(data, source.source.name, release=source.source.release)
-        return None
-    except RdbError:
-        found = locate_burst(data)
-    if found is None:
-        return None
-    at, error = found
-    with tempfile.TemporaryFile(prefix="rotomdb-") as file:
-        for start in range(0, len(data), COPY_BYTES):
-            file.write(data[start : start + COPY_BYTES])
-        file.seek(at)
-        file.write(bytes(a ^ b for a, b in zip(data[at : at + len(error)], error, strict=True)))
-        file.flush()
-        with mapped(file, source.source.name) as patched:
-            try:
-                check_rdb(patched.data, patched.name, release=patched.release)
-            except RdbError:
-                return None  # it only looked like one
-            with writing(output, discard=output is None) as out:
-                for start in range(0, len(data), COPY_BYTES):
-                    out.write(bytes(patched.data[start : start + COPY_BYTES]))
-    return found
-
-
-def report_repair(found: tuple[int, bytes], file: str, output: str | None, as_json: bool) -> None:
-    at, error = found
+def report_repair(found: Mended, file: str, output: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(
-            json.dumps({"file": file, "repaired": {"offset": at, "bytes": len(error)}, "losses": [], "lost_bytes": 0})
-        )
+            json.dumps({
+                "file": file, "repaired": {"offset": found.at, "bytes": len(found.error)}, "losses": [], "lost_bytes": 0,
+            })
+        )  # fmt: skip
         return
-    click.echo(f"{file}: {len(error)} wrong bytes at offset {at} are all that is wrong, as the checksum proves")
+    click.echo(
+        f"{file}: {len(found.error)} wrong bytes at offset {found.at} are all that is wrong, as the checksum proves"
+    )
     click.echo(f"{output}: the file as it was" if output else "With --output the file as it was is written.")
 
 

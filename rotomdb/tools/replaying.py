@@ -8,17 +8,17 @@ from pathlib import Path
 
 from rotomdb.commands import load_all
 from rotomdb.commands.dispatch import Dispatcher
+from rotomdb.commands.log_commands import LogCommands
 from rotomdb.commands.registry import REGISTRY
-from rotomdb.commands.replaying import replayer
+from rotomdb.commands.replaying import callable_commands, replayer
 from rotomdb.engine import Engine
-from rotomdb.errors import AofError
+from rotomdb.errors import DATABASES_MAX, AofError, CommandRefusedError
 from rotomdb.scripting.scripts import Scripting
 from rotomdb.storage.aof_reader import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_examination import Examination
+from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_location import find_log
-
-DATABASES_MAX = 1024  # a log does not say how many its server has
 
 
 @dataclass
@@ -35,13 +35,52 @@ class Replayed:
     failures: list[tuple[list[bytes], str]] = field(default_factory=list)
 
 
-def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Callable[[list[bytes]], None]:
-    """Executes commands on the engine. Function libraries are carried, not compiled."""
+@dataclass
+class Refusals:
+    """The commands of a file that a server refuses to replay, as far as that can be told without executing them.
+
+    Attributes:
+        found: Offset and reason, of all that a walk met.
+    """
+
+    commands: LogCommands
+    found: list[tuple[int, CommandRefusedError]] = field(default_factory=list)
+
+    def judge(self, items: LogItems) -> bool:
+        """For LogItems: notes a command that is refused; true: what its other words are does not matter."""
+        name, count = items.name, items.count
+        has_more = self.commands.has_subcommands(name) or name.lower() == b"select"
+        refused = self.commands.refusal(name, items.second if has_more else b"", count)
+        if refused is not None:
+            self.found.append((items.at, refused))
+        return refused is None and not has_more
+
+    def outside(self, examination: Examination) -> list[tuple[int, CommandRefusedError]]:
+        """Those that a server would come to."""
+        damages = [(damage.start, damage.end) for damage in examination.damages]
+        return [
+            (at, refused)
+            for at, refused in self.found
+            if at < examination.usable and not any(start <= at < end for start, end in damages)
+        ]
+
+
+def known_commands() -> LogCommands:
+    """What a server of this version takes from a log, whatever its number of databases."""
+    return LogCommands(callable_commands(new_dispatcher(Engine(1))), DATABASES_MAX)
+
+
+def new_dispatcher(engine: Engine) -> Dispatcher:
     load_all()
     dispatcher = Dispatcher(engine, REGISTRY.values())
     dispatcher.loading = True
     Scripting(dispatcher, lambda level, text: None, functions=False)
-    return replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
+    return dispatcher
+
+
+def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Callable[[list[bytes]], None]:
+    """Executes commands on the engine. Function libraries are carried, not compiled."""
+    return replayer(new_dispatcher(engine), lambda words, error: failures.append((words, str(error))))
 
 
 def replay_log(
@@ -57,7 +96,7 @@ def replay_log(
         FileFormatError, RestoreError, ManifestError, OSError.
     """
     log = find_log(disk, path)
-    engine = Engine(DATABASES_MAX)
+    engine = Engine(DATABASES_MAX)  # the log does not say how many its server has
     engine.expire_on_access = False
     result = Replayed(engine)
     execute = new_replayer(engine, result.failures)

@@ -28,7 +28,6 @@ EXCEPTIONS = {
     ("tools/terminal.py", "open"): "the standard streams",
     ("tools/terminal.py", "os.open"): "/dev/null, for standard streams that are closed",
     ("tools/rdb_restore.py", "tempfile.TemporaryFile"): "it has no name",
-    ("tools/rdb_salvage.py", "tempfile.TemporaryFile"): "it has no name",
     ("tools/key_parts.py", "tempfile.TemporaryFile"): "it has no name",
     ("tools/sorted_spool.py", "tempfile.TemporaryFile"): "it has no name",
 }

@@ -14,7 +14,6 @@ whole file. When a single burst of up to three bytes is wrong in all of the file
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from rotomdb.storage.rdb_reader import (
     check_rdb,
     parse_header,
 )
-from rotomdb.storage.rdb_source import RdbSource, mapped
+from rotomdb.storage.rdb_source import RdbSource, mapped, spooled
 
 CHAIN = 5  # records in a row that make a beginning credible
 BURST_MAX = 3  # bytes
@@ -113,19 +112,23 @@ def put_right(data: memoryview, name: str) -> Iterator[Mended | None]:
         yield None
         return
     at, error = found
-    with tempfile.TemporaryFile(prefix="rotomdb-") as file:
-        for start in range(0, len(data), COPY_BYTES):
-            file.write(data[start : start + COPY_BYTES])
-        file.seek(at)
-        file.write(bytes(a ^ b for a, b in zip(data[at : at + len(error)], error, strict=True)))
-        file.flush()
-        with mapped(file, name) as patched:
-            try:
-                check_rdb(patched.data, name, release=patched.release)
-            except RdbError:
-                yield None  # it only looked like one
-            else:
-                yield Mended(patched, at, error)
+    with spooled(without_burst(data, at, error), None) as file, mapped(file, name) as patched:
+        try:
+            check_rdb(patched.data, name, release=patched.release)
+        except RdbError:
+            yield None  # it only looked like one
+        else:
+            yield Mended(patched, at, error)
+
+
+def without_burst(data: memoryview, at: int, error: bytes) -> Iterator[bytes]:
+    """The data in pieces, put right."""
+    end = at + len(error)
+    for start in range(0, at, COPY_BYTES):
+        yield bytes(data[start : min(start + COPY_BYTES, at)])
+    yield bytes(a ^ b for a, b in zip(data[at:end], error, strict=True))
+    for start in range(end, len(data), COPY_BYTES):
+        yield bytes(data[start : start + COPY_BYTES])
 
 
 def reader_of_damaged(data: memoryview, name: str, release: Callable[[int, int], None] | None = None) -> RdbReader:

@@ -40,9 +40,9 @@ def salvage(output: str | None, target: Target | None, as_json: bool, file: str)
 
     \b
     Examples:
-      rotomdb-rdb salvage broken.rdb                       # what would be lost
+      rotomdb-rdb salvage broken.rdb                                       # what would be lost
       rotomdb-rdb salvage broken.rdb -o salvaged.rdb
-      rotomdb-rdb salvage --target rotomdb dump.rdb -o dump.rdb.salvaged    also without what rotomdb-server cannot hold
+      rotomdb-rdb salvage --target rotomdb dump.rdb -o dump.rdb.salvaged   # without what rotomdb-server cannot hold
     """
     with opened(file, "salvaging") as source, mended(source) as found:
         whole = source.source if found is None else found.source

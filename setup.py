@@ -28,11 +28,14 @@ if sanitize:
 
 # Whatever reads or rewrites bytes that a file, a payload or a client brought along.
 DECODERS = {
+    "rotomdb/commands": ("permissions",),
     "rotomdb/engine": (
-        "bitmaps", "glob", "hyperloglog", "id_map", "intset", "listpack", "lists", "lzf", "number", "quicklist", "rdb_cursor",
-        "rdb_decoder", "rdb_records", "rdb_stream", "rdb_walker", "stream", "zipmap", "ziplist",
+        "bitmaps", "glob", "hyperloglog", "id_map", "intset", "json_text", "listpack", "lists", "literal_sinks", "lzf", "number",
+        "quicklist", "rdb_cursor", "rdb_decoder", "rdb_records", "rdb_sink", "rdb_sinks", "rdb_stream", "rdb_walker", "stream",
+        "summary_sink", "zipmap", "ziplist",
     ),
-    "rotomdb/storage": ("aof_scan", "request"),
+    "rotomdb/scripting": ("conversion", "json_library", "msgpack_library", "struct_library"),
+    "rotomdb/storage": ("aof_scan", "command_sink", "log_items", "request"),
 }  # fmt: skip
 sources = sorted((ROOT / "rotomdb").rglob("*.pyx"))
 if os.environ.get("ROTOMDB_NATIVE") == "later":

@@ -24,7 +24,7 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 
 export PYTHONMALLOC=malloc PYTHONPATH="$copy/work/main" HYPOTHESIS_STORAGE_DIRECTORY="$copy/.hypothesis"
 if [ "$scope" = decoders ]; then
     fuzz() { "$root/.venv/bin/python" -m rotomdb.testing fuzz --keep "$root/fuzz-findings" "$@" "$root/tests/data"; }
-    fuzz --minutes 0.1 --reader rdb --reader rdb-load --reader payload
+    fuzz --minutes 0.05
     fuzz --minutes "$2" --restores 1000000000
     exit
 fi

@@ -37,15 +37,17 @@ from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
 from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
-from rotomdb.testing.logs import structured_log
+from rotomdb.testing.logs import structured_log, structured_manifest
 from rotomdb.testing.payloads import ENCODINGS, file_of, payload_of, sound_body_of
 from rotomdb.testing.restores import PayloadUser
+from rotomdb.testing.script_inputs import INPUTS
 
 MEMORY_BYTES = 1 << 30
 ROUND_SECONDS = 10  # of processor time, so that a busy machine is no hang
 STUCK_SECONDS = 300  # without any progress: it waits for something that does not come
 ROUNDS_PER_CHILD = 2000
 PROBLEMS_MAX = 20  # then it is time to look at them
+STRUCTURED_SEEDS = 64  # where there are no files to damage
 BODY_BYTES = 4096  # of a real value that is changed
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # its shadow memory is larger than any limit
 EDGES = (0, 1, 0x3F, 0x40, 0x7F, 0x80, 0x81, 0xBF, 0xC0, 0xC3, 0xF0, 0xF1, 0xFE, 0xFF)
@@ -114,7 +116,7 @@ def read_manifest_text(data: bytes) -> None:
 class Reader:
     """Attributes:
     read: What must stand every input.
-    pattern: The files whose damaged versions it gets.
+    pattern: The files whose damaged versions it gets; empty: nothing but `structured` makes inputs, and they are damaged.
     structured: Makes an input of its kind with wrong structure.
     """
 
@@ -138,7 +140,8 @@ READERS: dict[str, Reader] = {
     "payload": Reader(read_payload, "*.rdb", structured_payload),
     "aof": Reader(read_log, "*.aof", structured_log),
     "aof-salvage": Reader(salvage, "*.aof", structured_log),
-    "manifest": Reader(read_manifest_text, "*.manifest"),
+    "manifest": Reader(read_manifest_text, "*.manifest", structured_manifest),
+    **{name: Reader(read, "", structured) for name, (read, structured) in INPUTS.items()},
 }
 
 
@@ -199,11 +202,7 @@ class Target:
 def reader_target(name: str, directory: Path, seed: int = 0, seed_bytes: int = 64 << 10) -> Target:
     """A reader, fed with damaged versions of the files below a directory, and with its own kind of structures."""
     reader = READERS[name]
-    seeds = [
-        path.read_bytes() for path in sorted(directory.rglob(reader.pattern)) if 0 < path.stat().st_size <= seed_bytes
-    ]
-    if not seeds:
-        raise FileNotFoundError(f"{directory}: no {reader.pattern} of at most {seed_bytes} bytes")
+    seeds = seeds_of(reader, directory, seed_bytes)
 
     def input_of(number: int) -> bytes:
         rng = random.Random(f"{name}:{seed}:{number}")
@@ -212,6 +211,16 @@ def reader_target(name: str, directory: Path, seed: int = 0, seed_bytes: int = 6
         return mutated(rng.choice(seeds), seeds, rng)
 
     return Target(name, input_of, lambda: lambda data, number: reader.read(data))
+
+
+def seeds_of(reader: Reader, directory: Path, seed_bytes: int) -> list[bytes]:
+    files = sorted(directory.rglob(reader.pattern)) if reader.pattern else []
+    seeds = [path.read_bytes() for path in files if 0 < path.stat().st_size <= seed_bytes]
+    if not seeds and reader.structured is not None:
+        seeds = [reader.structured(random.Random(i)) for i in range(STRUCTURED_SEEDS)]
+    if not seeds:
+        raise FileNotFoundError(f"{directory}: no {reader.pattern} of at most {seed_bytes} bytes")
+    return seeds
 
 
 def restore_target(encodings: Sequence[str], directory: Path | None = None, seed: int = 0) -> Target:

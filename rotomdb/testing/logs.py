@@ -63,3 +63,20 @@ def structured_log(rng: random.Random) -> bytes:
             block += checksum_line(size, crc64(block[len(block) - size :] if 0 <= size <= len(block) else block))
         out += block
     return out if rng.random() < 0.9 else out[: rng.randrange(len(out) + 1)]
+
+
+MANIFEST_LINES = (
+    b"file a.1.base.rdb seq 1 type b", b"file a.1.incr.aof seq 1 type i", b"file a.2.incr.aof seq 2 type i startoffset 7",
+    b'file "a \\x41\\n.3.incr.aof" seq 3 type i startoffset 0 endoffset 9', b"file a.0.base.aof seq 0 type h", b"# words", b"",
+    b"file ../a seq 1 type i", b"file a seq 9223372036854775808 type i", b"file a seq -1 type b", b"file a seq 1 type x", b"file",
+    b"file a.1.base.rdb seq 1 type b", b'file "a seq 1 type i', b"file a seq 1 type i startoffset", b"file " + b"n" * 1100 + b" seq 1 type i",
+)  # fmt: skip
+
+
+def structured_manifest(rng: random.Random) -> bytes:
+    """A manifest with wrong lines, names and numbers among the right ones."""
+    lines = sorted(rng.sample(MANIFEST_LINES[:4], rng.randrange(5)))
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        lines.insert(rng.randrange(len(lines) + 1), rng.choice(MANIFEST_LINES))
+    text = b"".join(line + (b"\n" if rng.random() < 0.95 else rng.choice((b"\r\n", b"", b"\0\n"))) for line in lines)
+    return text if rng.random() < 0.8 else text[: rng.randrange(len(text) + 1)]

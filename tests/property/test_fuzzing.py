@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from rotomdb.storage.dump_payload import seal
-from rotomdb.testing.fuzz import fuzz, restore_target
+from rotomdb.testing.fuzz import fuzz, reader_target, restore_target
 from rotomdb.testing.payloads import ENCODINGS, payload_of, sound_body_of
 from rotomdb.testing.restores import HIGHEST_HELD_TYPE, MODULE_TYPE, PayloadUser
+from rotomdb.testing.script_inputs import INPUTS
 from tests.conftest import missing
 
 SANITIZE = Path(__file__).parents[1] / "sanitize.sh"
@@ -39,6 +40,21 @@ def test_what_restore_accepts_of_wrong_payloads_stands_all_commands(tmp_path: Pa
     report = fuzz(restore_target(tuple(ENCODINGS)), tmp_path, rounds=3000)
     assert report.problems == []
     assert report.rounds == 3000
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_scripts_and_users_are_given_is_fuzzed_with_sound_and_unsound_inputs(name: str) -> None:
+    read, make = INPUTS[name]
+    inputs = {make(random.Random(number)) for number in range(200)}
+    assert len(inputs) > 50
+    for data in inputs:
+        read(data)
+
+
+@pytest.mark.parametrize("name", ["aof", "manifest", "acl"])
+def test_a_reader_without_files_to_damage_gets_what_is_made_for_it(name: str, tmp_path: Path) -> None:
+    report = fuzz(reader_target(name, tmp_path), tmp_path, rounds=200)
+    assert (report.rounds, report.problems) == (200, [])
 
 
 @pytest.mark.slow

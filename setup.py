@@ -1,4 +1,4 @@
-"""Build of the native kernel: every .pyx below rotomdb/ becomes one extension module.
+"""Build of the native engine: every .pyx below rotomdb/ becomes one extension module.
 
 Switches (environment):
     ROTOMDB_DEBUG=1      -O0 -g and C assertions
@@ -30,12 +30,13 @@ if sanitize:
 DECODERS = {
     "rotomdb/commands": ("permissions",),
     "rotomdb/engine": (
-        "bitmaps", "glob", "hyperloglog", "id_map", "intset", "json_text", "listpack", "lists", "literal_sinks", "lzf", "number",
-        "quicklist", "rdb_cursor", "rdb_decoder", "rdb_records", "rdb_sink", "rdb_sinks", "rdb_stream", "rdb_walker", "stream",
-        "summary_sink", "zipmap", "ziplist",
+        "bitmaps", "glob", "hyperloglog", "id_map", "intset", "listpack", "lists", "number", "quicklist", "stream",
     ),
+    "rotomdb/formats/aof": ("items", "redis_check"),
+    "rotomdb/formats/rdb": ("decoder", "lzf", "old_packs", "primitives", "records", "streams", "walker", "ziplist"),
+    "rotomdb/formats/resp": ("request",),
+    "rotomdb/formats/sinks": ("commands", "json_text", "literals", "records", "summary", "values"),
     "rotomdb/scripting": ("conversion", "json_library", "msgpack_library", "struct_library"),
-    "rotomdb/storage": ("aof_scan", "command_sink", "log_items", "request"),
 }  # fmt: skip
 sources = sorted((ROOT / "rotomdb").rglob("*.pyx"))
 if os.environ.get("ROTOMDB_NATIVE") == "later":

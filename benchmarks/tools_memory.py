@@ -22,10 +22,10 @@ import rotomdb
 from benchmarks.report import row, title
 from benchmarks.servers import Peer
 from benchmarks.workbench import TOOL
-from rotomdb.engine.rdb_encoder import encode_length, encode_string
-from rotomdb.storage.dump_payload import unseal
-from rotomdb.storage.rdb_reader import Opcode
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.dump_payload import unseal
+from rotomdb.formats.rdb.encoder import encode_length, encode_string
+from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 
 FILE_BYTES = int(os.environ.get("ROTOMDB_TOOLS_MEMORY_MB", "1024")) << 20
 TEMPLATES = 2000

@@ -20,12 +20,12 @@ from pathlib import Path
 import rotomdb.aof
 import rotomdb.rdb
 from benchmarks.report import row, title
-from rotomdb.engine.rdb_sinks import DigestSink
-from rotomdb.storage.log_items import LogItems
-from rotomdb.storage.log_salvage import salvage_log
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.salvage import salvage_log
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.values import DigestSink
 from rotomdb.storage.rdb_salvage import Salvage, locate_burst
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.testing.digests import digests_of
 
 KEYS = 2_000_000

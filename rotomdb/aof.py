@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.errors import AofError, ManifestError, RdbError, RestoreError
+from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.rdb import Text, add_to, as_bytes
-from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import find_log
 from rotomdb.storage.output import WholeFile

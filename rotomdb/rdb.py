@@ -26,15 +26,15 @@ from typing import Any
 from xxhash import xxh3_128_digest
 
 from rotomdb.engine import Engine, streams
-from rotomdb.engine.rdb_encoder import dump_value, encode_length, encode_string
-from rotomdb.engine.rdb_records import LOGICAL_TYPES, TYPE_NAMES
-from rotomdb.engine.rdb_sinks import ObjectSink, StreamValue, TextSink
-from rotomdb.engine.rdb_walker import Selection, StreamGroup
 from rotomdb.errors import RdbError, SourceError
+from rotomdb.formats.rdb.encoder import dump_value, encode_length, encode_string
+from rotomdb.formats.rdb.reader import Aux, End, Function, KeyRecord, RdbReader
+from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
+from rotomdb.formats.rdb.walker import Selection, StreamGroup
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
+from rotomdb.formats.sinks.values import ObjectSink, StreamValue, TextSink
 from rotomdb.storage.output import WholeFile
-from rotomdb.storage.rdb_reader import Aux, End, Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import open_rdb
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 
 __all__ = [
     "TARGETS", "Entry", "RdbError", "Snapshot", "SortedSet", "SourceError", "Stream", "StreamGroup", "Writer", "create", "open",

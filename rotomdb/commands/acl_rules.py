@@ -23,7 +23,7 @@ from rotomdb.commands import load_all
 from rotomdb.commands.categories import CATEGORIES, categories
 from rotomdb.commands.permissions import READ, WRITE, Selector, User, command_number
 from rotomdb.commands.registry import REGISTRY
-from rotomdb.storage.request import split_arguments
+from rotomdb.formats.resp.request import split_arguments
 
 SYNTAX = "Syntax error"
 UNKNOWN = "Unknown command or category name in ACL"

@@ -11,8 +11,9 @@ from rotomdb.commands.errors import MUST_BE_POSITIVE, NO_SUCH_KEY, syntax_error
 from rotomdb.commands.keys import encoding_of
 from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command, container
 from rotomdb.commands.reply import OK, Status
-from rotomdb.engine import rdb_encoder, strings
+from rotomdb.engine import strings
 from rotomdb.errors import CommandError, RotomError
+from rotomdb.formats.rdb import encoder
 
 GROUP = "server"
 FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
@@ -35,7 +36,7 @@ def debug_object(ctx: Context, key: Key, *options: Bytes) -> Status:
     if not ctx.db.exists(key):
         raise CommandError(NO_SUCH_KEY)
     idle = ctx.db.idle_seconds(key) or 0
-    body = rdb_encoder.dump_value(ctx.db, key, 11) or b""
+    body = encoder.dump_value(ctx.db, key, 11) or b""
     lru = (ctx.engine.lru_clock - idle) & 0xFFFFFF
     return Status(
         b"Value at:0x0 refcount:1 encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d"

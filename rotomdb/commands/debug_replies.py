@@ -11,9 +11,10 @@ from rotomdb.commands.errors import NO_SUCH_KEY
 from rotomdb.commands.keys import encoding_of
 from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command
 from rotomdb.commands.reply import OK, MapReply, Protocol, SetReply, Status, Verbatim
-from rotomdb.engine import glob, hashes, rdb_encoder, sets, sorted_sets, strings
+from rotomdb.engine import glob, hashes, sets, sorted_sets, strings
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError
+from rotomdb.formats.rdb import encoder
 
 GROUP = "server"
 FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
@@ -112,7 +113,7 @@ def look_inside(ctx: Context, key: bytes, encodings: tuple[bytes, ...], refusal:
         raise CommandError(NO_SUCH_KEY)
     if encoding_of(ctx, key) not in encodings:
         raise CommandError(refusal)
-    body = rdb_encoder.dump_value(ctx.db, key, 11) or b""
+    body = encoder.dump_value(ctx.db, key, 11) or b""
     ctx.server.log("warning", f"DEBUG: {key!r}, {len(body)} bytes as DUMP gives them: {body[:LOGGED_BYTES].hex()}")
     return Status(answer)
 

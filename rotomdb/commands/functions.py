@@ -22,7 +22,7 @@ from rotomdb.commands.reply import OK, MapReply, SetReply, Status
 from rotomdb.commands.scripting import GROUP, READS, RUNS, WRITES, key_count, scripts_of
 from rotomdb.engine.glob import match
 from rotomdb.errors import CommandError
-from rotomdb.storage.library_format import payload_of
+from rotomdb.formats.rdb.library_format import payload_of
 
 COMPLEXITY = "Depends on the function that is executed."
 CALL = "function numkeys:integer [key...] [arg...]"

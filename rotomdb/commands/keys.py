@@ -28,10 +28,11 @@ from rotomdb.commands.registry import (
     container,
 )
 from rotomdb.commands.reply import OK, Status
-from rotomdb.engine import hashes, lists, rdb_decoder, rdb_encoder, strings
+from rotomdb.engine import hashes, lists, strings
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import CommandError, RdbValueError
-from rotomdb.storage.dump_payload import seal, unseal
+from rotomdb.formats.rdb import decoder, encoder
+from rotomdb.formats.rdb.dump_payload import seal, unseal
 
 GROUP = "generic"
 DUMP_VERSION = 10
@@ -204,9 +205,9 @@ def copy(ctx: Context, source: Key, destination: Key, *options: Bytes) -> int:
             return 0
         target.delete(destination)
     # The RDB form is the one faithful copy of every type.
-    body = rdb_encoder.dump_value(ctx.db, source, DUMP_VERSION_ACCEPTED)
+    body = encoder.dump_value(ctx.db, source, DUMP_VERSION_ACCEPTED)
     assert body is not None
-    rdb_decoder.RdbDecoder(body).restore_value(target, destination)
+    decoder.RdbDecoder(body).restore_value(target, destination)
     expire_ms = ctx.db.expire_at(source)
     if expire_ms is not None and expire_ms != -1:
         target.set_expire_at(destination, expire_ms)
@@ -490,7 +491,7 @@ def dump(ctx: Context, key: Key) -> bytes | None:
     """Returns a serialized representation of the value stored at a key."""
     timed = ctx.db.type_name(key) == b"hash" and hashes.has_times(ctx.db, key)
     version = DUMP_VERSION_ACCEPTED if timed else DUMP_VERSION
-    body = rdb_encoder.dump_value(ctx.db, key, version)
+    body = encoder.dump_value(ctx.db, key, version)
     if body is None:
         return None
     return seal(body, version)
@@ -548,7 +549,7 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
     if milliseconds:
         expire_ms = min(milliseconds if absolute else milliseconds + ctx.now_ms, INT64_MAX)
     try:
-        filled = rdb_decoder.RdbDecoder(body).restore_value(ctx.db, key)
+        filled = decoder.RdbDecoder(body).restore_value(ctx.db, key)
     except RdbValueError:
         if existed:
             ctx.changed(key, "del")

@@ -21,8 +21,8 @@ from rotomdb.commands.registry import CommandSpec, Flag
 from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.engine.number import parse_int
 from rotomdb.errors import DATABASES_MAX, CommandError, CommandRefusedError
-from rotomdb.storage.library_format import read_header, sources_in
-from rotomdb.storage.quoting import quoted
+from rotomdb.formats.quoting import quoted
+from rotomdb.formats.rdb.library_format import read_header, sources_in
 
 # Redis's commands that change no data, whether this server has them or not.
 HARMLESS = frozenset((

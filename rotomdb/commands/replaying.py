@@ -9,7 +9,7 @@ from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE
 from rotomdb.commands.log_commands import LogCommands, carry_library, databases_named, out_of_range, wrong_arity
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.errors import CommandError, CommandRefusedError
-from rotomdb.storage.quoting import quoted
+from rotomdb.formats.quoting import quoted
 
 Execute = Callable[[list[bytes]], None]
 # A library that was one when it was logged, and is none here: without it, calls of its functions would fail.

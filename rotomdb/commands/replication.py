@@ -19,7 +19,7 @@ from rotomdb.commands.registry import (
 )
 from rotomdb.commands.reply import NO_REPLY, OK
 from rotomdb.errors import CommandError
-from rotomdb.storage.request import split_arguments
+from rotomdb.formats.resp.request import split_arguments
 
 GROUP = "server"
 SYNC_FLAGS = ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.errors import CommandError
+from rotomdb.formats.rdb.library_format import BAD_NAME, NAME, read_header, sources_in
 from rotomdb.scripting.interpreter import Interpreter
 from rotomdb.scripting.script_run import ScriptRun
 from rotomdb.scripting.shebang import FLAGS
-from rotomdb.storage.library_format import BAD_NAME, NAME, read_header, sources_in
 
 CHUNK_NAME = b"@user_function"
 LOAD_TIMEOUT_MS = 500

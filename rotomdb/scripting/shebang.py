@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rotomdb.errors import CommandError
-from rotomdb.storage.request import split_arguments
+from rotomdb.formats.resp.request import split_arguments
 
 FLAGS = (b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys")  # in Redis's order
 

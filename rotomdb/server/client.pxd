@@ -4,7 +4,7 @@ from rotomdb.commands.dispatch cimport Context
 from rotomdb.engine.buffer cimport Buffer
 from rotomdb.server.reactor cimport Handler
 from rotomdb.server.tls_channel cimport CIPHER_BYTES, UNSEEN, Channel
-from rotomdb.storage.request cimport RequestParser
+from rotomdb.formats.resp.request cimport RequestParser
 
 cdef enum Kind:                           # of clients, as client-output-buffer-limit tells them apart
     NORMAL = 0

@@ -21,7 +21,7 @@ from rotomdb.engine.memory cimport mem_count
 from rotomdb.server.encoder cimport encode_reply, put_header, reply_bytes
 from rotomdb.server.reactor cimport Handler
 from rotomdb.server.tls_channel cimport UNSEEN, Channel
-from rotomdb.storage.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
+from rotomdb.formats.resp.request cimport PARSE_ERROR, PARSE_MORE, RequestParser
 
 from rotomdb.commands.reply import BLOCKED, NO_REPLY
 from rotomdb.errors import CommandError

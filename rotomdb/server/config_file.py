@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rotomdb.errors import ConfigError
+from rotomdb.formats.resp.request import split_arguments
 from rotomdb.server.config import BAD_DIRECTIVE, Config
 from rotomdb.server.directive_values import quoted
-from rotomdb.storage.request import split_arguments
 
 INCLUDE_DEPTH_MAX = 16
 COMMAND_LINE = "command line"

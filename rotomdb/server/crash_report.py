@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rotomdb import __version__
 from rotomdb.commands.client_info import describe
+from rotomdb.formats.quoting import quoted
 from rotomdb.server import crash_signals
 from rotomdb.server.config import DIRECTIVES
 from rotomdb.server.secrets import without_secrets
-from rotomdb.storage.quoting import quoted
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server

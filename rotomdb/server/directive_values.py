@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rotomdb.formats.resp.request import split_arguments
 from rotomdb.server.directives import LONG_MAX, MANY_WORDS, ULONG_MAX, Directive, Kind
 from rotomdb.server.event_classes import classes_text, parse_classes
-from rotomdb.storage.request import split_arguments
 
 UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
 WRITTEN_UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10))

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.number cimport format_double
-from rotomdb.storage.resp cimport put_bulk, put_number
+from rotomdb.formats.resp.resp cimport put_bulk, put_number
 
 from rotomdb.engine.number import format_float
 from rotomdb.commands.reply import (

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from rotomdb.storage.quoting import one_line
+from rotomdb.formats.quoting import one_line
 
 LEVELS = ("debug", "verbose", "notice", "warning", "nothing")
 MARKS = {"debug": ".", "verbose": "-", "notice": "*", "warning": "#"}

@@ -7,9 +7,9 @@ import time
 from rotomdb.commands.dispatch import Command, Context, Dispatcher
 from rotomdb.commands.registry import Flag
 from rotomdb.commands.reply import Status
+from rotomdb.formats.quoting import quoted
 from rotomdb.server.client import Client
 from rotomdb.server.secrets import without_secrets
-from rotomdb.storage.quoting import quoted
 
 HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
 

@@ -24,6 +24,7 @@ from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, ConfigError, LoadingInterrupted, RotomError
+from rotomdb.formats.quoting import quoted
 from rotomdb.scripting.scripts import Scripting
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.acl_log import AclLog
@@ -65,7 +66,6 @@ from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
 from rotomdb.storage.inheritance import known, leave_others
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.persistence import Persistence, SnapshotSettings
-from rotomdb.storage.quoting import quoted
 
 ENGINE_THRESHOLDS = (
     "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "set-max-listpack-entries",

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rotomdb.errors import ManifestError
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.storage.aof_options import AofOptions, Log
 from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.log_appender import LogAppender
 from rotomdb.storage.log_location import refuse_unnamed_increments, unnamed_increments
 from rotomdb.storage.machine import Machine
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
+from rotomdb.storage.manifest_file import read_manifest, save_manifest
 from rotomdb.storage.propagation import PropagationStream
 
 
@@ -73,7 +74,7 @@ class AppendOnlyFile(LogAppender):
         self.disk.link(old, target)
         self.disk.sync_directory(self.options.log_directory)
         self.manifest = Manifest(base=LogFile(self.options.file_name, 1, "b"))
-        self.manifest.save(self.disk, self.options.log_directory, self.manifest_name)
+        save_manifest(self.manifest, self.disk, self.options.log_directory, self.manifest_name)
         self.disk.unlink(old)
         self.disk.sync_directory(self.options.directory)
         self.log("notice", "Successfully migrated an old-style AOF configuration into the AOF directory.")
@@ -156,7 +157,7 @@ class AppendOnlyFile(LogAppender):
             self.log("notice", f"Creating AOF incr file {path.name} on server start")
             self.file = self.create_increment(path)
         self.disk.sync_directory(directory)  # M1: the name is durable before the manifest says it
-        manifest.save(self.disk, directory, self.manifest_name)
+        save_manifest(manifest, self.disk, directory, self.manifest_name)
         self.manifest = manifest
         self.keep_superseded(superseded)
         self.delete_history()
@@ -190,7 +191,7 @@ class AppendOnlyFile(LogAppender):
         try:
             for file in self.manifest.history:
                 self.disk.remove_if_there(directory / file.name)
-            manifest.save(self.disk, directory, self.manifest_name)
+            save_manifest(manifest, self.disk, directory, self.manifest_name)
         except OSError as error:
             # They stay in the manifest, so that the next rewrite or start removes them. What came before is done.
             self.log("warning", f"Files of the log that are not needed any more could not be removed: {error}")
@@ -224,7 +225,7 @@ class AppendOnlyFile(LogAppender):
             self.disk.step("aof.rotate:after-create")
             self.disk.sync_directory(directory)
             manifest.increments.append(increment)
-            manifest.save(self.disk, directory, self.manifest_name)
+            save_manifest(manifest, self.disk, directory, self.manifest_name)
         except OSError:
             fresh.close()
             raise
@@ -267,7 +268,7 @@ class AppendOnlyFile(LogAppender):
         manifest = self.manifest.copy()
         manifest.retire_all()
         manifest.base, manifest.increments = base, [increment]
-        manifest.save(self.disk, directory, self.manifest_name)
+        save_manifest(manifest, self.disk, directory, self.manifest_name)
         self.manifest = manifest
 
     def replace_file(self, fresh: DiskFile) -> None:

@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rotomdb.errors import SaveError
+from rotomdb.formats.aof.manifest import Manifest
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.manifest import Manifest
+from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.persistence import Persistence
 
 INDEX_NAME = "backup.json"
@@ -161,7 +162,7 @@ class Backups:
             own = kept.next_increment(aof.options.file_name)
             disk.write_new(directory / own.name, b"")
             kept.increments.append(own)
-            kept.save(disk, directory, aof.manifest_name)
+            save_manifest(kept, disk, directory, aof.manifest_name)
             files += [f"{aof.options.append_directory}/{name}" for name in disk.names(directory)]
         disk.sync_directory(target)
         keys = self.persistence.engine.total_keys()

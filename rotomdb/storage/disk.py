@@ -14,11 +14,11 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rotomdb.formats.passing import LET_GO_BYTES, let_go
 from rotomdb.storage.preallocation import allocate_ahead
 
 OWN_MODE = 0o644  # what Redis gives the log and its manifest; the umask takes from it
 SNAPSHOT_MODE = 0o666  # and what it makes with fopen(3): snapshots, bases, the PID file
-LET_GO_BYTES = 4 << 20
 ENDLESS = 1 << 62  # nothing can be set aside, so that nobody asks again
 synchronise = getattr(os, "fdatasync", os.fsync)
 
@@ -65,33 +65,6 @@ def viewed(mapping: mmap.mmap) -> Iterator[memoryview]:
         raise
     view.release()
     mapping.close()
-
-
-def let_go(data: memoryview | bytes, start: int, end: int) -> None:
-    """Give a range of a mapped file back to the system; what is asked for again is read again.
-
-    Without that a walk over a file would hold as much memory as the file is large. Only for views of read-only mappings.
-    """
-    mapping = data.obj if isinstance(data, memoryview) else None
-    start, end = start - start % mmap.PAGESIZE, end - end % mmap.PAGESIZE
-    if isinstance(mapping, mmap.mmap) and end > start:
-        mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
-
-
-def passing(data: memoryview | bytes, on_progress: Callable[[int], object] | None = None) -> Callable[[int], object]:
-    """A progress function for a walk over a mapped file, which lets go of what was passed."""
-    held_from = 0
-
-    def advance(offset: int) -> object:
-        nonlocal held_from
-        if offset < held_from:
-            held_from = offset  # it goes over that once more
-        elif offset - held_from >= LET_GO_BYTES:
-            let_go(data, held_from, offset)
-            held_from = offset
-        return on_progress(offset) if on_progress is not None else None
-
-    return advance
 
 
 class DiskFile:

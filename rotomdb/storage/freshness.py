@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotomdb.errors import EitherSourceError, RdbError
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.rdb.reader import Progress, read_aux
 from rotomdb.storage.aof import AppendOnlyFile
-from rotomdb.storage.aof_reader import has_rdb_preamble
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_examination import examine
 from rotomdb.storage.rdb import LOG_POSITION_AUX
-from rotomdb.storage.rdb_reader import Progress, read_aux
 
 SEQUENCE = re.compile(r".*\.(\d+)\.incr\.aof")
 

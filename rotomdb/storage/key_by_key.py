@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 
 import xxhash
 
-from rotomdb.engine.rdb_encoder import encode_length, encode_string
 from rotomdb.errors import SourceError
-from rotomdb.storage.dump_payload import unseal
+from rotomdb.formats.rdb.dump_payload import unseal
+from rotomdb.formats.rdb.encoder import encode_length, encode_string
+from rotomdb.formats.rdb.reader import Opcode
 from rotomdb.storage.live_server import LiveServer, Reply
-from rotomdb.storage.rdb_reader import Opcode
 
 SCAN_COUNT = 200
 IDLE, FREQUENCY, EXPIRE_TIME_MS = 248, 249, 252  # in front of a record (docs/formats.md)

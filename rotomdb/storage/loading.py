@@ -14,15 +14,15 @@ from pathlib import Path
 
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError, AofTruncatedError
+from rotomdb.formats.aof.examination import Damage, Examination
+from rotomdb.formats.aof.replay import SELECT_FIRST, Execute, Judge, has_rdb_preamble, replay
+from rotomdb.formats.aof.resync import readable_commands
+from rotomdb.formats.quoting import quoted
+from rotomdb.formats.rdb.reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
-from rotomdb.storage.aof_reader import SELECT_FIRST, Execute, Judge, has_rdb_preamble, replay
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.load_progress import LoadProgress
-from rotomdb.storage.log_examination import Damage, Examination
-from rotomdb.storage.log_resync import readable_commands
-from rotomdb.storage.quoting import quoted
-from rotomdb.storage.rdb_reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.way_on import command
 
 KEYS_NAMED = 20  # in the log line about a quarantined block

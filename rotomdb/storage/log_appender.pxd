@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t
 
-from rotomdb.storage.block_writer cimport BlockWriter
+from rotomdb.formats.aof.annotation_writer cimport BlockWriter
 from rotomdb.storage.propagation cimport PropagationStream
 
 cdef class LogAppender:

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 from rotomdb.storage.aof_options import AofOptions, Log
-from rotomdb.storage.block_writer import BlockWriter
+from rotomdb.formats.aof.annotation_writer import BlockWriter
 from rotomdb.storage.disk import Disk, DiskFile
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.propagation import PropagationStream

@@ -22,8 +22,8 @@ from collections import deque
 from libc.stdint cimport int64_t
 
 from rotomdb.storage.aof_options import ALL_OFFSETS as _ALL_OFFSETS, FsyncPolicy
-from rotomdb.storage.block_writer cimport BlockWriter
-from rotomdb.storage.log_blocks import BLOCK_BYTES
+from rotomdb.formats.aof.annotation_writer cimport BlockWriter
+from rotomdb.formats.aof.annotations import BLOCK_BYTES
 from rotomdb.storage.propagation cimport PropagationStream
 from rotomdb.storage.propagation import encode_command
 from rotomdb.storage.reserve import DiskReserve

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotomdb.errors import ManifestError, RestoreError
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, Manifest
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest, read_manifest
+from rotomdb.storage.manifest_file import read_manifest
 
 FILE_NAME, APPEND_DIRECTORY = "appendonly.aof", "appendonlydir"  # what servers are configured with by default
 BASE_NAME = re.compile(r"(?P<stem>.+)\.(?P<sequence>\d+)\.base\.(?:rdb|aof)")

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError, SaveError
+from rotomdb.formats.aof.replay import Execute
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import AofOptions, Log
-from rotomdb.storage.aof_reader import Execute
 from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter, Work
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.freshness import Source, choose, settle

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotomdb.errors import AofError, RestoreError
-from rotomdb.storage.aof_reader import has_rdb_preamble, refuse_damage
-from rotomdb.storage.disk import Disk, passing
-from rotomdb.storage.log_blocks import parse_timestamp
-from rotomdb.storage.log_examination import examine
-from rotomdb.storage.log_items import LogItems
+from rotomdb.formats.aof.annotations import parse_timestamp
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.formats.aof.replay import has_rdb_preamble, refuse_damage
+from rotomdb.formats.passing import passing
+from rotomdb.formats.rdb.reader import end_of_rdb, read_aux
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import Source
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
-from rotomdb.storage.rdb_reader import end_of_rdb, read_aux
+from rotomdb.storage.manifest_file import save_manifest
 
 DATABASE_DIGITS = 10
 
@@ -175,4 +177,4 @@ def write_restored(disk: Disk, source: Source, cut: Cut, output: Path, append_di
             named: list[LogFile] = source.manifest.files[: cut.file + 1]
             base = source.manifest.base if source.manifest.base in named else None
             increments = [file for file in named if file is not base]
-            Manifest(base, [], increments).save(disk, target, source.name + MANIFEST_SUFFIX)
+            save_manifest(Manifest(base, [], increments), disk, target, source.name + MANIFEST_SUFFIX)

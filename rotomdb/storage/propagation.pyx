@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, buffer_release
 from rotomdb.engine.number cimport format_int64
-from rotomdb.storage.resp cimport put_bulk, put_number
+from rotomdb.formats.resp.resp cimport put_bulk, put_number
 
 
 cdef void put_command(Buffer* out, PyObject** arguments, int count) noexcept:

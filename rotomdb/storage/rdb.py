@@ -1,6 +1,6 @@
 """RDB files: the container around the kernel's key records, and how a data set becomes one (SAVE, BGSAVE, a log's base).
 
-Reading is in rdb_reader.py.
+Reading is in formats/rdb/reader.py.
 
     magic version | item* | EOF opcode | CRC64 of all before it (version >= 5; 0: not computed)
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
-from rotomdb.engine.rdb_encoder import KeyspaceEncoder, encode_length, encode_string
 from rotomdb.errors import LoadingInterrupted, RdbError
-from rotomdb.storage.checksum import crc64
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb.encoder import KeyspaceEncoder, encode_length, encode_string
+from rotomdb.formats.rdb.library_format import record_of
+from rotomdb.formats.rdb.reader import Opcode, check_rdb
+from rotomdb.formats.rdb.writer import Target
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
-from rotomdb.storage.library_format import record_of
-from rotomdb.storage.rdb_reader import Opcode, check_rdb
-from rotomdb.storage.rdb_writer import Target
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
 VERSION_WRITTEN = 10  # the oldest that holds nearly everything, so that the most servers can load it

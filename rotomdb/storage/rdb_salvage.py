@@ -18,12 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rotomdb.engine.rdb_sink import highest_type
-from rotomdb.engine.rdb_sinks import CheckSink
 from rotomdb.errors import DATABASES_MAX, DuplicateKeyError, Fault, RdbError, RdbValueError
-from rotomdb.storage.checksum import crc64
-from rotomdb.storage.crc_repair import find_burst
-from rotomdb.storage.rdb_reader import (
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.crc_repair import find_burst
+from rotomdb.formats.rdb.reader import (
     BATCH_BYTES,
     BATCH_RECORDS,
     HEADER_BYTES,
@@ -40,6 +38,8 @@ from rotomdb.storage.rdb_reader import (
     check_rdb,
     parse_header,
 )
+from rotomdb.formats.sinks.records import highest_type
+from rotomdb.formats.sinks.values import CheckSink
 from rotomdb.storage.rdb_source import RdbSource, mapped, spooled
 
 CHAIN = 5  # records in a row that make a beginning credible

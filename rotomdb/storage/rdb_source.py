@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import IO
 
 from rotomdb.errors import SourceError
+from rotomdb.formats.rdb.dump_payload import FOOTER_BYTES, unseal
+from rotomdb.formats.rdb.reader import HIGHEST_TYPE
 from rotomdb.storage.disk import viewed
-from rotomdb.storage.dump_payload import FOOTER_BYTES, unseal
 from rotomdb.storage.key_by_key import read_by_keys
 from rotomdb.storage.live_server import DEFAULT_TLS, LiveServer, connected, is_live, length_in, without_password
-from rotomdb.storage.rdb_reader import HIGHEST_TYPE
 from rotomdb.storage.tls_client import TlsOptions
 
 CHUNK_BYTES = 1 << 20

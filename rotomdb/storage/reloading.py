@@ -12,8 +12,8 @@ from pathlib import Path
 from rotomdb.engine import Engine
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import RdbDatabaseError, RdbError
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
 
 
 @contextlib.contextmanager

@@ -22,15 +22,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rotomdb.engine import Engine
-from rotomdb.engine.rdb_encoder import KeyspaceEncoder
-from rotomdb.engine.rdb_walker import RdbWalker
+from rotomdb.formats.rdb.encoder import KeyspaceEncoder
+from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.walker import RdbWalker
+from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
 from rotomdb.storage.child import Reporter
-from rotomdb.storage.command_sink import CommandSink
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
+from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.rdb import CHUNK_BYTES, SYNC_EVERY_BYTES, VERSION_WRITTEN, SnapshotOptions, save_snapshot
-from rotomdb.storage.rdb_reader import Opcode
 
 BACKOFF_AFTER_FAILURES = 3
 BACKOFF_MAX_MINUTES = 60
@@ -179,7 +180,7 @@ class Rewriter:
         else:
             manifest = aof.manifest.copy()
             manifest.retire_all_but_last_increment(base)
-            manifest.save(self.disk, directory, aof.manifest_name)
+            save_manifest(manifest, self.disk, directory, aof.manifest_name)
             aof.manifest = manifest
         self.disk.step("aof.rewrite:after-manifest")
         assert aof.file is not None

@@ -9,8 +9,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, parse_checksum
-from rotomdb.storage.log_examination import examine
+from rotomdb.formats.aof.annotations import CHECKSUM_PREFIX, parse_checksum
+from rotomdb.formats.aof.examination import examine
 from rotomdb.testing.memory_disk import MemoryDisk
 from rotomdb.testing.simulation import SimulatedServer, write_something
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from rotomdb.storage.log_blocks import SECTOR_BYTES
+from rotomdb.formats.aof.annotations import SECTOR_BYTES
 from rotomdb.testing.memory_disk import Directory, Inode, MemoryDisk, NameChange, Tree, apply_change, apply_names
 
 InodeChoice = Callable[[Inode, random.Random], bytes]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rotomdb.engine.rdb_sinks import DigestSink
-from rotomdb.storage.rdb_reader import Event, KeyRecord, RdbReader
+from rotomdb.formats.rdb.reader import Event, KeyRecord, RdbReader
+from rotomdb.formats.sinks.values import DigestSink
 
 Digests = dict[tuple[int, bytes], tuple[int, int, int | None, int]]
 

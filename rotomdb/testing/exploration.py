@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rotomdb.commands.digest import dataset_digest
 from rotomdb.errors import RotomError
-from rotomdb.storage.log_examination import OWN_ZEROS
+from rotomdb.formats.aof.examination import OWN_ZEROS
 from rotomdb.testing.crash_states import crash_states
 from rotomdb.testing.memory_disk import MemoryDisk, Tree
 from rotomdb.testing.mutations import Mutation

@@ -23,20 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.engine import Engine
-from rotomdb.engine.memory_model import MODELS, MemorySink
-from rotomdb.engine.rdb_sinks import CheckSink, DigestSink, JsonSink
-from rotomdb.engine.summary_sink import SummarySink
 from rotomdb.errors import ManifestError, RdbError
-from rotomdb.storage.command_sink import CommandSink, RestoreSink
-from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.log_examination import examine
-from rotomdb.storage.log_items import LogItems
-from rotomdb.storage.log_salvage import salvage_log
-from rotomdb.storage.manifest import parse_manifest
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.manifest import parse_manifest
+from rotomdb.formats.aof.salvage import salvage_log
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
+from rotomdb.formats.sinks.summary import SummarySink
+from rotomdb.formats.sinks.values import CheckSink, DigestSink, JsonSink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.testing.logs import structured_log, structured_manifest
 from rotomdb.testing.payloads import ENCODINGS, file_of, payload_of, sound_body_of
 from rotomdb.testing.restores import PayloadUser

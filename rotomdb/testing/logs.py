@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from rotomdb.storage.checksum import crc64
-from rotomdb.storage.log_blocks import ZEROS_LINE, checksum_line, synced_line
+from rotomdb.formats.aof.annotations import ZEROS_LINE, checksum_line, synced_line
+from rotomdb.formats.checksum import crc64
 
 COMMANDS: tuple[tuple[bytes, ...], ...] = (
     (b"SET", b"key", b"value"), (b"SELECT", b"1"), (b"SELECT", b"99999999999"), (b"MULTI",), (b"EXEC",), (b"DEL", b"key"), (b"",),

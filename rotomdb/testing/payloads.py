@@ -14,8 +14,8 @@ import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
-from rotomdb.engine.lzf import compress
-from rotomdb.storage.dump_payload import seal
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.lzf import compress
 
 TEXTS = (
     b"", b"0", b"-1", b"7", b"12", b"13", b"127", b"-128", b"128", b"4095", b"-4097", b"32767", b"-32769", b"8388607",

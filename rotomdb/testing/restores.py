@@ -13,14 +13,14 @@ from typing import Any
 
 from rotomdb.commands.digest import Digest, mix_value
 from rotomdb.commands.dispatch import Context
-from rotomdb.engine.rdb_sinks import CheckSink
-from rotomdb.engine.rdb_walker import RdbWalker
 from rotomdb.errors import CommandError, RdbUnsupportedTypeError, RdbValueError
+from rotomdb.formats.rdb.dump_payload import unseal
+from rotomdb.formats.rdb.walker import RdbWalker
+from rotomdb.formats.sinks.values import CheckSink
 from rotomdb.server.config import Config
 from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
-from rotomdb.storage.dump_payload import unseal
 
 HIGHEST_HELD_TYPE = 25
 MODULE_TYPE = 7

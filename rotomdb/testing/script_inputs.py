@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from rotomdb.engine.rdb_encoder import encode_string
 from rotomdb.errors import CommandError
-from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.library_format import PAYLOAD_VERSION
-from rotomdb.storage.rdb_reader import Opcode
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.encoder import encode_string
+from rotomdb.formats.rdb.library_format import PAYLOAD_VERSION
+from rotomdb.formats.rdb.reader import Opcode
 from rotomdb.testing.payloads import TEXTS, Shaper
 from rotomdb.testing.restores import PayloadUser, Problem
 

@@ -20,7 +20,9 @@ import click
 from rotomdb import __version__
 from rotomdb.commands.log_commands import LogCommands
 from rotomdb.errors import ManifestError, RestoreError
-from rotomdb.storage.aof_scan import (
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile
+from rotomdb.formats.aof.redis_check import (
     SCAN_BAD_TIMESTAMP,
     SCAN_END,
     SCAN_FORMAT_ERROR,
@@ -28,11 +30,11 @@ from rotomdb.storage.aof_scan import (
     SCAN_TIMESTAMP,
     AofScanner,
 )
-from rotomdb.storage.disk import Disk, passing
-from rotomdb.storage.file_kind import FileKind, kind_of
-from rotomdb.storage.log_examination import examine
+from rotomdb.formats.file_kind import FileKind, kind_of
+from rotomdb.formats.passing import passing
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import locate, refuse_unnamed_increments
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, read_manifest
+from rotomdb.storage.manifest_file import read_manifest
 from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.rdb_report import report_rdb
 from rotomdb.tools.replaying import Refusals, known_commands

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rotomdb.errors import AofCommandError, AofError, FileFormatError
-from rotomdb.storage.aof_reader import has_rdb_preamble
-from rotomdb.storage.disk import Disk, passing
-from rotomdb.storage.log_blocks import parse_timestamp
-from rotomdb.storage.log_examination import Examination, examine
-from rotomdb.storage.log_items import LogItems
+from rotomdb.formats.aof.annotations import parse_timestamp
+from rotomdb.formats.aof.examination import Examination, examine
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.passing import passing
+from rotomdb.formats.rdb.reader import check_rdb
+from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import Source, find_log
-from rotomdb.storage.manifest import read_manifest
+from rotomdb.storage.manifest_file import read_manifest
 from rotomdb.storage.point_in_time import Item, preamble_end, walk
-from rotomdb.storage.rdb_reader import check_rdb
 from rotomdb.storage.way_on import command
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting

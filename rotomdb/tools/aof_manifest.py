@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from rotomdb.errors import ManifestError, RestoreError
-from rotomdb.storage.aof_reader import has_rdb_preamble
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.rdb.reader import read_aux
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import BASE_NAME, FILE_NAME, INCREMENT_NAME, TEMPORARY, append_directory
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest, read_manifest
-from rotomdb.storage.rdb_reader import read_aux
+from rotomdb.storage.manifest_file import read_manifest, save_manifest
 from rotomdb.tools.aof_check import free_name
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting
@@ -48,7 +49,7 @@ def rebuild_manifest(dry_run: bool, without_missing: bool, directory: Path) -> N
             copy = free_name(path.with_name(f"{path.name}.before-rebuild"))
             disk.copy(path, copy)
             click.echo(f"The old manifest is kept as {copy}", err=True)
-        manifest.save(disk, place, path.name)
+        save_manifest(manifest, disk, place, path.name)
     click.echo(f"{path}: written", err=True)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from rotomdb.storage.aof_reader import refuse_damage
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.replay import refuse_damage
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_location import find_log
 from rotomdb.storage.point_in_time import preamble_end
 from rotomdb.tools.aof_check import free_name

@@ -14,19 +14,20 @@ from typing import Any
 import click
 
 from rotomdb.errors import Fault, RdbError
-from rotomdb.storage.aof_reader import has_rdb_preamble
-from rotomdb.storage.block_writer import BlockWriter
+from rotomdb.formats.aof.annotation_writer import BlockWriter
+from rotomdb.formats.aof.annotations import CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, Manifest
+from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.aof.resync import readable_commands
+from rotomdb.formats.aof.salvage import LogSalvage, Piece, salvage_log
+from rotomdb.formats.rdb.reader import KeyRecord, ModuleAux, RdbReader
+from rotomdb.formats.rdb.writer import RdbWriter
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
-from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_location import BASE_NAME, Source, find_log
-from rotomdb.storage.log_resync import readable_commands
-from rotomdb.storage.log_salvage import LogSalvage, Piece, salvage_log
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest
+from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_salvage import Salvage, put_right, reader_of_damaged
-from rotomdb.storage.rdb_writer import RdbWriter
 from rotomdb.tools.log_keys import keys_of
 from rotomdb.tools.log_sifting import Sifter
 from rotomdb.tools.paths import LOG, output_option
@@ -111,7 +112,7 @@ def write_healed(disk: Disk, source: Source, output: Path | None, *, deep: bool 
         if place is not None and source.manifest is not None:
             named = source.manifest
             kept = Manifest(named.base, [], list(named.increments))
-            kept.save(disk, place, source.name + MANIFEST_SUFFIX)
+            save_manifest(kept, disk, place, source.name + MANIFEST_SUFFIX)
     return reports
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from rotomdb.storage.block_writer import BlockWriter
+from rotomdb.formats.aof.annotation_writer import BlockWriter
+from rotomdb.formats.aof.annotations import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, Manifest
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_blocks import BLOCK_BYTES, CHECKSUM_PREFIX, SYNCED_PREFIX, ZEROS_LINE
-from rotomdb.storage.log_examination import examine
 from rotomdb.storage.log_location import Source, find_log
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, Manifest
+from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.output import writing
 from rotomdb.storage.point_in_time import Item, items, preamble_end
 from rotomdb.storage.propagation import encode_command
@@ -142,7 +143,7 @@ def write_without(disk: Disk, source: Source, number: int, item: Item, output: P
                 copy_without(data, start, usable, item.at, out.write, blocks=source.manifest is not None)
         if source.manifest is not None:
             named = source.manifest
-            Manifest(named.base, [], list(named.increments)).save(disk, place, source.name + MANIFEST_SUFFIX)
+            save_manifest(Manifest(named.base, [], list(named.increments)), disk, place, source.name + MANIFEST_SUFFIX)
 
 
 def copy_without(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from rotomdb.engine import Engine
 from rotomdb.engine.number import parse_int
 from rotomdb.errors import CommandRefusedError
-from rotomdb.storage.aof_reader import SELECT_FIRST
-from rotomdb.storage.log_items import LogItems
-from rotomdb.storage.log_salvage import Piece
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.replay import SELECT_FIRST
+from rotomdb.formats.aof.salvage import Piece
 from rotomdb.storage.propagation import encode_command
 from rotomdb.tools.replaying import Refusals, known_commands, new_replayer
 

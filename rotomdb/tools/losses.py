@@ -6,8 +6,8 @@ import json
 
 import click
 
-from rotomdb.storage.rdb_reader import Event, Function, ModuleAux
-from rotomdb.storage.rdb_writer import FUNCTION_LIBRARIES, MODULE_DATA
+from rotomdb.formats.rdb.reader import Event, Function, ModuleAux
+from rotomdb.formats.rdb.writer import FUNCTION_LIBRARIES, MODULE_DATA
 from rotomdb.tools.values import function_name, shown
 
 NAMED = 10

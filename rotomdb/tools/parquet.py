@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rotomdb.engine.literal_sinks import ValueText
-from rotomdb.engine.memory_model import MODELS, MemorySink
-from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_walker import Selection
+from rotomdb.formats.rdb.reader import Function, KeyRecord
+from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.sinks.literals import ValueText
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import Function, KeyRecord
 from rotomdb.tools.losses import Losses, note_loss
 from rotomdb.tools.sources import Opened
 from rotomdb.tools.terminal import fail

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
-from rotomdb.storage.manifest import MANIFEST_SUFFIX
 from rotomdb.tools.aof_check import free_name
 from rotomdb.tools.terminal import fail
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from rotomdb.engine.rdb_walker import Selection
-from rotomdb.storage.command_sink import CommandSink
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
+from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb import OWN_TARGET
-from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter, Target
 from rotomdb.storage.slots import key_slot, read_nodes
 from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, LOG, output_option
@@ -170,7 +171,7 @@ def write_log_directory(
                 writer = RdbWriter(out.write, target, compress=compress, aof_base=True)
                 losses = copy_all(source, writer, selection)
         disk.write_new(directory / increment.name, b"")
-        Manifest(base, [], [increment]).save(disk, directory, f"appendonly.aof{MANIFEST_SUFFIX}")
+        save_manifest(Manifest(base, [], [increment]), disk, directory, f"appendonly.aof{MANIFEST_SUFFIX}")
     return losses
 
 

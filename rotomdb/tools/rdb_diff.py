@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
-from rotomdb.engine.key_index import PARTS
-from rotomdb.engine.key_index import differences as part_differences
-from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import ObjectSink, StreamValue, id_text
-from rotomdb.engine.rdb_walker import Selection
-from rotomdb.storage.rdb_reader import Function, ModuleAux
+from rotomdb.formats.rdb.reader import Function, ModuleAux
+from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.sinks.key_index import PARTS
+from rotomdb.formats.sinks.key_index import differences as part_differences
+from rotomdb.formats.sinks.values import ObjectSink, StreamValue, id_text
 from rotomdb.tools.key_parts import KeyParts
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.selection import selecting_with_functions

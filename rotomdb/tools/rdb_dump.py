@@ -8,13 +8,13 @@ from functools import partial
 
 import click
 
-from rotomdb.engine.literal_sinks import PythonSink, ValueText
-from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_sinks import CsvSink, JsonSink, TextSink
-from rotomdb.engine.rdb_walker import Selection
-from rotomdb.storage.command_sink import CommandSink
+from rotomdb.formats.rdb.reader import Function, KeyRecord
+from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.sinks.commands import CommandSink
+from rotomdb.formats.sinks.literals import PythonSink, ValueText
+from rotomdb.formats.sinks.values import CsvSink, JsonSink, TextSink
 from rotomdb.storage.output import Output, writing
-from rotomdb.storage.rdb_reader import Function, KeyRecord
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.selection import FORMS, selecting_with_functions
 from rotomdb.tools.sources import Opened, opened

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from rotomdb.engine.rdb_records import LOGICAL_TYPES, TYPE_NAMES
-from rotomdb.engine.summary_sink import SummarySink
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
+from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
+from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
+from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.sources import Opened, opened

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from rotomdb.engine.memory_model import MODELS, MemorySink
-from rotomdb.engine.rdb_records import LOGICAL_TYPES
-from rotomdb.engine.rdb_walker import Selection
+from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.storage.output import writing
 from rotomdb.tools.html_report import render
 from rotomdb.tools.paths import DATA, output_option

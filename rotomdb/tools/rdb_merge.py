@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import click
 
-from rotomdb.engine.key_index import PARTS, contested, sort_offsets
-from rotomdb.engine.rdb_walker import Selection
+from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.key_index import PARTS, contested, sort_offsets
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.tools.key_parts import Found, KeyParts
 from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, output_option

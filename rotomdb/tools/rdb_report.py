@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rotomdb.engine.rdb_records import TYPE_NAMES
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
+from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
+from rotomdb.formats.rdb.records import TYPE_NAMES
 
 Print = Callable[[str], None]
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import click
 
-from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import SourceError
-from rotomdb.storage.command_sink import CommandSink, RestoreSink
-from rotomdb.storage.dump_payload import seal
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.reader import Function, KeyRecord, RdbReader
+from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
 from rotomdb.storage.live_server import LiveServer, connected, length_in, without_password
-from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.rdb_source import mapped
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.tools.live import tls_of
 from rotomdb.tools.losses import Losses, note_losses
 from rotomdb.tools.paths import DATA

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from rotomdb.errors import RdbError
+from rotomdb.formats.rdb.reader import KeyRecord, check_rdb
+from rotomdb.formats.rdb.writer import RdbWriter, Target
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_reader import KeyRecord, check_rdb
 from rotomdb.storage.rdb_salvage import COPY_BYTES, Loss, Mended, Salvage, put_right, reader_of_damaged
 from rotomdb.storage.rdb_source import RdbSource
-from rotomdb.storage.rdb_writer import RdbWriter, Target
 from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.rdb_convert import name_of, own_target, target_option

@@ -13,11 +13,11 @@ from rotomdb.commands.registry import REGISTRY
 from rotomdb.commands.replaying import callable_commands, replayer
 from rotomdb.engine import Engine
 from rotomdb.errors import DATABASES_MAX, AofError, CommandRefusedError
+from rotomdb.formats.aof.examination import Examination
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.replay import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.scripting.scripts import Scripting
-from rotomdb.storage.aof_reader import SELECT_FIRST, Judge, ReplayReport, refuse_damage, replay
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_examination import Examination
-from rotomdb.storage.log_items import LogItems
 from rotomdb.storage.log_location import find_log
 
 

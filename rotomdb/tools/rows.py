@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_walker import StreamConsumer, StreamGroup
 from rotomdb.errors import SourceError
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.walker import StreamConsumer, StreamGroup
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.tools.python_literals import parse_literal
 
 TARGET = TARGETS["redis-8.0"]  # holds everything that rows can

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
-from rotomdb.engine.rdb_walker import Selection
+from rotomdb.formats.rdb.walker import Selection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 KINDS = ("string", "list", "set", "hash", "zset", "stream", "array", "module")
 UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 NEVER = 1 << 62
-FORMS = {"auto": 0, "escaped": 1, "base64": 2, "hex": 3}  # as json_text.pxd numbers them
+FORMS = {"auto": 0, "escaped": 1, "base64": 2, "hex": 3}  # as formats/sinks/json_text.pxd numbers them
 
 
 class Span(click.ParamType[tuple[int, int]]):

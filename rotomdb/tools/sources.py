@@ -15,12 +15,12 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from rotomdb.engine.rdb_walker import Selection
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError, SourceError
+from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX
+from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
+from rotomdb.formats.rdb.walker import Selection
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
-from rotomdb.storage.manifest import MANIFEST_SUFFIX
-from rotomdb.storage.rdb_reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
 from rotomdb.storage.way_on import rebuild
 from rotomdb.tools.live import tls_of

@@ -10,7 +10,7 @@ from rotomdb.tools.selection import FORMS
 
 
 def json_text(data: bytes, form: int = FORMS["auto"]) -> Any:
-    """Bytes as JSON has them, in the forms of the kernel's JSON writer (engine/json_text.pxd)."""
+    """Bytes as JSON has them, in the forms of the kernel's JSON writer (formats/sinks/json_text.pxd)."""
     if form == FORMS["base64"]:
         return base64.b64encode(data).decode()
     if form == FORMS["hex"]:

@@ -13,8 +13,8 @@ from rotomdb.commands.dispatch import Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
+from rotomdb.formats.rdb.reader import RdbReader
 from rotomdb.scripting.scripts import Scripting
-from rotomdb.storage.rdb_reader import RdbReader
 from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
 

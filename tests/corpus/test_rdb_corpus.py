@@ -8,7 +8,7 @@ import pytest
 
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import RdbReader
+from rotomdb.formats.rdb.reader import RdbReader
 from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted, without_fields
 

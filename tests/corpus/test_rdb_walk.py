@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rotomdb.engine import Engine
-from rotomdb.engine.rdb_sinks import JsonSink
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import RdbReader, check_rdb
+from rotomdb.formats.rdb.reader import RdbReader, check_rdb
+from rotomdb.formats.sinks.values import JsonSink
 from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, encode, expected, without_fields
 from tests.corpus.test_damaged_rdb import CASES, healed

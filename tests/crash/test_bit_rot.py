@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rotomdb.commands import load_all
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError
-from rotomdb.storage.aof_reader import replay
-from rotomdb.storage.checksum import crc64
-from rotomdb.storage.log_blocks import checksum_line, parse_checksum, synced_line
-from rotomdb.storage.log_examination import examine
+from rotomdb.formats.aof.annotations import checksum_line, parse_checksum, synced_line
+from rotomdb.formats.aof.examination import examine
+from rotomdb.formats.aof.replay import replay
+from rotomdb.formats.checksum import crc64
 from rotomdb.storage.propagation import encode_command
 from rotomdb.testing.bit_flips import flip, flip_bits, written_log
 from tests.processes import RotomServer

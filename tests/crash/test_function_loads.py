@@ -7,9 +7,9 @@ from rotomdb.commands.dispatch import Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
+from rotomdb.formats.aof.replay import replay
+from rotomdb.formats.rdb.library_format import payload_of
 from rotomdb.scripting.scripts import Scripting
-from rotomdb.storage.aof_reader import replay
-from rotomdb.storage.library_format import payload_of
 from rotomdb.storage.propagation import encode_command
 
 RUN_EACH = 13  # making an interpreter for every byte would take seconds

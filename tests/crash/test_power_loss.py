@@ -20,8 +20,8 @@ STATES = int(os.environ.get("ROTOMDB_CRASH_STATES", "1200"))
 NOTICED_SOON = [
     "aof.begin_waiting", "aof.keep_superseded", "aof.name_as_log", "aof.open_increment", "aof.rotate",
     "disk.make_directory", "disk.make_directory < aof.open", "disk.make_directory < aof.open_waiting",
-    "disk.put_in_place < disk.replace_atomically < manifest.save", "disk.put_in_place < rdb.save_snapshot",
-    "disk.replace_atomically < manifest.save", "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single",
+    "disk.put_in_place < disk.replace_atomically < manifest_file.save_manifest", "disk.put_in_place < rdb.save_snapshot",
+    "disk.replace_atomically < manifest_file.save_manifest", "rdb.save_snapshot", "rewrite.finish_multi_part", "rewrite.finish_single",
     "rewrite.write_commands", "sync_thread.run", "the fsync thread",
 ]  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_a_power_loss_leaves_no_half_made_directory_of_a_tool(tool: str) -> None
 @pytest.mark.parametrize(
     "site",
     [
-        "disk.put_in_place < disk.directory_beside", "disk.replace_atomically < manifest.save", "disk.write_new < disk.copy",
+        "disk.put_in_place < disk.directory_beside", "disk.replace_atomically < manifest_file.save_manifest", "disk.write_new < disk.copy",
         "output.settle",
     ],
 )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.library_format import payload_of, record_of
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.library_format import payload_of, record_of
 from tests.differential.function_samples import CALLS, LIBRARY, OTHER_FUNCTION, REQUESTS, SOURCES
 from tests.differential.test_scripts import raw_client, reply
 from tests.processes import RedisServer, RotomServer

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rotomdb.engine.memory_model import MODELS, MemorySink
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import RdbReader
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.reader import RdbReader
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from tests.corpus.test_rdb_corpus import FILES
 from tests.processes import RedisServer
 from tests.tools.running import ALL_KINDS, run, run_raw

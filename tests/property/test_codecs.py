@@ -10,27 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotomdb.engine import (
-    Engine,
-    Keyspace,
-    hashes,
-    lists,
-    lzf,
-    number,
-    rdb_decoder,
-    rdb_encoder,
-    sets,
-    sorted_sets,
-    strings,
-)
+from rotomdb.engine import Engine, Keyspace, hashes, lists, number, sets, sorted_sets, strings
 from rotomdb.errors import RdbError, RdbValueError
-from rotomdb.storage.aof_reader import replay
-from rotomdb.storage.aof_scan import AofScanner
-from rotomdb.storage.checksum import crc64
-from rotomdb.storage.log_items import LogItems
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.aof.redis_check import AofScanner
+from rotomdb.formats.aof.replay import replay
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb import decoder, encoder, lzf
+from rotomdb.formats.rdb.reader import RdbReader
+from rotomdb.formats.resp.request import split_arguments
 from rotomdb.storage.propagation import encode_command
-from rotomdb.storage.rdb_reader import RdbReader
-from rotomdb.storage.request import split_arguments
 
 TEXT = st.one_of(st.binary(max_size=30), st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: b"%d" % n))
 DATA = sorted((Path(__file__).parents[1] / "data").glob("*.rdb"))
@@ -130,9 +119,9 @@ def snapshot(db: Keyspace) -> object:
 def test_value_round_trip(kind: str, items: list[bytes], version: int) -> None:
     source, target = Engine(1).databases[0], Engine(1).databases[0]
     build(source, kind, items)
-    body = rdb_encoder.dump_value(source, b"k", version)
+    body = encoder.dump_value(source, b"k", version)
     assert body is not None
-    assert rdb_decoder.RdbDecoder(body).restore_value(target, b"k")
+    assert decoder.RdbDecoder(body).restore_value(target, b"k")
     assert snapshot(target) == snapshot(source)
 
 
@@ -141,7 +130,7 @@ def test_value_round_trip(kind: str, items: list[bytes], version: int) -> None:
 def test_value_decoder_takes_any_bytes(kind: int, data: bytes) -> None:
     db = Engine(1).databases[0]
     try:
-        rdb_decoder.RdbDecoder(bytes([kind]) + data).restore_value(db, b"k")
+        decoder.RdbDecoder(bytes([kind]) + data).restore_value(db, b"k")
     except RdbValueError as error:
         assert 0 <= error.offset <= len(data) + 1
         assert len(db) == 0

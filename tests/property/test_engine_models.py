@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotomdb.engine import Engine, hashes, lists, rdb_decoder, rdb_encoder, sets, sorted_sets, streams, strings
+from rotomdb.engine import Engine, hashes, lists, sets, sorted_sets, streams, strings
 from rotomdb.engine.memory import used_memory
+from rotomdb.formats.rdb import decoder, encoder
 
 TEXT = st.one_of(
     st.binary(max_size=12),
@@ -333,10 +334,10 @@ def test_stream_behaves_like_a_sorted_dict(operations: list[tuple[str, Any, Any]
     inside = [[streams.format_id(i), model[i]] for i in sorted(model) if low <= i <= high]
     assert stream.range(low, high) == inside
     assert stream.range(low, high, 2, True) == inside[::-1][:2]
-    body = rdb_encoder.dump_value(db, KEY, 11)
+    body = encoder.dump_value(db, KEY, 11)
     assert body is not None
     db.delete(KEY)
-    rdb_decoder.RdbDecoder(body).restore_value(db, KEY)
+    decoder.RdbDecoder(body).restore_value(db, KEY)
     copy = streams.peek(db, KEY)
     assert copy is not None
     assert copy.range(streams.MIN_ID, streams.MAX_ID) == everything
@@ -424,10 +425,10 @@ def test_hash_with_times_behaves_like_a_dict_with_deadlines(operations: list[tup
             db.move(KEY, db, b"elsewhere")
             db.move(b"elsewhere", db, KEY)
         elif name == "reload" and model:
-            body = rdb_encoder.dump_value(db, KEY, 12)
+            body = encoder.dump_value(db, KEY, 12)
             assert body is not None
             db.delete(KEY)
-            rdb_decoder.RdbDecoder(body).restore_value(db, KEY)
+            decoder.RdbDecoder(body).restore_value(db, KEY)
         fields = sorted(model)
         assert sorted(hashes.items(db, KEY)[::2]) == fields
         assert hashes.get_many(db, KEY, fields) == [model[field][0] for field in fields]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rotomdb.storage.dump_payload import seal
+from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.testing.fuzz import fuzz, reader_target, restore_target
 from rotomdb.testing.payloads import ENCODINGS, payload_of, sound_body_of
 from rotomdb.testing.restores import HIGHEST_HELD_TYPE, MODULE_TYPE, PayloadUser

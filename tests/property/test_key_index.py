@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rotomdb.rdb
-from rotomdb.storage.rdb_reader import RdbReader
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.reader import RdbReader
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.testing.digests import digests_of
 from rotomdb.tools import sorted_spool
 from rotomdb.tools.key_parts import KeyParts

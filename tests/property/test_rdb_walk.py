@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_encoder import encode_length, encode_string
-from rotomdb.engine.rdb_sinks import CheckSink, DigestSink, JsonSink, ObjectSink
 from rotomdb.errors import RdbError
-from rotomdb.storage.checksum import crc64
-from rotomdb.storage.command_sink import CommandSink, RestoreSink
-from rotomdb.storage.crc_repair import find_burst, find_two, repaired
-from rotomdb.storage.dump_payload import seal
-from rotomdb.storage.log_items import LogItems
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader, check_rdb
+from rotomdb.formats.aof.items import LogItems
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.crc_repair import find_burst, find_two, repaired
+from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.encoder import encode_length, encode_string
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
+from rotomdb.formats.sinks.values import CheckSink, DigestSink, JsonSink, ObjectSink
 from rotomdb.storage.rdb_salvage import Salvage
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from tests.tools.running import DATA
 
 words = (

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rotomdb.rdb
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.storage.output import writing
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
 from rotomdb.tools.rdb_dump import dump_csv, dump_json, dump_python
 from rotomdb.tools.selection import FORMS
 from rotomdb.tools.sources import Opened, open_any

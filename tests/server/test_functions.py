@@ -11,9 +11,9 @@ import pytest
 import redis
 
 import rotomdb
-from rotomdb.storage.library_format import payload_of, record_of
+from rotomdb.formats.rdb.library_format import payload_of, record_of
+from rotomdb.formats.rdb.reader import Function, KeyRecord, RdbReader
 from rotomdb.storage.propagation import encode_command
-from rotomdb.storage.rdb_reader import Function, KeyRecord, RdbReader
 from tests.differential.transcript import Clients
 from tests.processes import RotomServer
 from tests.server.test_busy_scripts import PATIENCE_S, ask, receive

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rotomdb.formats.quoting import one_line, quoted
 from rotomdb.server.announcing import LOGO
 from rotomdb.server.logger import Logger
-from rotomdb.storage.quoting import one_line, quoted
 from tests.processes import RotomServer
 
 Start = Callable[..., RotomServer]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from rotomdb.storage.checksum import crc64
+from rotomdb.formats.checksum import crc64
 from tests.processes import RotomServer
 from tests.workload import fill
 

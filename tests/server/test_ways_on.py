@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rotomdb.engine.rdb_encoder import encode_length, encode_string
-from rotomdb.storage.checksum import crc64
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb.encoder import encode_length, encode_string
 from rotomdb.storage.propagation import encode_command
 from rotomdb.testing.starting import Start, start
 from tests.processes import RotomServer

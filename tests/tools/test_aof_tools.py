@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import rotomdb.aof
-from rotomdb.storage.block_writer import BlockWriter
-from rotomdb.storage.log_blocks import BLOCK_BYTES
-from rotomdb.storage.log_examination import examine
+from rotomdb.formats.aof.annotation_writer import BlockWriter
+from rotomdb.formats.aof.annotations import BLOCK_BYTES
+from rotomdb.formats.aof.examination import examine
 from rotomdb.storage.point_in_time import items
 from rotomdb.storage.propagation import encode_command
 from rotomdb.tools.aof_undo import copy_without

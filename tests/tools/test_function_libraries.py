@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rotomdb.rdb
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from tests.processes import RedisServer
 from tests.tools.running import Ended, forked
 

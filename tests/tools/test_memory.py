@@ -13,7 +13,7 @@ import pytest
 
 import rotomdb.aof
 import rotomdb.rdb
-from rotomdb.engine.rdb_encoder import encode_length
+from rotomdb.formats.rdb.encoder import encode_length
 from tests.tools.running import ROOT, run
 
 VALUES, VALUE_BYTES = 1600, 1 << 16

@@ -10,8 +10,8 @@ import pytest
 
 import rotomdb.rdb
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import RdbReader, check_rdb
-from rotomdb.storage.rdb_writer import TARGETS, RdbWriter
+from rotomdb.formats.rdb.reader import RdbReader, check_rdb
+from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.storage.slots import key_slot
 from rotomdb.testing.digests import digests_of
 from tests.corpus.test_rdb_corpus import FILES

@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_encoder import encode_string
-from rotomdb.storage.checksum import crc64
+from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb.encoder import encode_string
 from tests.tools.running import ALL_KINDS, STRINGS, run, run_raw
 
 

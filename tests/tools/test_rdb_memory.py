@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rotomdb.rdb
-from rotomdb.engine.memory_model import radix_nodes
+from rotomdb.formats.sinks.memory_model import radix_nodes
 from tests.tools.running import ALL_KINDS, run
 
 

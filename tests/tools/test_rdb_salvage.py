@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import rotomdb.rdb
-from rotomdb.engine.rdb_sinks import DigestSink
-from rotomdb.storage.rdb_reader import KeyRecord, RdbReader
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
+from rotomdb.formats.sinks.values import DigestSink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.testing.digests import digests_of
 from tests.tools.running import run

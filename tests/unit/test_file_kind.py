@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from rotomdb.errors import RdbError
-from rotomdb.storage.rdb_reader import parse_header
+from rotomdb.formats.rdb.reader import parse_header
 
 
 @pytest.mark.parametrize(

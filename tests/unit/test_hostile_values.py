@@ -13,17 +13,18 @@ from collections.abc import Callable
 
 import pytest
 
-from rotomdb.engine import Engine, hyperloglog, rdb_decoder, rdb_encoder, streams
-from rotomdb.engine.rdb_sinks import CheckSink
-from rotomdb.engine.rdb_walker import RdbWalker
+from rotomdb.engine import Engine, hyperloglog, streams
 from rotomdb.errors import RdbValueError
-from rotomdb.storage.aof_scan import SCAN_BAD_TIMESTAMP, AofScanner
+from rotomdb.formats.aof.redis_check import SCAN_BAD_TIMESTAMP, AofScanner
+from rotomdb.formats.rdb import decoder, encoder
+from rotomdb.formats.rdb.walker import RdbWalker
+from rotomdb.formats.sinks.values import CheckSink
 
 
 def refusal_of_loader(body: bytes) -> str:
     engine = Engine(1)
     with pytest.raises(RdbValueError) as caught:
-        rdb_decoder.RdbDecoder(body).restore_value(engine.databases[0], b"key")
+        decoder.RdbDecoder(body).restore_value(engine.databases[0], b"key")
     assert not engine.databases[0].exists(b"key")
     return caught.value.reason
 
@@ -111,7 +112,7 @@ def test_a_stream_that_claims_another_length_stays_one_that_can_be_saved(length:
     """Streams of real servers do, and other servers believe it. Without nodes there is no length."""
     db = Engine(1).databases[0]
     body = stream([(5, entries(0, 7)), (13, entries(0))], length, 13)
-    assert rdb_decoder.RdbDecoder(body).restore_value(db, b"key")
+    assert decoder.RdbDecoder(body).restore_value(db, b"key")
     RdbWalker(body[:1] + b"\x03key" + body[1:]).walk(CheckSink(), None, 1, len(body))
     held = streams.peek(db, b"key")
     assert held is not None
@@ -126,12 +127,12 @@ def test_a_stream_that_claims_another_length_stays_one_that_can_be_saved(length:
 def test_an_entry_added_below_those_of_a_file_replaces_none(entry: tuple[int, int]) -> None:
     """Where the file's last ID is too low."""
     db = Engine(1).databases[0]
-    assert rdb_decoder.RdbDecoder(stream([(5, entries(0)), (20, entries(0, 7))], 3, 3)).restore_value(db, b"key")
+    assert decoder.RdbDecoder(stream([(5, entries(0)), (20, entries(0, 7))], 3, 3)).restore_value(db, b"key")
     held = streams.peek(db, b"key")
     assert held is not None
     assert held.add(entry, [b"field", b"new"], 0, 4096, 1)
     assert held.length == 4
-    assert rdb_decoder.RdbDecoder(rdb_encoder.dump_value(db, b"key", 11)).restore_value(db, b"again")
+    assert decoder.RdbDecoder(encoder.dump_value(db, b"key", 11)).restore_value(db, b"again")
     assert held.node_count == (2 if entry[0] in (5, 20) else 3)
 
 
@@ -182,9 +183,10 @@ CLAIMS = {
 }  # fmt: skip
 READ_IN_A_CHILD = """
 import pickle, resource, sys
-from rotomdb.engine import Engine, rdb_decoder
-from rotomdb.engine.rdb_sinks import CheckSink
-from rotomdb.engine.rdb_walker import RdbWalker
+from rotomdb.engine import Engine
+from rotomdb.formats.rdb import decoder
+from rotomdb.formats.sinks.values import CheckSink
+from rotomdb.formats.rdb.walker import RdbWalker
 from rotomdb.errors import RdbValueError
 
 cases = pickle.load(sys.stdin.buffer)
@@ -192,7 +194,7 @@ held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + (32 << 20), held + (32 << 20)))
 for name, body in cases.items():
     for read in (
-        lambda: rdb_decoder.RdbDecoder(body).restore_value(Engine(1).databases[0], b"key"),
+        lambda: decoder.RdbDecoder(body).restore_value(Engine(1).databases[0], b"key"),
         lambda: RdbWalker(body[:1] + b"\\x01k" + body[1:]).walk(CheckSink(), None, 1, 1 << 40),
     ):
         try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotomdb.errors import ManifestError
-from rotomdb.storage.manifest import LogFile, Manifest, parse_manifest
+from rotomdb.formats.aof.manifest import LogFile, Manifest, parse_manifest
 
 GOOD = b"file a.2.base.rdb seq 2 type b\nfile a.1.incr.aof seq 1 type h\nfile a.3.incr.aof seq 3 type i startoffset 7\n"
 

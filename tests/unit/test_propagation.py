@@ -10,7 +10,7 @@ from rotomdb.commands import load_all
 from rotomdb.commands.dispatch import Context, Dispatcher
 from rotomdb.commands.registry import REGISTRY
 from rotomdb.engine import Engine
-from rotomdb.storage.log_items import LogItems
+from rotomdb.formats.aof.items import LogItems
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What do the bytes mean? RDB, append-only file and protocol, read and written; knows no files and no sockets."""

@@ -1,0 +1,1 @@
+"""The append-only file: its items and annotations, what is wrong with them, their replay, and its manifest."""

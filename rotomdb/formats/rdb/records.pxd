@@ -1,0 +1,31 @@
+from libc.stdint cimport int64_t
+
+from rotomdb.engine.buffer cimport Buffer
+from rotomdb.formats.rdb.primitives cimport RdbCursor
+
+cdef enum:
+    HIGHEST_TYPE = 33                     # above it stand opcodes only
+
+cdef class RdbRecords(RdbCursor):
+    cdef int64_t expire_ms                # attributes of the next key
+    cdef readonly int64_t idle_seconds, frequency
+    cdef readonly bint valkey             # types 22 and 23, opcodes 242 and 243 mean what Valkey means by them
+    cdef readonly object reading_key      # bytes, once a value could not be read
+    cdef readonly int reading_type
+    cdef Buffer key_buffer                # the key being read, aside from the scratch buffers
+    cdef const char* held_key
+    cdef size_t held_length
+    cdef public dict templates            # field names of template hashes, by ID
+    cdef bint corrupt(self, const char* reason, size_t offset) noexcept
+    cdef bint unsupported(self, const char* reason, size_t offset) noexcept
+    cdef int key_attributes(self) except -2
+    cdef void reset_attributes(self) noexcept
+    cdef void begin_key(self, const char* key, size_t length) noexcept
+    cdef int fail_in_key(self) except -1
+    cdef bint text_double(self, double* value) noexcept
+    cdef bint skip_value(self, int type) noexcept
+    cdef bint skip_expiring_hash(self, int type) noexcept
+    cdef bint skip_array(self) noexcept
+    cdef bint skip_template_hash(self, int type) noexcept
+    cdef bint skip_module_value(self) noexcept
+    cdef bint skip_key_metadata(self) noexcept

@@ -1,0 +1,302 @@
+"""Key records of an RDB: what stands before a value, and walking over values of any type without building them.
+
+`RdbDecoder` loads values, `RdbWalker` hands them to a sink; both start here. Source: docs/formats.md, sections 1.7 to 2.11.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from rotomdb.engine.buffer cimport buffer_release, buffer_reserve
+from rotomdb.formats.rdb.cursor cimport CURSOR_UNSUPPORTED, cursor_fail, cursor_take
+from rotomdb.engine.keyspace cimport NO_EXPIRE
+from rotomdb.engine.listpack cimport lp_count, lp_validate
+from rotomdb.engine.number cimport parse_double
+from rotomdb.formats.rdb.primitives cimport RdbCursor
+from rotomdb.formats.rdb.streams cimport skip_stream
+
+cdef enum:
+    OPCODE_KEY_META = 243
+    OPCODE_IDLE = 248
+    OPCODE_FREQ = 249
+    OPCODE_EXPIRETIME_MS = 252
+    OPCODE_EXPIRETIME = 253
+
+TYPE_NAMES = {
+    0: "string", 1: "list-linked", 2: "set-hashtable", 3: "zset-v1", 4: "hash-hashtable", 5: "zset-v2",
+    6: "module-pre-release", 7: "module-value", 9: "hash-zipmap", 10: "list-ziplist", 11: "set-intset",
+    12: "zset-ziplist", 13: "hash-ziplist", 14: "quicklist", 15: "stream", 16: "hash-listpack", 17: "zset-listpack",
+    18: "quicklist-v2", 19: "stream-v2", 20: "set-listpack", 21: "stream-v3", 22: "hash-hashtable-md-pre-release",
+    23: "hash-listpack-md-pre-release", 24: "hash-hashtable-md", 25: "hash-listpack-md", 26: "stream-v4",
+    27: "stream-v5", 28: "array", 29: "hash-template-listpack", 30: "hash-template-listpack-ref",
+    31: "hash-template-array", 32: "hash-template-array-ref", 33: "gcra",
+}
+
+# What each value type is called by the TYPE command.
+LOGICAL_TYPES = {
+    0: "string", 1: "list", 2: "set", 3: "zset", 4: "hash", 5: "zset", 6: "module", 7: "module", 9: "hash", 10: "list",
+    11: "set", 12: "zset", 13: "hash", 14: "list", 15: "stream", 16: "hash", 17: "zset", 18: "list", 19: "stream",
+    20: "set", 21: "stream", 22: "hash", 23: "hash", 24: "hash", 25: "hash", 26: "stream", 27: "stream", 28: "array",
+    29: "hash", 30: "hash", 31: "hash", 32: "hash",
+}
+
+MODULE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def module_name(identifier):
+    """Name and encoding version of a module type id, as `ReJSON-RL/3`."""
+    version, rest, name = identifier & 1023, identifier >> 10, ""
+    for _ in range(9):
+        name = MODULE_ALPHABET[rest & 63] + name
+        rest >>= 6
+    return f"{name}/{version}"
+
+
+cdef class RdbRecords(RdbCursor):
+    """Walks the key records of a buffer."""
+
+    def __cinit__(self, data, bint valkey=False):
+        self.valkey = valkey
+        self.expire_ms = NO_EXPIRE
+        self.idle_seconds = -1
+        self.frequency = -1
+        self.reading_type = -1
+        self.templates = {}
+
+    def __dealloc__(self):
+        buffer_release(&self.key_buffer)
+
+    cdef bint corrupt(self, const char* reason, size_t offset) noexcept:
+        return cursor_fail(&self.cursor, reason, offset)
+
+    cdef bint unsupported(self, const char* reason, size_t offset) noexcept:
+        cursor_fail(&self.cursor, reason, offset)
+        self.cursor.error_kind = CURSOR_UNSUPPORTED
+        return False
+
+    # Before the value
+
+    cdef int key_attributes(self) except -2:
+        """Read opcodes up to a value type (returned) or an opcode that is no key attribute (returned too)."""
+        cdef const uint8_t* p
+        cdef uint64_t value
+        cdef int32_t seconds
+        cdef int opcode
+        while True:
+            p = cursor_take(&self.cursor, 1)
+            if p == NULL:
+                self.fail()
+            opcode = p[0]
+            if opcode == OPCODE_EXPIRETIME_MS:
+                p = cursor_take(&self.cursor, 8)
+                if p == NULL:
+                    self.fail()
+                memcpy(&self.expire_ms, p, 8)
+            elif opcode == OPCODE_EXPIRETIME:
+                p = cursor_take(&self.cursor, 4)
+                if p == NULL:
+                    self.fail()
+                memcpy(&seconds, p, 4)
+                self.expire_ms = <int64_t>seconds * 1000
+            elif opcode == OPCODE_IDLE:
+                if not self.plain_length(&value):
+                    self.fail()
+                self.idle_seconds = <int64_t>value
+            elif opcode == OPCODE_FREQ:
+                p = cursor_take(&self.cursor, 1)
+                if p == NULL:
+                    self.fail()
+                self.frequency = p[0]
+            elif opcode == OPCODE_KEY_META and not self.valkey:
+                if not self.skip_key_metadata():
+                    self.fail()
+            else:
+                return opcode
+
+    cdef void reset_attributes(self) noexcept:
+        self.expire_ms = NO_EXPIRE
+        self.idle_seconds = -1
+        self.frequency = -1
+
+    cdef void begin_key(self, const char* key, size_t length) noexcept:
+        """Copy the key aside: decoding the value reuses the scratch buffers that it may stand in."""
+        self.key_buffer.length = 0
+        memcpy(buffer_reserve(&self.key_buffer, length + 1), key, length)
+        self.held_key = self.key_buffer.data
+        self.held_length = length
+
+    cdef int fail_in_key(self) except -1:
+        self.reading_key = PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>self.held_length)
+        return self.fail()
+
+    cdef bint skip_key_metadata(self) noexcept:
+        """Records of modules about the next key: each a class and a self-describing value stream."""
+        cdef uint64_t classes
+        if not self.plain_length(&classes):
+            return False
+        for _ in range(classes):
+            if cursor_take(&self.cursor, 4) == NULL or not self.skip_module_value():
+                return False
+        return True
+
+    def read_template(self):
+        """The payload of opcode 242: the names of the fields that hashes of types 30 and 32 refer to by its ID."""
+        identifier = self.read_length()
+        count = self.read_length()
+        if count > self.cursor.size - self.cursor.position:
+            cursor_fail(&self.cursor, "unexpected end of data", self.cursor.position)
+            self.fail()
+        self.templates[identifier] = [self.read_string() for _ in range(count)]
+
+    # Values
+
+    cdef bint text_double(self, double* value) noexcept:
+        """Score of RDB type 3: a length byte and ASCII text, or one of three special lengths."""
+        cdef size_t start = self.cursor.position
+        cdef const uint8_t* p = cursor_take(&self.cursor, 1)
+        cdef const uint8_t* digits
+        if p == NULL:
+            return False
+        if p[0] == 255:
+            value[0] = -INFINITY
+            return True
+        if p[0] == 254:
+            value[0] = INFINITY
+            return True
+        if p[0] == 253:
+            return self.corrupt("score is not a number", start)
+        digits = cursor_take(&self.cursor, p[0])
+        if digits == NULL:
+            return False
+        if not parse_double(<const char*>digits, p[0], value):
+            return self.corrupt("score is not a number", start)
+        return True
+
+    cdef bint skip_value(self, int type) noexcept:
+        """Walk over a value of any type without building it."""
+        cdef uint64_t count, container
+        cdef size_t start = self.cursor.position
+        cdef double score
+        if type == 0 or 9 <= type <= 13 or type == 16 or type == 17 or type == 20 or type == 30:
+            return self.skip_text()
+        if type == 1 or type == 2 or type == 14:
+            return self.plain_length(&count) and self.skip_texts(count)
+        if type == 4:
+            return self.plain_length(&count) and self.skip_texts(count) and self.skip_texts(count)
+        if type == 3 or type == 5:
+            if not self.plain_length(&count):
+                return False
+            for _ in range(count):
+                if not self.skip_text():
+                    return False
+                if type == 3:
+                    if not self.text_double(&score):
+                        return False
+                elif cursor_take(&self.cursor, 8) == NULL:
+                    return False
+            return True
+        if type == 18:
+            if not self.plain_length(&count):
+                return False
+            for _ in range(count):
+                if not self.plain_length(&container) or not self.skip_text():
+                    return False
+            return True
+        if type == 7:
+            return self.plain_length(&count) and self.skip_module_value()
+        if type == 15 or type == 19 or type == 21 or type == 26 or type == 27:
+            return skip_stream(self, type)
+        if 22 <= type <= 25:
+            return self.skip_expiring_hash(type)
+        if type == 28:
+            return self.skip_array()
+        if type == 29 or type == 31 or type == 32:
+            return self.skip_template_hash(type)
+        return cursor_fail(&self.cursor, "unknown value type", start)
+
+    cdef bint skip_expiring_hash(self, int type) noexcept:
+        cdef uint64_t count, ttl
+        cdef bint time_last = type == 22 and self.valkey
+        if type == 23 and self.valkey:
+            return self.unsupported("hash of an unreleased Valkey", self.cursor.position)
+        if type >= 24 and cursor_take(&self.cursor, 8) == NULL:
+            return False
+        if type == 23 or type == 25:
+            return self.skip_text()
+        if not self.plain_length(&count):
+            return False
+        for _ in range(count):
+            if not time_last and not self.plain_length(&ttl):
+                return False
+            if not self.skip_text() or not self.skip_text():
+                return False
+            if time_last and cursor_take(&self.cursor, 8) == NULL:
+                return False
+        return True
+
+    cdef bint skip_array(self) noexcept:
+        cdef uint64_t count, value, tag
+        cdef size_t start
+        if not self.plain_length(&count) or not self.plain_length(&value):
+            return False
+        if value and not self.plain_length(&value):
+            return False
+        for _ in range(count):
+            start = self.cursor.position
+            if not self.plain_length(&value) or not self.plain_length(&tag):
+                return False
+            if tag == 1 or tag == 2:
+                if cursor_take(&self.cursor, 8) == NULL:
+                    return False
+            elif tag == 0 or tag == 3:
+                if not self.skip_text():
+                    return False
+            else:
+                return cursor_fail(&self.cursor, "unknown kind of array element", start)
+        return True
+
+    cdef bint skip_template_hash(self, int type) noexcept:
+        cdef uint64_t form, count
+        cdef size_t start = self.cursor.position, size
+        cdef const char* names
+        if type == 32:
+            return self.plain_length(&form) and self.plain_length(&count) and self.skip_texts(count)
+        if not self.plain_length(&form):
+            return False
+        if form == 0:
+            if not self.text(1, &names, &size):
+                return False
+            if lp_validate(<const uint8_t*>names, size) != NULL:
+                return cursor_fail(&self.cursor, "damaged field names", start)
+            count = lp_count(<const uint8_t*>names)
+        elif not self.plain_length(&count) or not self.skip_texts(count):
+            return False
+        return self.skip_text() if type == 29 else self.skip_texts(count)
+
+    cdef bint skip_module_value(self) noexcept:
+        """The self-describing stream of a module value, up to and with its EOF."""
+        cdef uint64_t opcode, operand
+        cdef size_t start
+        while True:
+            start = self.cursor.position
+            if not self.plain_length(&opcode):
+                return False
+            if opcode == 0:
+                return True
+            if opcode == 1 or opcode == 2:
+                if not self.plain_length(&operand):
+                    return False
+            elif opcode == 3 or opcode == 4:
+                if cursor_take(&self.cursor, 4 if opcode == 3 else 8) == NULL:
+                    return False
+            elif opcode == 5:
+                if not self.skip_text():
+                    return False
+            else:
+                return cursor_fail(&self.cursor, "unknown module opcode", start)
+
+    def skip_module_data(self):
+        """Walk over the value stream of a MODULE_AUX record."""
+        if not self.skip_module_value():
+            self.fail()

@@ -1,0 +1,1 @@
+"""RESP: requests as they come in, and the pieces that replies and log commands are made of."""

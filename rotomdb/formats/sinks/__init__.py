@@ -1,0 +1,1 @@
+"""Sinks: what a walk over an RDB is for. Each makes one thing of the values that the walker hands it."""

@@ -1,0 +1,18 @@
+from rotomdb.formats.sinks.values import TextSink, Write
+
+def highest_type(version: int, valkey: bool) -> int: ...
+
+class RdbSink(TextSink):
+    keys: int
+    recoded: int
+    lost: dict[str, tuple[int, list[bytes]]]
+    def __init__(
+        self,
+        write: Write,
+        version: int,
+        valkey: bool = False,
+        plain: bool = False,
+        compress: bool = True,
+        modules: bool = True,
+    ) -> None: ...
+    def begin_database(self, database: int) -> None: ...

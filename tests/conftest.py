@@ -17,7 +17,6 @@ from tests.processes import ControlledServer, RedisServer, RotomServer, ServerPr
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
-CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 INTERNAL_ERROR = "internal error"  # what a server logs of an exception that it did not foresee
 IN_CI = os.environ.get("CI") == "true"
 
@@ -31,13 +30,6 @@ def missing(what: str) -> None:
     if IN_CI:
         pytest.fail(f"{what} is missing, CI must install it")
     pytest.skip(f"{what} is not installed here")
-
-
-@pytest.fixture(scope="session")
-def corpus() -> Path:
-    if not CORPUS.is_dir():
-        pytest.skip(f"no corpus at {CORPUS}")
-    return CORPUS
 
 
 @pytest.fixture(scope="session")

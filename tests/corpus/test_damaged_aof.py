@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CORPUS
+from tests.corpus.files import DAMAGED, damaged
 from tests.tools.running import run_forked
 
-INDEX = CORPUS / "damaged" / "index.json"
-CASES = [case for case in json.loads(INDEX.read_text())["cases"] if case["kind"] == "aof"] if INDEX.exists() else []
+CASES = damaged("aof")
 CHECKED = [case for case in CASES if "check_aof" in case]
 
 
@@ -26,7 +24,7 @@ def run(directory: Path, target: str, *options: str, answer: str = "") -> tuple[
 
 def prepare(case: dict[str, Any], tmp_path: Path) -> tuple[Path, str]:
     """A writable copy of the case, and what to check in it."""
-    source = CORPUS / "damaged" / case["path"]
+    source = DAMAGED / case["path"]
     copy = tmp_path / "case"
     if source.is_dir():
         shutil.copytree(source, copy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -15,18 +14,17 @@ from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import RdbReader
 from rotomdb.scripting.scripts import Scripting
-from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
+from tests.corpus.files import DAMAGED, damaged
 
-INDEX = CORPUS / "damaged" / "index.json"
-CASES = [case for case in json.loads(INDEX.read_text())["cases"] if case["kind"] == "rdb"] if INDEX.exists() else []
+CASES = damaged("rdb")
 
 
 load_all()
 
 
 def load(case: dict[str, Any], engine: Engine) -> None:
-    path = CORPUS / "damaged" / case["path"]
+    path = DAMAGED / case["path"]
     Scripting(Dispatcher(engine, REGISTRY.values()), lambda level, text: None)  # which loads the libraries of functions
     RdbReader(path.read_bytes(), case["path"]).load_into(engine)
 
@@ -50,7 +48,7 @@ def test_damaged_rdb_gives_an_error_with_an_offset_or_loads(case: dict[str, Any]
     assert any_loads, f"real servers refuse this file: {verdicts}"
     reference = case.get("loaded_content")
     if reference:
-        rows = expected(CORPUS / "damaged" / reference)["keys"]
+        rows = expected(DAMAGED / reference)["keys"]
         if all(holdable(row) for row in rows):
             held = [row for row in content(engine) if row["ttl_ms_absolute"] != 0]  # servers drop it: long past
             assert as_far_as_known(healed(held), healed(wanted(rows))) == healed(wanted(rows))

@@ -9,20 +9,13 @@ import pytest
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import RdbReader
-from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted, without_fields
+from tests.corpus.files import RDB_FILES, TREE, expectation
 
-FILES = sorted(CORPUS.glob("rdb/*/*.rdb"))
 NOT_YET = ("module values cannot be held",)
 
 
-def expectation(path: Path) -> Path:
-    beside = path.with_suffix(".json")
-    own = path.with_name(f"{path.stem}.expected.json")
-    return own if own.exists() or own.with_name(own.name + ".gz").exists() else beside
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", RDB_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_rdb_loads_with_the_content_that_a_real_server_saw(path: Path) -> None:
     target = expected(expectation(path))
     engine = Engine(int(target.get("load_config", {}).get("databases", 16)))
@@ -53,7 +46,11 @@ def test_rdb_loads_with_the_content_that_a_real_server_saw(path: Path) -> None:
     assert as_far_as_known(held, wanted(rows)) == wanted(rows)
 
 
-def test_the_corpus_has_files_of_every_version() -> None:
-    if not FILES:
-        pytest.skip(f"no corpus at {CORPUS}")
-    assert len(FILES) > 150
+def test_the_tree_has_files_of_every_version_with_their_expectations() -> None:
+    files = sorted(TREE.glob("rdb/*/*.rdb"))
+    versions = {int(path.read_bytes()[5:9]) for path in files if path.read_bytes()[:5] == b"REDIS"}
+    assert versions >= {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+    assert len(files) > 150
+    assert sum(path.stat().st_size for path in TREE.rglob("*") if path.is_file()) < 5 << 20
+    for path in files:
+        assert {"keys", "refused_by"} & expected(expectation(path)).keys()

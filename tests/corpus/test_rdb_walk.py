@@ -13,10 +13,9 @@ from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import RdbReader, check_rdb
 from rotomdb.formats.sinks.values import JsonSink
-from tests.conftest import CORPUS
 from tests.corpus.content import as_far_as_known, encode, expected, without_fields
+from tests.corpus.files import DAMAGED, RDB_FILES, expectation
 from tests.corpus.test_damaged_rdb import CASES, healed
-from tests.corpus.test_rdb_corpus import FILES, expectation
 
 
 def raw(text: Any) -> bytes:
@@ -81,7 +80,7 @@ def by_key(row: dict[str, Any]) -> tuple[int, bytes]:
     return row["db"], raw(row["key"])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", RDB_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_dump_has_the_content_that_a_real_server_saw(path: Path) -> None:
     target = expected(expectation(path))
     rows = target.get("keys")
@@ -114,7 +113,7 @@ def test_a_dump_has_the_content_that_a_real_server_saw(path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_a_check_agrees_with_the_loader_about_damaged_files(case: dict[str, Any]) -> None:
-    data = (CORPUS / "damaged" / case["path"]).read_bytes()
+    data = (DAMAGED / case["path"]).read_bytes()
 
     def verdict(read: Any) -> str:
         try:

@@ -14,14 +14,14 @@ from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import RdbReader
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
-from tests.corpus.test_rdb_corpus import FILES
+from tests.corpus.files import RDB_FILES
 from tests.processes import RedisServer
 from tests.tools.running import ALL_KINDS, run, run_raw
 
 Start = Callable[..., RedisServer]
 SOME = [
     path
-    for path in FILES
+    for path in RDB_FILES
     if path.stem in ("allkinds", "mixed", "streams", "stream-groups", "lists", "hashes", "zsets", "sets")
 ]
 

@@ -158,7 +158,6 @@ def serve(config: Config, disk: Disk | None = None) -> int:
     server.install_signals()
     announce_mode(config, log)
     warn_of_backlog(config, log)
-    log("notice", "Server initialized")
     warn_of_overcommit(log)
     try:
         if not server.start():

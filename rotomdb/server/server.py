@@ -300,6 +300,7 @@ class Server(Hub):
             self.data_directory.enter()
             self.listen_unix()
             self.write_pid_file()
+            self.log("notice", "Server initialized")
             with served_while_loading(self):
                 self.load()
         except LoadingInterrupted:
@@ -320,8 +321,14 @@ class Server(Hub):
                 self.tls.configure()
             except ConfigError:
                 raise ConfigError("Failed to configure TLS. Check logs for more info.") from None
-        self.replace_listeners(config["bind"], config["port"])
-        self.replace_listeners(config["bind"], config["tls-port"], secure=True)
+        for name, secure in (("port", False), ("tls-port", True)):
+            try:
+                self.replace_listeners(config["bind"], config[name], secure=secure)
+            except ConfigError as error:
+                self.log("warning", f"Warning: {error}")
+                raise ConfigError(
+                    f"Failed listening on port {config[name]} ({'TLS' if secure else 'TCP'}), aborting."
+                ) from None
 
     def replace_listeners(self, addresses: tuple[str, ...], port: int, *, secure: bool = False) -> None:
         """Listen on these TCP addresses and no others. Raises ConfigError; what was listened on before stays then.

@@ -79,6 +79,19 @@ def test_the_start_says_what_scripts_look_for(rotom: Start, tmp_path: Path) -> N
     assert said[-1] == f"The server is now ready to accept connections at {tmp_path / 'socket'}"
 
 
+def test_a_port_that_is_taken_is_told_in_the_words_that_scripts_wait_for(rotom: Start, tmp_path: Path) -> None:
+    taken = rotom()
+    server = RotomServer(tmp_path / "second", "--port", str(taken.port), "--always-show-logo", "yes")
+    server.launch()
+    assert server.wait() == 1
+    log = server.log()
+    assert re.search(
+        rf"# Warning: Could not create server TCP listening socket \S+:{taken.port}: bind: Address already in use", log
+    )
+    assert f"# Failed listening on port {taken.port} (TCP), aborting.\n" in log
+    assert "Server initialized" not in log  # scripts take this line for a server that can be connected to
+
+
 def test_the_logo_has_the_lines_that_scripts_look_for(rotom: Start) -> None:
     assert re.search(r"Port: {port}\n", LOGO)
     server = rotom("--always-show-logo", "yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rotomdb.commands.arguments import Options, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import bitmaps, strings
 from rotomdb.errors import CommandError, WrongTypeError
@@ -100,6 +101,7 @@ def bitpos(ctx: Context, key: Key, bit: Bytes, *bounds: Bytes) -> int:
     "BITOP",
     since="2.6.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-4,
     complexity="O(N)",
@@ -181,6 +183,7 @@ def bitfield_operations(ctx: Context, words: tuple[bytes, ...]) -> list[tuple[by
     "BITFIELD",
     since="3.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     complexity="O(1) for each subcommand",
     keys="RW access update variable_flags",

@@ -8,6 +8,7 @@ from rotomdb.commands.arguments import Options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
 from rotomdb.commands.lists import counted_keys, end_of_list, move, pop_count
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     BLOCKING,
     DENYOOM,
@@ -51,7 +52,7 @@ def blocking_pop(ctx: Context, words: tuple[bytes, ...], from_head: bool) -> obj
 
 
 @command(
-    "BLPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3,
+    "BLPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, properties=Property.MAY_EMPTY, group="list", arity=-3,
     complexity="O(N)",
     keys="1..-2 RW access delete",
     syntax="key... timeout:double",
@@ -62,7 +63,7 @@ def blpop(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BRPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, group="list", arity=-3,
+    "BRPOP", since="2.0.0", flags=WRITE | NOSCRIPT | BLOCKING, properties=Property.MAY_EMPTY, group="list", arity=-3,
     complexity="O(N)",
     keys="1..-2 RW access delete",
     syntax="key... timeout:double",
@@ -85,6 +86,7 @@ def blocking_move(
     "BLMOVE",
     since="6.2.0",
     flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING,
+    properties=Property.MAY_EMPTY,
     group="list",
     keys="1 RW access delete; 2 RW insert",
     syntax="source:key destination:key wherefrom=(LEFT | RIGHT) whereto=(LEFT | RIGHT) timeout:double",
@@ -102,6 +104,7 @@ def blmove(ctx: Context, source: Key, destination: Key, wherefrom: Bytes, wheret
     "BRPOPLPUSH",
     since="2.2.0",
     flags=WRITE | DENYOOM | NOSCRIPT | BLOCKING,
+    properties=Property.MAY_EMPTY,
     group="list",
     keys="1 RW access delete; 2 RW insert",
     syntax="source:key destination:key timeout:double",
@@ -118,6 +121,7 @@ def brpoplpush(ctx: Context, source: Key, destination: Key, timeout: Bytes) -> o
     "BLMPOP",
     since="7.0.0",
     flags=WRITE | BLOCKING,
+    properties=Property.MAY_EMPTY,
     group="list",
     arity=-5,
     complexity="O(N+M)",
@@ -152,7 +156,7 @@ def blocking_pop_scored(ctx: Context, words: tuple[bytes, ...], from_max: bool) 
 
 
 @command(
-    "BZPOPMIN", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3, complexity="O(log(N))",
+    "BZPOPMIN", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, properties=Property.MAY_EMPTY, group="sorted-set", arity=-3, complexity="O(log(N))",
     keys="1..-2 RW access delete",
     syntax="key... timeout:double",
 )  # fmt: skip
@@ -162,7 +166,7 @@ def bzpopmin(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BZPOPMAX", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, group="sorted-set", arity=-3, complexity="O(log(N))",
+    "BZPOPMAX", since="5.0.0", flags=WRITE | NOSCRIPT | FAST | BLOCKING, properties=Property.MAY_EMPTY, group="sorted-set", arity=-3, complexity="O(log(N))",
     keys="1..-2 RW access delete",
     syntax="key... timeout:double",
 )  # fmt: skip
@@ -172,7 +176,7 @@ def bzpopmax(ctx: Context, *words: Bytes) -> object:
 
 
 @command(
-    "BZMPOP", since="7.0.0", flags=WRITE | BLOCKING, group="sorted-set", arity=-5,
+    "BZMPOP", since="7.0.0", flags=WRITE | BLOCKING, properties=Property.MAY_EMPTY, group="sorted-set", arity=-5,
     complexity="O(K)+O(M*log(N))",
     keys="#2 RW access delete",
     syntax="timeout:double numkeys:integer key... where=(MIN | MAX) [COUNT count:integer]",

@@ -9,6 +9,7 @@ from rotomdb.commands.arguments import Options, parse_int, parse_int32
 from rotomdb.commands.client_info import describe
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, shown, syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
@@ -31,7 +32,14 @@ EVER = NOSCRIPT | LOADING | STALE
 WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
 
 
-@command("PING", since="1.0.0", flags=FAST, group=GROUP, tips="request_policy:all_shards response_policy:all_succeeded")
+@command(
+    "PING",
+    since="1.0.0",
+    flags=FAST,
+    properties=Property.WHILE_SUBSCRIBED | Property.REFUSED_WITH_WRITES,
+    group=GROUP,
+    tips="request_policy:all_shards response_policy:all_succeeded",
+)
 def ping(ctx: Context, message: Bytes | None = None) -> object:
     """Returns the server's liveliness response."""
     if ctx.subscribed and ctx.resp == 2:
@@ -45,7 +53,14 @@ def echo(ctx: Context, message: Bytes) -> bytes:
     return message
 
 
-@command("SELECT", since="1.0.0", flags=LOADING | STALE | FAST, group=GROUP, syntax="index:integer")
+@command(
+    "SELECT",
+    since="1.0.0",
+    flags=LOADING | STALE | FAST,
+    properties=Property.REPLAYED,
+    group=GROUP,
+    syntax="index:integer",
+)
 def select(ctx: Context, index: Bytes) -> object:
     """Changes the selected database."""
     if not ctx.select(parse_int32(index)):
@@ -53,14 +68,28 @@ def select(ctx: Context, index: Bytes) -> object:
     return OK
 
 
-@command("QUIT", since="1.0.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP, arity=-1, syntax="")
+@command(
+    "QUIT",
+    since="1.0.0",
+    flags=EVER | FAST | NO_AUTH | ALLOW_BUSY,
+    properties=Property.NEVER_QUEUED | Property.WHILE_SUBSCRIBED,
+    group=GROUP,
+    arity=-1,
+    syntax="",
+)
 def quit_(ctx: Context, *ignored: Bytes) -> object:
     """Closes the connection."""
     as_client(ctx).close_after_reply = True
     return OK
 
 
-@command("RESET", since="6.2.0", flags=EVER | FAST | NO_AUTH | ALLOW_BUSY, group=GROUP)
+@command(
+    "RESET",
+    since="6.2.0",
+    flags=EVER | FAST | NO_AUTH | ALLOW_BUSY,
+    properties=Property.NEVER_QUEUED | Property.WHILE_SUBSCRIBED,
+    group=GROUP,
+)
 def reset(ctx: Context) -> Status:
     """Resets the connection."""
     client = as_client(ctx)

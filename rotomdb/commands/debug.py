@@ -9,6 +9,7 @@ from rotomdb.commands.digest import dataset_digest, value_digest
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import MUST_BE_POSITIVE, NO_SUCH_KEY, syntax_error
 from rotomdb.commands.keys import encoding_of
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Bytes, Key, command, container
 from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import strings
@@ -20,7 +21,14 @@ FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
 CHANGES_DATA = ADMIN | NOSCRIPT | STALE  # nobody may touch a data set that is being loaded
 SLEEP_MAX_S = 1e9  # what the system call takes
 
-container("DEBUG", since="1.0.0", group=GROUP, summary="A container for debugging commands", flags=FLAGS)
+container(
+    "DEBUG",
+    since="1.0.0",
+    group=GROUP,
+    summary="A container for debugging commands",
+    flags=FLAGS,
+    properties=Property.ONLY_ASKS,
+)
 
 
 @command("DEBUG|SLEEP", since="1.0.0", flags=FLAGS, group=GROUP)

@@ -16,14 +16,10 @@ cdef class Command:
     cdef int arity
     cdef int max_arguments
     cdef readonly int flags
+    cdef readonly int properties          # its container's included
     cdef bint plain                       # every argument is passed as its bytes
     cdef bytes converters
     cdef char rest
-    cdef bint never_queued                # runs at once inside MULTI
-    cdef bint sees_all                    # its reply depends on which keys there are
-    cdef bint only_asks                   # leaves the access time of its keys alone
-    cdef bint always_touches              # also for a client that wants its accesses not to count
-    cdef bint while_subscribed            # allowed to a RESP2 client that listens to channels
     cdef LatencyHistogram* histogram      # of its calls; NULL: none yet
     cdef public int64_t calls, nanoseconds, rejected, failed
     cdef bint takes(self, int count) noexcept

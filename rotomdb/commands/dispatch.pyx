@@ -20,6 +20,11 @@ from rotomdb.commands.latency_histogram cimport (
     histogram_count, histogram_make, histogram_percentile, histogram_steps,
 )
 from rotomdb.commands.permissions cimport Subject, User
+from rotomdb.commands.properties cimport (
+    ALWAYS_TOUCHES, FLAG_ALLOW_BUSY, FLAG_DENYOOM, FLAG_FAST, FLAG_LOADING, FLAG_NO_AUTH, FLAG_NO_MULTI, FLAG_READONLY,
+    FLAG_SKIP_SLOWLOG, FLAG_TOUCHES_ARBITRARY_KEYS, FLAG_WRITE, MAY_EMPTY, NEVER_QUEUED, ONLY_ASKS, READS_KEYS,
+    REFUSED_WITH_WRITES, RUNS_QUEUE, SEES_ALL_KEYS, WHILE_SUBSCRIBED,
+)
 from rotomdb.engine.keyspace cimport Engine, Keyspace, mark_all_unsynced, mark_unsynced
 from rotomdb.engine.memory cimport mem_count, mem_used
 from rotomdb.engine.number cimport parse_double, parse_int64
@@ -39,24 +44,7 @@ cdef extern from "platform.h" nogil:
 
 cdef enum:
     STACK_ARGUMENTS = 24              # calls with more take their argument vector from the heap
-    FLAG_WRITE = 1
-    FLAG_READONLY = 2
-    FLAG_DENYOOM = 4
-    FLAG_LOADING = 32
-    FLAG_FAST = 128
-    FLAG_NO_AUTH = 256
-    FLAG_NO_MULTI = 512
-    FLAG_ARBITRARY_KEYS = 2048
-    FLAG_SKIP_SLOWLOG = 4096
-    FLAG_ALLOW_BUSY = 131072
 
-RUN_WHILE_SUBSCRIBED = {
-    "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
-}
-SEE_ALL_KEYS = {"dbsize", "keys", "randomkey", "scan"}
-# Commands that ask about a key without using it: its access time or frequency stays.
-ONLY_ASK = {"exists", "type", "ttl", "pttl", "expiretime", "pexpiretime"}
-CONTAINERS_THAT_ONLY_ASK = ("object|", "debug|", "memory|")
 CHANGED_SINCE_QUEUED = (
     "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer "
     "allowed for the following reason: "
@@ -66,18 +54,6 @@ REASONS = {
     DENIED_KEY: "no permission to touch the specified keys",
     DENIED_CHANNEL: "no permission to access one of the channels used as arguments to the command",
 }
-RUN_INSIDE_MULTI = {"exec", "discard", "multi", "watch", "quit", "reset"}
-# Events of commands that delete a key with its last element.
-MAY_EMPTY = frozenset([
-    "lpop", "rpop", "lrem", "ltrim", "srem", "spop", "zrem", "zremrangebyscore", "zremrangebyrank", "zremrangebylex",
-    "zpopmin", "zpopmax", "hdel",
-])
-# Commands that write, and look for what they read as a read does.
-WRITES_THAT_READ = frozenset([
-    "copy", "getdel", "getex", "getset", "geosearchstore", "georadius", "georadiusbymember", "set", "sort",
-    "zunionstore", "zinterstore", "zdiffstore", "zrangestore", "sinterstore", "sunionstore", "sdiffstore", "pfmerge",
-    "bitop", "bitfield", "xack",
-])
 cdef object queued_reply = QUEUED
 cdef bytes MULTI = b"MULTI"
 cdef bytes EXEC = b"EXEC"
@@ -101,15 +77,12 @@ cdef class Command:
         self.converters = spec.converters.encode()
         self.rest = ord(spec.rest) if spec.rest else 0
         self.plain = not set(spec.converters + spec.rest) & {"I", "F"}
-        self.never_queued = spec.name in RUN_INSIDE_MULTI
-        self.sees_all = spec.name in SEE_ALL_KEYS
-        self.only_asks = spec.name in ONLY_ASK or spec.name.startswith(CONTAINERS_THAT_ONLY_ASK)
-        self.always_touches = spec.name in {"touch", "exec"}
-        self.while_subscribed = spec.name in RUN_WHILE_SUBSCRIBED
+        self.properties = spec.properties
 
     def add_subcommand(self, Command command):
         if self.subcommands is None:
             self.subcommands = {}
+        command.properties |= self.properties
         self.subcommands[command.name.partition("|")[2].encode()] = command
 
     def __dealloc__(self):
@@ -172,12 +145,12 @@ cdef class Context:
         if self.dispatcher.watchers or self.dispatcher.awaited or self.dispatcher.on_write is not None:
             self.dispatcher.touch(self.db.index, key)
         if self.dispatcher.on_event is not None:
-            self.dispatcher.happened(self.db, key, event)
+            self.dispatcher.happened(self, self.db, key, event)
 
     def event(self, bytes key, str event):
         """Tell those who listen to keyspace events of something more that the command did to the key."""
         if self.dispatcher.on_event is not None:
-            self.dispatcher.happened(self.db, key, event)
+            self.dispatcher.happened(self, self.db, key, event)
 
     def block(self, keys, bytes type_name, int64_t timeout_ms, otherwise, list request=None):
         """Wait until one of the keys holds a value of the type; the result is what the command function returns.
@@ -357,11 +330,11 @@ cdef class Dispatcher:
     cdef object refuse(self, Context context, str text, Command command=None):
         """An error that keeps the command from running: a transaction with such a command in it cannot run.
 
-        EXEC itself is not refused and left to be tried again: its transaction ends with it.
+        EXEC is not refused and left to be tried again: its transaction ends with it.
         """
         if command is not None:
             command.rejected += 1
-            if command.name == "exec":
+            if command.properties & RUNS_QUEUE:
                 context.discard()
                 text = f"EXECABORT Transaction discarded because of: {text.removeprefix('ERR ')}"
         if context.in_multi:
@@ -373,16 +346,16 @@ cdef class Dispatcher:
     cdef str state_refusal(self, Context context, Command command):
         """Why the state of things forbids the command, or None. EXEC is what is queued, too."""
         cdef int any_flags = command.flags, common_flags = command.flags
-        if command.name == "exec":
+        if command.properties & RUNS_QUEUE:
             self.collect_flags(context.queue, &any_flags, &common_flags)
         if (self.memory_limit and mem_used() > self.memory_limit and not self.loading and self.busy is None
                 and not self.make_room()
-                and (any_flags & FLAG_DENYOOM or (context.in_multi and not command.never_queued))):
+                and (any_flags & FLAG_DENYOOM or (context.in_multi and not command.properties & NEVER_QUEUED))):
             # A transaction takes memory by being queued, whatever is in it.
             return "OOM command not allowed when used memory > 'maxmemory'."
-        if self.write_error is not None and (any_flags & FLAG_WRITE or command.name == "ping"):
+        if self.write_error is not None and (any_flags & FLAG_WRITE or command.properties & REFUSED_WITH_WRITES):
             return self.write_error
-        if context.subscribed and context.resp == 2 and not command.while_subscribed:
+        if context.subscribed and context.resp == 2 and not command.properties & WHILE_SUBSCRIBED:
             return (f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
                     "PING / QUIT / RESET are allowed in this context")
         if self.loading and not common_flags & FLAG_LOADING:
@@ -462,12 +435,12 @@ cdef class Dispatcher:
             return self.refuse(context, f"ERR wrong number of arguments for '{command.name}' command", command)
         if context.replaying:
             # What the log holds was accepted once; no state of today's server may refuse it.
-            if context.in_multi and not command.never_queued:
+            if context.in_multi and not command.properties & NEVER_QUEUED:
                 return queue_request(context, arguments, count)
             return self.run(context, command, arguments, count)
         if self.requires_auth and not context.authenticated and not command.flags & FLAG_NO_AUTH:
             return self.refuse(context, "NOAUTH Authentication required.", command)
-        if context.in_multi and not command.never_queued and command.flags & FLAG_NO_MULTI:
+        if context.in_multi and not command.properties & NEVER_QUEUED and command.flags & FLAG_NO_MULTI:
             return self.refuse(context, "ERR Command not allowed inside a transaction", command)
         if context.user is not None and not context.user.unrestricted and not context.trusted:
             refusal = self.denial(context, command, arguments, count, "multi" if context.in_multi or context.in_exec else "toplevel")
@@ -484,7 +457,7 @@ cdef class Dispatcher:
         if self.postpones is not None and self.depth == 0 and self.busy is None and self.postpones(
                 context, command, [<object>arguments[i] for i in range(count)]):
             return BLOCKED
-        if context.in_multi and not command.never_queued:
+        if context.in_multi and not command.properties & NEVER_QUEUED:
             return queue_request(context, arguments, count)
         return self.run(context, command, arguments, count)
 
@@ -530,7 +503,8 @@ cdef class Dispatcher:
         cdef bint outermost = self.depth == 0
         cdef bint outer_explicit = self.explicit
         cdef bint touching = self.engine.touch_keys
-        cdef bint leave_access = command.only_asks or (context.no_touch and not command.always_touches)
+        cdef bint leave_access = (command.properties & ONLY_ASKS
+                                  or (context.no_touch and not command.properties & ALWAYS_TOUCHES))
         cdef object value
         cdef Command outer = context.command
         if outermost:
@@ -566,17 +540,17 @@ cdef class Dispatcher:
             self.propagate_verbatim(database, arguments, count)
         self.explicit = outer_explicit
         if not outermost:
-            if command.sees_all and self.watch_unsynced:
+            if command.properties & SEES_ALL_KEYS and self.watch_unsynced:
                 self.engine.read_offset = self.stream.offset
         else:
             self.writer = None
             if self.pending:
-                self.flush_unit(not command.flags & FLAG_ARBITRARY_KEYS)
+                self.flush_unit(not command.flags & FLAG_TOUCHES_ARBITRARY_KEYS)
                 context.write_offset = self.stream.offset
             elif self.dirty != dirty_before:
                 context.write_offset = self.stream.offset
             if self.watch_unsynced:
-                if command.sees_all:
+                if command.properties & SEES_ALL_KEYS:
                     context.read_offset = self.stream.offset
                 elif self.engine.read_offset > context.read_offset:
                     context.read_offset = self.engine.read_offset
@@ -814,12 +788,12 @@ cdef class Dispatcher:
 
     # Keyspace events
 
-    def happened(self, Keyspace db, bytes key, str event):
-        """Pass an event on; one that took the last element is followed by the end of the key."""
+    def happened(self, Context context not None, Keyspace db not None, bytes key, str event):
+        """Pass on an event of what the context's command did; the end of a key follows what took its last element."""
         if self.engine.new_keys is not None:
             self.announce_new_keys(event)
         self.on_event(db.index, key, event)
-        if event in MAY_EMPTY and not db.holds(key):
+        if context.command is not None and context.command.properties & MAY_EMPTY and not db.holds(key):
             self.on_event(db.index, key, "del")
 
     cdef object announce_new_keys(self, str event):
@@ -832,13 +806,13 @@ cdef class Dispatcher:
 
     def missed(self, int database, bytes key):
         """A lookup found nothing: an event for commands that read, once for each time that they name the key."""
-        cdef object spec
+        cdef Command command
         if self.running is None or self.on_event is None:
             return
-        spec = self.running.command.spec
-        if not (spec.flags & FLAG_READONLY or spec.name in WRITES_THAT_READ):
+        command = self.running.command
+        if not (command.flags & FLAG_READONLY or command.properties & READS_KEYS):
             return
-        named = (spec.keys_of(self.running.request()) or ()).count(key) or 1
+        named = (command.spec.keys_of(self.running.request()) or ()).count(key) or 1
         if self.misses.get(key, 0) < named:
             self.misses[key] = self.misses.get(key, 0) + 1
             self.on_event(database, key, "keymiss")

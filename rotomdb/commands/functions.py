@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     ALLOW_BUSY,
     DENYOOM,
@@ -73,7 +74,16 @@ def libraries_of(ctx: Context) -> Libraries:
 # Calling
 
 
-@command("FCALL", since="7.0.0", flags=RUNS, group=GROUP, complexity=COMPLEXITY, keys=WRITES, syntax=CALL)
+@command(
+    "FCALL",
+    since="7.0.0",
+    flags=RUNS,
+    properties=Property.MAY_REPLICATE | Property.RUNS_SCRIPT,
+    group=GROUP,
+    complexity=COMPLEXITY,
+    keys=WRITES,
+    syntax=CALL,
+)
 def fcall(ctx: Context, function: Bytes, numkeys: Bytes, *words: Bytes) -> object:
     """Invokes a function."""
     return call(ctx, function, numkeys, words, read_only=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rotomdb.commands.arguments import Options, parse_float, parse_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown, syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, command
 from rotomdb.commands.reply import NULL_ARRAY
 from rotomdb.commands.sorted_sets import store, zadd
@@ -262,6 +263,7 @@ def geosearch(ctx: Context, key: Key, *words: Bytes) -> object:
     "GEOSEARCHSTORE",
     since="6.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-8,
     complexity="O(N+log(M))",
@@ -317,6 +319,7 @@ def radius_around_member(ctx: Context, key: bytes, words: tuple[bytes, ...], *, 
     "GEORADIUS",
     since="3.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-6,
     complexity="O(N+log(M))",
@@ -348,6 +351,7 @@ def georadius_ro(ctx: Context, key: Key, *words: Bytes) -> object:
     "GEORADIUSBYMEMBER",
     since="3.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-5,
     complexity="O(N+log(M))",

@@ -8,6 +8,7 @@ from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, parse_rang
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown
 from rotomdb.commands.expiry import EXPIRE_WORDS, invalid_expire
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import hashes
 from rotomdb.engine.hashes import NO_FIELD
@@ -103,6 +104,7 @@ def expire_fields(ctx: Context, key: bytes, words: Sequence[bytes], unit_ms: int
     "HEXPIRE",
     since="7.4.0",
     flags=WRITE | DENYOOM | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-6,
     complexity="O(N)",
@@ -117,6 +119,7 @@ def hexpire(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     "HPEXPIRE",
     since="7.4.0",
     flags=WRITE | DENYOOM | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-6,
     complexity="O(N)",
@@ -131,6 +134,7 @@ def hpexpire(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     "HEXPIREAT",
     since="7.4.0",
     flags=WRITE | DENYOOM | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-6,
     complexity="O(N)",
@@ -145,6 +149,7 @@ def hexpireat(ctx: Context, key: Key, *words: Bytes) -> list[int]:
     "HPEXPIREAT",
     since="7.4.0",
     flags=WRITE | DENYOOM | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-6,
     complexity="O(N)",
@@ -296,6 +301,7 @@ def options_and_fields(
     "HGETEX",
     since="8.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-5,
     complexity="O(N)",
@@ -331,6 +337,7 @@ def set_times(ctx: Context, key: bytes, fields: Sequence[bytes], expire_ms: int)
     "HSETEX",
     since="8.0.0",
     flags=WRITE | DENYOOM | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-6,
     complexity="O(N)",
@@ -367,6 +374,7 @@ def hsetex(ctx: Context, key: Key, *words: Bytes) -> int:
     "HGETDEL",
     since="8.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-5,
     complexity="O(N)",

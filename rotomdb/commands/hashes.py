@@ -8,6 +8,7 @@ from rotomdb.commands.arguments import INT64_MAX, INT64_MIN, parse_int, parse_si
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import OUT_OF_RANGE, syntax_error, wrong_arguments
 from rotomdb.commands.large_replies import as_reply
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import DENYOOM, FAST, READONLY, WRITE, Bytes, Int, Key, command
 from rotomdb.commands.reply import OK, MapReply
 from rotomdb.engine import hashes, number
@@ -77,6 +78,7 @@ def hmget(ctx: Context, key: Key, *fields: Bytes) -> list[bytes | None]:
     "HDEL",
     since="2.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-3,
     complexity="O(N)",

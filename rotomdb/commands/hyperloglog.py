@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import ADMIN, DENYOOM, FAST, READONLY, WRITE, Bytes, Key, command
 from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import hyperloglog, strings
@@ -44,7 +45,16 @@ def pfadd(ctx: Context, key: Key, *elements: Bytes) -> bool:
     return True
 
 
-@command("PFCOUNT", since="2.8.9", flags=READONLY, group=GROUP, arity=-2, keys="RW access", syntax="key...")
+@command(
+    "PFCOUNT",
+    since="2.8.9",
+    flags=READONLY,
+    properties=Property.MAY_REPLICATE,
+    group=GROUP,
+    arity=-2,
+    keys="RW access",
+    syntax="key...",
+)
 def pfcount(ctx: Context, *keys: Key) -> int:
     """Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s)."""
     sketches = [data for key in keys if (data := sketch_at(ctx, key)) is not None]
@@ -67,6 +77,7 @@ def pfcount(ctx: Context, *keys: Key) -> int:
     "PFMERGE",
     since="2.8.9",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-2,
     complexity="O(N)",

@@ -13,6 +13,7 @@ from rotomdb.commands.errors import (
 )
 from rotomdb.commands.expiry import absolute_ms
 from rotomdb.commands.large_replies import as_reply
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -82,6 +83,7 @@ def unlink(ctx: Context, *keys: Key) -> int:
     "EXISTS",
     since="1.0.0",
     flags=READONLY | FAST,
+    properties=Property.ONLY_ASKS,
     group=GROUP,
     arity=-2,
     complexity="O(N)",
@@ -98,6 +100,7 @@ def exists(ctx: Context, *keys: Key) -> int:
     "TOUCH",
     since="3.2.1",
     flags=READONLY | FAST,
+    properties=Property.ALWAYS_TOUCHES,
     group=GROUP,
     arity=-2,
     complexity="O(N)",
@@ -110,7 +113,7 @@ def touch(ctx: Context, *keys: Key) -> int:
     return sum(ctx.db.count_lookup(key) for key in keys)
 
 
-@command("TYPE", since="1.0.0", flags=READONLY | FAST, group=GROUP, keys="RO")
+@command("TYPE", since="1.0.0", flags=READONLY | FAST, properties=Property.ONLY_ASKS, group=GROUP, keys="RO")
 def type_(ctx: Context, key: Key) -> Status:
     """Determines the type of value stored at a key."""
     return Status(ctx.db.type_name(key) or b"none")
@@ -176,6 +179,7 @@ def move(ctx: Context, key: Key, db: Bytes) -> int:
     "COPY",
     since="6.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     complexity="O(N)",
     keys="1 RO access; 2 OW update",
@@ -220,13 +224,14 @@ def written_elsewhere(ctx: Context, target: Keyspace, key: bytes, event: str) ->
     """As `ctx.changed`, for a key of another database."""
     ctx.dispatcher.touch(target.index, key)
     if ctx.dispatcher.on_event is not None:
-        ctx.dispatcher.happened(target, key, event)
+        ctx.dispatcher.happened(ctx, target, key, event)
 
 
 @command(
     "KEYS",
     since="1.0.0",
     flags=READONLY,
+    properties=Property.SEES_ALL_KEYS,
     group=GROUP,
     complexity="O(N)",
     syntax="pattern:pattern",
@@ -242,6 +247,7 @@ def keys_(ctx: Context, pattern: Bytes) -> object:
     "SCAN",
     since="2.8.0",
     flags=READONLY | TOUCHES_ARBITRARY_KEYS,
+    properties=Property.SEES_ALL_KEYS,
     group=GROUP,
     syntax="cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type]",
     tips="nondeterministic_output request_policy:special",
@@ -261,6 +267,7 @@ def scan(ctx: Context, cursor: Bytes, *options: Bytes) -> list[object]:
     "RANDOMKEY",
     since="1.0.0",
     flags=READONLY | TOUCHES_ARBITRARY_KEYS,
+    properties=Property.SEES_ALL_KEYS,
     group=GROUP,
     tips="request_policy:all_shards nondeterministic_output",
 )
@@ -369,28 +376,42 @@ def expire_time(ctx: Context, key: bytes) -> int:
     return -2 if when is None else when
 
 
-@command("TTL", since="1.0.0", flags=READONLY | FAST, group=GROUP, tips="nondeterministic_output")
+@command(
+    "TTL",
+    since="1.0.0",
+    flags=READONLY | FAST,
+    properties=Property.ONLY_ASKS,
+    group=GROUP,
+    tips="nondeterministic_output",
+)
 def ttl(ctx: Context, key: Key) -> int:
     """Returns the expiration time in seconds of a key."""
     when = expire_time(ctx, key)
     return when if when < 0 else (max(when - ctx.now_ms, 0) + 500) // 1000
 
 
-@command("PTTL", since="2.6.0", flags=READONLY | FAST, group=GROUP, tips="nondeterministic_output")
+@command(
+    "PTTL",
+    since="2.6.0",
+    flags=READONLY | FAST,
+    properties=Property.ONLY_ASKS,
+    group=GROUP,
+    tips="nondeterministic_output",
+)
 def pttl(ctx: Context, key: Key) -> int:
     """Returns the expiration time in milliseconds of a key."""
     when = expire_time(ctx, key)
     return when if when < 0 else max(when - ctx.now_ms, 0)
 
 
-@command("EXPIRETIME", since="7.0.0", flags=READONLY | FAST, group=GROUP)
+@command("EXPIRETIME", since="7.0.0", flags=READONLY | FAST, properties=Property.ONLY_ASKS, group=GROUP)
 def expiretime(ctx: Context, key: Key) -> int:
     """Returns the expiration time of a key as a Unix timestamp."""
     when = expire_time(ctx, key)
     return when if when < 0 else (when + 500) // 1000
 
 
-@command("PEXPIRETIME", since="7.0.0", flags=READONLY | FAST, group=GROUP)
+@command("PEXPIRETIME", since="7.0.0", flags=READONLY | FAST, properties=Property.ONLY_ASKS, group=GROUP)
 def pexpiretime(ctx: Context, key: Key) -> int:
     """Returns the expiration time of a key as a Unix milliseconds timestamp."""
     return expire_time(ctx, key)
@@ -408,7 +429,13 @@ def persist(ctx: Context, key: Key) -> int:
 
 # OBJECT
 
-container("OBJECT", since="2.2.3", group=GROUP, summary="A container for object introspection commands")
+container(
+    "OBJECT",
+    since="2.2.3",
+    properties=Property.ONLY_ASKS,
+    group=GROUP,
+    summary="A container for object introspection commands",
+)
 
 
 def encoding_of(ctx: Context, key: bytes) -> bytes:

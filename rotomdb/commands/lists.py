@@ -6,6 +6,7 @@ from rotomdb.commands.arguments import Options, parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import INDEX_OUT_OF_RANGE, MUST_BE_POSITIVE, NO_SUCH_KEY, syntax_error
 from rotomdb.commands.large_replies import as_reply
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -111,6 +112,7 @@ def pop(ctx: Context, key: bytes, count: bytes | None, from_head: bool) -> objec
     "LPOP",
     since="1.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(N)",
     keys="RW access delete",
@@ -125,6 +127,7 @@ def lpop(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     "RPOP",
     since="1.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(N)",
     keys="RW access delete",
@@ -188,7 +191,15 @@ def linsert(ctx: Context, key: Key, where: Bytes, pivot: Bytes, element: Bytes) 
     return length
 
 
-@command("LREM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N+M)", keys="RW delete")
+@command(
+    "LREM",
+    since="1.0.0",
+    flags=WRITE,
+    properties=Property.MAY_EMPTY,
+    group=GROUP,
+    complexity="O(N+M)",
+    keys="RW delete",
+)
 def lrem(ctx: Context, key: Key, count: Int, element: Bytes) -> int:
     """Removes elements from a list. Deletes the list if the last element was removed."""
     number = lists.remove(ctx.db, key, count, element)
@@ -197,7 +208,9 @@ def lrem(ctx: Context, key: Key, count: Int, element: Bytes) -> int:
     return number
 
 
-@command("LTRIM", since="1.0.0", flags=WRITE, group=GROUP, complexity="O(N)", keys="RW delete")
+@command(
+    "LTRIM", since="1.0.0", flags=WRITE, properties=Property.MAY_EMPTY, group=GROUP, complexity="O(N)", keys="RW delete"
+)
 def ltrim(ctx: Context, key: Key, start: Int, stop: Int) -> object:
     """Removes elements from both ends a list. Deletes the list if all elements were trimmed."""
     number = lists.trim(ctx.db, key, start, stop)
@@ -224,6 +237,7 @@ def move(ctx: Context, source: bytes, destination: bytes, from_head: bool, to_he
     "RPOPLPUSH",
     since="1.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     keys="1 RW access delete; 2 RW insert",
     syntax="source:key destination:key",
@@ -245,6 +259,7 @@ def end_of_list(word: bytes) -> bool:
     "LMOVE",
     since="6.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     keys="1 RW access delete; 2 RW insert",
     syntax="source:key destination:key wherefrom=(LEFT | RIGHT) whereto=(LEFT | RIGHT)",
@@ -300,6 +315,7 @@ def lpos(ctx: Context, key: Key, element: Bytes, *options: Bytes) -> object:
     "LMPOP",
     since="7.0.0",
     flags=WRITE,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-4,
     complexity="O(N+M)",

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import CommandSpec, Flag
 from rotomdb.engine.libraries import CarriedLibraries
 from rotomdb.engine.number import parse_int
@@ -31,7 +32,6 @@ HARMLESS = frozenset((
     "function|help",
 ))  # fmt: skip
 LIBRARIES = frozenset(("function|load", "function|delete", "function|flush", "function|restore"))
-SCRIPTS = frozenset(("eval", "evalsha", "script|load", "script|flush"))
 NAME_MAX = 64
 
 
@@ -91,7 +91,7 @@ class LogCommands:
         if word == "migrate":
             return Treatment(refusal=f"{quoted(name)} is in no log: what it moved cannot be told")
         if spec is not None and (spec.function is not None or "|" in spec.name):
-            executed = bool(spec.flags & (Flag.WRITE | Flag.READONLY)) or word == "select" or spec.name in SCRIPTS
+            executed = bool(spec.flags & (Flag.WRITE | Flag.READONLY) or spec.properties & Property.REPLAYED)
             return Treatment(arity=spec.arity) if executed else STEP_OVER
         words = name + (b" " + second if second else b"")
         return Treatment(refusal=f"Unknown command {quoted(words)} reading the append only file")

@@ -5,13 +5,20 @@ from __future__ import annotations
 from rotomdb.commands.arguments import Options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import LOADING, NO_FLAGS, READONLY, STALE, Bytes, Key, command, container
 from rotomdb.commands.reply import OK, MapReply, Status, Verbatim
 from rotomdb.engine.memory import purge
 
 GROUP = "server"
 
-container("MEMORY", since="4.0.0", group=GROUP, summary="A container for memory diagnostics commands")
+container(
+    "MEMORY",
+    since="4.0.0",
+    properties=Property.ONLY_ASKS,
+    group=GROUP,
+    summary="A container for memory diagnostics commands",
+)
 
 
 @command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, command, container
 from rotomdb.commands.reply import NO_REPLY, InTurn, PushReply, Status
 
@@ -39,6 +40,7 @@ def told(ctx: Context, pushes: list[PushReply]) -> object:
     "SUBSCRIBE",
     since="2.0.0",
     flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
     group=GROUP,
     arity=-2,
     complexity="O(N)",
@@ -54,6 +56,7 @@ def subscribe_(ctx: Context, *channels: Bytes) -> object:
     "PSUBSCRIBE",
     since="2.0.0",
     flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
     group=GROUP,
     arity=-2,
     complexity="O(N)",
@@ -69,6 +72,7 @@ def psubscribe(ctx: Context, *patterns: Bytes) -> object:
     "SSUBSCRIBE",
     since="7.0.0",
     flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
     group=GROUP,
     arity=-2,
     complexity="O(N)",
@@ -81,13 +85,29 @@ def ssubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     return subscribe(ctx, SHARD, b"ssubscribe", shardchannels)
 
 
-@command("UNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)", syntax="[channel...]")
+@command(
+    "UNSUBSCRIBE",
+    since="2.0.0",
+    flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[channel...]",
+)
 def unsubscribe_(ctx: Context, *channels: Bytes) -> object:
     """Stops listening to messages posted to channels."""
     return unsubscribe(ctx, CHANNEL, b"unsubscribe", channels)
 
 
-@command("PUNSUBSCRIBE", since="2.0.0", flags=FLAGS, group=GROUP, complexity="O(N)", syntax="[pattern:pattern...]")
+@command(
+    "PUNSUBSCRIBE",
+    since="2.0.0",
+    flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
+    group=GROUP,
+    complexity="O(N)",
+    syntax="[pattern:pattern...]",
+)
 def punsubscribe(ctx: Context, *patterns: Bytes) -> object:
     """Stops listening to messages published to channels that match one or more patterns."""
     return unsubscribe(ctx, PATTERN, b"punsubscribe", patterns)
@@ -97,6 +117,7 @@ def punsubscribe(ctx: Context, *patterns: Bytes) -> object:
     "SUNSUBSCRIBE",
     since="7.0.0",
     flags=FLAGS,
+    properties=Property.WHILE_SUBSCRIBED,
     group=GROUP,
     complexity="O(N)",
     keys="1..-1 not_key",
@@ -111,6 +132,7 @@ def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
     "PUBLISH",
     since="2.0.0",
     flags=PUBSUB | LOADING | STALE | FAST,
+    properties=Property.MAY_REPLICATE,
     group=GROUP,
     complexity="O(N+M)",
     channels="1 publish",
@@ -124,6 +146,7 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     "SPUBLISH",
     since="7.0.0",
     flags=PUBSUB | LOADING | STALE | FAST,
+    properties=Property.MAY_REPLICATE,
     group=GROUP,
     complexity="O(N)",
     keys="1 not_key",

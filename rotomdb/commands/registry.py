@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from rotomdb.commands.key_specs import PLACE, KeySpec, find_keys, parse_key_specs
+from rotomdb.commands.properties import NO_PROPERTIES, Property
 from rotomdb.commands.syntax import Argument, parse_syntax
 
 
@@ -70,11 +71,6 @@ TOUCHES_ARBITRARY_KEYS, SKIP_SLOWLOG, BLOCKING = Flag.TOUCHES_ARBITRARY_KEYS, Fl
 PUBSUB, ALLOW_BUSY, NO_ASYNC_LOADING = Flag.PUBSUB, Flag.ALLOW_BUSY, Flag.NO_ASYNC_LOADING
 SKIP_MONITOR, NO_MANDATORY_KEYS = Flag.SKIP_MONITOR, Flag.NO_MANDATORY_KEYS
 
-# These write what their script or function writes, unless its flags say that it never does.
-RUN_SCRIPTS = frozenset({"eval", "evalsha", "fcall"})
-# No writes, but replicas hear of them, or a cached value changes: a pause of writes holds them, a script that may not write cannot call them.
-MAY_REPLICATE = frozenset({"publish", "spublish", "pfcount"}) | RUN_SCRIPTS
-
 
 @dataclass(frozen=True)
 class CommandSpec:
@@ -95,9 +91,8 @@ class CommandSpec:
     syntax: tuple[Argument, ...] = field(default=())
     tips: tuple[str, ...] = field(default=())
     categories: tuple[str, ...] | None = field(default=None)  # None: those that the group stands for
-    channels: tuple[KeySpec, ...] = field(
-        default=()
-    )  # where channels stand, and what happens: publish, subscribe, pattern
+    channels: tuple[KeySpec, ...] = ()  # where channels stand, and what happens: publish, subscribe, pattern
+    properties: Property = NO_PROPERTIES
 
     def keys_of(self, arguments: Sequence[bytes]) -> list[bytes] | None:
         """The keys in a request, the command's name included in it; None when they cannot be told."""
@@ -125,6 +120,7 @@ def command(
     tips: str = "",
     categories: str | None = None,
     channels: str = "",
+    properties: Property = NO_PROPERTIES,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a command.
 
@@ -139,12 +135,13 @@ def command(
         tips: Tips of COMMAND INFO for clients and proxies, in its words.
         categories: ACL categories in place of the group's.
         channels: Places of channels in the notation of `key_specs`, with `publish`, or `subscribe` and `pattern`.
+        properties: What the server has to know besides the flags, such as `Property.MAY_EMPTY`.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         spec = declare(
             name, function, since=since, flags=flags, group=group, complexity=complexity, arity=arity, keys=keys,
-            syntax=syntax, tips=tips, categories=categories, channels=channels,
+            syntax=syntax, tips=tips, categories=categories, channels=channels, properties=properties,
         )  # fmt: skip
         if spec.name in REGISTRY:
             raise ValueError(f"command {name} is registered twice")
@@ -154,11 +151,19 @@ def command(
     return register
 
 
-def container(name: str, *, since: str, group: str, summary: str, flags: Flag = NO_FLAGS) -> None:
-    """Register a name that only has subcommands."""
+def container(
+    name: str,
+    *,
+    since: str,
+    group: str,
+    summary: str,
+    flags: Flag = NO_FLAGS,
+    properties: Property = NO_PROPERTIES,
+) -> None:
+    """Register a name that only has subcommands, which have its properties besides their own."""
     REGISTRY[name.lower()] = CommandSpec(
         name=name.lower(), function=None, arity=-2, flags=flags, since=since, group=group,
-        complexity="Depends on subcommand.", summary=summary, keys=(), converters="", rest="", max_arguments=-1, categories=(),
+        complexity="Depends on subcommand.", summary=summary, keys=(), converters="", rest="", max_arguments=-1, categories=(), properties=properties,
     )  # fmt: skip
 
 
@@ -176,6 +181,7 @@ def declare(
     tips: str = "",
     categories: str | None = None,
     channels: str = "",
+    properties: Property = NO_PROPERTIES,
 ) -> CommandSpec:
     """Derive the specification from the function's signature and docstring."""
     hints = typing.get_type_hints(function, include_extras=True)
@@ -221,6 +227,7 @@ def declare(
         tips=tuple(tips.split()),
         categories=None if categories is None else tuple(categories.split()),
         channels=parse_key_specs(channels) if channels else (),
+        properties=properties,
     )
 
 

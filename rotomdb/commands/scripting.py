@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     ALLOW_BUSY,
     LOADING,
@@ -81,7 +82,16 @@ def key_count(
     return count
 
 
-@command("EVAL", since="2.6.0", flags=RUNS, group=GROUP, complexity=COMPLEXITY, keys=WRITES, syntax=SCRIPT)
+@command(
+    "EVAL",
+    since="2.6.0",
+    flags=RUNS,
+    properties=Property.MAY_REPLICATE | Property.RUNS_SCRIPT | Property.REPLAYED,
+    group=GROUP,
+    complexity=COMPLEXITY,
+    keys=WRITES,
+    syntax=SCRIPT,
+)
 def eval_(ctx: Context, script: Bytes, numkeys: Bytes, *words: Bytes) -> object:
     """Executes a server-side Lua script."""
     return scripts_of(ctx).evaluate(ctx, script, key_count(numkeys, words), words, read_only=False)
@@ -93,7 +103,16 @@ def eval_ro(ctx: Context, script: Bytes, numkeys: Bytes, *words: Bytes) -> objec
     return scripts_of(ctx).evaluate(ctx, script, key_count(numkeys, words), words, read_only=True)
 
 
-@command("EVALSHA", since="2.6.0", flags=RUNS, group=GROUP, complexity=COMPLEXITY, keys=WRITES, syntax=SHA1)
+@command(
+    "EVALSHA",
+    since="2.6.0",
+    flags=RUNS,
+    properties=Property.MAY_REPLICATE | Property.RUNS_SCRIPT | Property.REPLAYED,
+    group=GROUP,
+    complexity=COMPLEXITY,
+    keys=WRITES,
+    syntax=SHA1,
+)
 def evalsha(ctx: Context, sha1: Bytes, numkeys: Bytes, *words: Bytes) -> object:
     """Executes a server-side Lua script by SHA1 digest."""
     return evaluate_known(ctx, sha1, numkeys, words, read_only=False)
@@ -126,6 +145,7 @@ container("SCRIPT", since="2.6.0", group=GROUP, summary="A container for Lua scr
     "SCRIPT|LOAD",
     since="2.6.0",
     flags=NOSCRIPT | STALE,
+    properties=Property.REPLAYED,
     group=GROUP,
     complexity="O(N) with the length of the script.",
     tips=TO_ALL,
@@ -164,6 +184,7 @@ def script_show(ctx: Context, sha1: Bytes) -> bytes:
     "SCRIPT|FLUSH",
     since="2.6.0",
     flags=NOSCRIPT,
+    properties=Property.REPLAYED,
     group=GROUP,
     complexity="O(N) with the number of scripts in the cache.",
     syntax="[async=(ASYNC | SYNC)]",

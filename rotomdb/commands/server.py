@@ -8,6 +8,7 @@ import time
 from rotomdb.commands.arguments import INT32_MAX, INT32_MIN, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
@@ -34,6 +35,7 @@ GROUP = "server"
     "DBSIZE",
     since="1.0.0",
     flags=READONLY | FAST,
+    properties=Property.SEES_ALL_KEYS,
     group=GROUP,
     tips="request_policy:all_shards response_policy:agg_sum",
     categories="keyspace",

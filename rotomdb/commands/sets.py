@@ -16,6 +16,7 @@ from rotomdb.commands.arguments import (
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import MUST_BE_POSITIVE, syntax_error
 from rotomdb.commands.large_replies import as_reply
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -55,6 +56,7 @@ def sadd(ctx: Context, key: Key, *members: Bytes) -> int:
     "SREM",
     since="1.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-3,
     complexity="O(N)",
@@ -101,6 +103,7 @@ def smembers(ctx: Context, key: Key) -> object:
     "SPOP",
     since="1.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(N)",
     keys="RW access delete",
@@ -158,6 +161,7 @@ def srandmember(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     "SMOVE",
     since="1.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     keys="1 RW access delete; 2 RW insert",
     syntax="source:key destination:key member",
@@ -237,6 +241,7 @@ def sinter(ctx: Context, *keys: Key) -> SetReply:
     "SINTERSTORE",
     since="1.0.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-3,
     complexity="O(N*M)",
@@ -301,6 +306,7 @@ def sunion(ctx: Context, *keys: Key) -> SetReply:
     "SUNIONSTORE",
     since="1.0.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-3,
     complexity="O(N)",
@@ -331,6 +337,7 @@ def sdiff(ctx: Context, *keys: Key) -> SetReply:
     "SDIFFSTORE",
     since="1.0.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     arity=-3,
     complexity="O(N)",

@@ -20,6 +20,7 @@ from rotomdb.commands.arguments import (
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, OUT_OF_RANGE, syntax_error
 from rotomdb.commands.lists import counted_keys, pop_count
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -352,6 +353,7 @@ def zrevrangebylex(ctx: Context, key: Key, high: Bytes, low: Bytes, *options: By
     "ZRANGESTORE",
     since="6.2.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     complexity="O(log(N)+M)",
     keys="1 OW update; 2 RO access",
@@ -398,6 +400,7 @@ def remove(ctx: Context, key: bytes, members: Sequence[bytes], event: str) -> in
     "ZREM",
     since="1.2.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-3,
     complexity="O(M*log(N))",
@@ -409,7 +412,15 @@ def zrem(ctx: Context, key: Key, *members: Bytes) -> int:
     return remove(ctx, key, members, "zrem")
 
 
-@command("ZREMRANGEBYRANK", since="2.0.0", flags=WRITE, group=GROUP, complexity="O(log(N)+M)", keys="RW delete")
+@command(
+    "ZREMRANGEBYRANK",
+    since="2.0.0",
+    flags=WRITE,
+    properties=Property.MAY_EMPTY,
+    group=GROUP,
+    complexity="O(log(N)+M)",
+    keys="RW delete",
+)
 def zremrangebyrank(ctx: Context, key: Key, start: Int, stop: Int) -> int:
     """Removes members in a sorted set within a range of indexes."""
     return remove(ctx, key, sorted_sets.range_by_rank(ctx.db, key, start, stop)[::2], "zremrangebyrank")
@@ -419,6 +430,7 @@ def zremrangebyrank(ctx: Context, key: Key, start: Int, stop: Int) -> int:
     "ZREMRANGEBYSCORE",
     since="1.2.0",
     flags=WRITE,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(log(N)+M)",
     keys="RW delete",
@@ -434,6 +446,7 @@ def zremrangebyscore(ctx: Context, key: Key, low: Bytes, high: Bytes) -> int:
     "ZREMRANGEBYLEX",
     since="2.8.9",
     flags=WRITE,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(log(N)+M)",
     keys="RW delete",
@@ -461,6 +474,7 @@ def pop(ctx: Context, key: bytes, count: bytes | None, from_max: bool) -> object
     "ZPOPMIN",
     since="5.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(log(N)*M)",
     keys="RW access delete",
@@ -475,6 +489,7 @@ def zpopmin(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     "ZPOPMAX",
     since="5.0.0",
     flags=WRITE | FAST,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     complexity="O(log(N)*M)",
     keys="RW access delete",
@@ -489,6 +504,7 @@ def zpopmax(ctx: Context, key: Key, count: Bytes | None = None) -> object:
     "ZMPOP",
     since="7.0.0",
     flags=WRITE,
+    properties=Property.MAY_EMPTY,
     group=GROUP,
     arity=-4,
     complexity="O(K)+O(M*log(N))",
@@ -730,7 +746,7 @@ def zdiff(ctx: Context, numkeys: Bytes, *arguments: Bytes) -> list[object]:
 
 
 @command(
-    "ZUNIONSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
+    "ZUNIONSTORE", since="2.0.0", flags=WRITE | DENYOOM, properties=Property.READS_KEYS, group=GROUP, arity=-4,
     complexity="O(N)+O(M log(M))",
     keys="1 OW update; #2 RO access",
     syntax="destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | "
@@ -744,7 +760,7 @@ def zunionstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: By
 
 
 @command(
-    "ZINTERSTORE", since="2.0.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
+    "ZINTERSTORE", since="2.0.0", flags=WRITE | DENYOOM, properties=Property.READS_KEYS, group=GROUP, arity=-4,
     complexity="O(N*K)+O(M*log(M))",
     keys="1 OW update; #2 RO access",
     syntax="destination:key numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE aggregate=(SUM | MIN | "
@@ -757,7 +773,7 @@ def zinterstore(ctx: Context, destination: Bytes, numkeys: Bytes, *arguments: By
 
 
 @command(
-    "ZDIFFSTORE", since="6.2.0", flags=WRITE | DENYOOM, group=GROUP, arity=-4,
+    "ZDIFFSTORE", since="6.2.0", flags=WRITE | DENYOOM, properties=Property.READS_KEYS, group=GROUP, arity=-4,
     complexity="O(L + (N-K)log(N))",
     keys="1 OW update; #2 RO access",
     syntax="destination:key numkeys:integer key...",

@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from rotomdb.commands.arguments import Options
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import DENYOOM, READONLY, WRITE, Bytes, Key, command
 from rotomdb.engine import hashes, lists, number, sets, sorted_sets, strings
 from rotomdb.errors import CommandError, WrongTypeError
@@ -145,6 +146,7 @@ def output(ctx: Context, elements: list[bytes], options: SortOptions) -> list[by
     "SORT",
     since="1.0.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     complexity="O(N+M*log(M))",
     keys="1 RO access; ? RO access; ? OW update",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rotomdb.commands.arguments import INT64_MAX, Options, parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown, syntax_error
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     BLOCKING,
     FAST,
@@ -269,7 +270,15 @@ def propagate_position(ctx: Context, key: bytes, group: GroupHandle) -> None:
 # Pending entries
 
 
-@command("XACK", since="5.0.0", flags=WRITE | FAST, group=GROUP, arity=-4, syntax="key group id...")
+@command(
+    "XACK",
+    since="5.0.0",
+    flags=WRITE | FAST,
+    properties=Property.READS_KEYS,
+    group=GROUP,
+    arity=-4,
+    syntax="key group id...",
+)
 def xack(ctx: Context, key: Key, group: Bytes, *ids: Bytes) -> int:
     """Returns the number of messages that were successfully acknowledged by the consumer group member of a stream."""
     stream = streams.find(ctx.db, key)

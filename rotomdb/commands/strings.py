@@ -12,6 +12,7 @@ from rotomdb.commands.errors import (
     wrong_arguments,
 )
 from rotomdb.commands.expiry import EXPIRE_WORDS, absolute_ms, expire_option
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     DENYOOM,
     FAST,
@@ -40,6 +41,7 @@ def get(ctx: Context, key: Key) -> bytes | None:
     "SET",
     since="1.0.0",
     flags=WRITE | DENYOOM,
+    properties=Property.READS_KEYS,
     group=GROUP,
     keys="RW access update variable_flags",
     syntax="key value [condition=(NX | XX)] [GET] [expiration=(EX seconds:integer | PX milliseconds:integer | "
@@ -127,7 +129,14 @@ def psetex(ctx: Context, key: Key, milliseconds: Int, value: Bytes) -> object:
     return set_with_expire(ctx, key, milliseconds, 1, value)
 
 
-@command("GETSET", since="1.0.0", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW access update")
+@command(
+    "GETSET",
+    since="1.0.0",
+    flags=WRITE | DENYOOM | FAST,
+    properties=Property.READS_KEYS,
+    group=GROUP,
+    keys="RW access update",
+)
 def getset(ctx: Context, key: Key, value: Bytes) -> bytes | None:
     """Returns the previous string value of a key after setting it to a new value."""
     old = strings.get(ctx.db, key)
@@ -137,7 +146,9 @@ def getset(ctx: Context, key: Key, value: Bytes) -> bytes | None:
     return old
 
 
-@command("GETDEL", since="6.2.0", flags=WRITE | FAST, group=GROUP, keys="RW access delete")
+@command(
+    "GETDEL", since="6.2.0", flags=WRITE | FAST, properties=Property.READS_KEYS, group=GROUP, keys="RW access delete"
+)
 def getdel(ctx: Context, key: Key) -> bytes | None:
     """Returns the string value of a key after deleting the key."""
     value = strings.get(ctx.db, key)
@@ -152,6 +163,7 @@ def getdel(ctx: Context, key: Key) -> bytes | None:
     "GETEX",
     since="6.2.0",
     flags=WRITE | FAST,
+    properties=Property.READS_KEYS,
     group=GROUP,
     keys="RW access update",
     syntax="key [expiration=(EX seconds:integer | PX milliseconds:integer | EXAT unix-time-seconds:unix-time | "

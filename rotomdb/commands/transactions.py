@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Key, command
 from rotomdb.commands.reply import NULL_ARRAY, OK
 from rotomdb.errors import CommandError
@@ -10,7 +11,13 @@ from rotomdb.errors import CommandError
 GROUP = "transactions"
 
 
-@command("MULTI", since="1.2.0", flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, group=GROUP)
+@command(
+    "MULTI",
+    since="1.2.0",
+    flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    properties=Property.NEVER_QUEUED,
+    group=GROUP,
+)
 def multi(ctx: Context) -> object:
     """Starts a transaction."""
     if ctx.in_multi:
@@ -19,7 +26,13 @@ def multi(ctx: Context) -> object:
     return OK
 
 
-@command("DISCARD", since="2.0.0", flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY, group=GROUP)
+@command(
+    "DISCARD",
+    since="2.0.0",
+    flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    properties=Property.NEVER_QUEUED,
+    group=GROUP,
+)
 def discard(ctx: Context) -> object:
     """Discards a transaction."""
     if not ctx.in_multi:
@@ -32,6 +45,7 @@ def discard(ctx: Context) -> object:
     "EXEC",
     since="1.2.0",
     flags=NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG,
+    properties=Property.NEVER_QUEUED | Property.ALWAYS_TOUCHES | Property.RUNS_QUEUE,
     group=GROUP,
     complexity="Depends on commands",
 )
@@ -59,6 +73,7 @@ def exec_(ctx: Context) -> object:
     "WATCH",
     since="2.2.0",
     flags=NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    properties=Property.NEVER_QUEUED,
     group=GROUP,
     arity=-2,
     keys="RO",

@@ -9,9 +9,11 @@ from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MAX, int64_t
 
 from rotomdb.commands.dispatch cimport Command, Context, Dispatcher
+from rotomdb.commands.properties cimport (
+    FLAG_DENYOOM, FLAG_LOADING, FLAG_NOSCRIPT, FLAG_WRITE, MAY_REPLICATE,
+)
 from rotomdb.engine.memory cimport mem_used
 
-from rotomdb.commands.registry import MAY_REPLICATE, Flag
 from rotomdb.errors import CommandError
 
 cdef extern from "platform.h" nogil:
@@ -22,11 +24,6 @@ cdef enum:
     REPLICATE_LOG = 1                     # redis.REPL_AOF
 
 cdef int64_t TURN_EVERY_NS = 1000000     # of a busy script: enough for others, and dear enough to be rare
-
-cdef int WRITE = Flag.WRITE
-cdef int DENYOOM = Flag.DENYOOM
-cdef int NOSCRIPT = Flag.NOSCRIPT
-cdef int LOADING = Flag.LOADING
 
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
 
@@ -147,14 +144,14 @@ cdef class ScriptRun:
                 return self.refuse("ERR Wrong number of args calling Redis command from script")
             return self.refuse("ERR Unknown Redis command called from script")
         if command.takes(count):
-            if command.flags & NOSCRIPT:
+            if command.flags & FLAG_NOSCRIPT:
                 return self.refuse("ERR This Redis command is not allowed from script")
             if not self.context.replaying:
                 refusal = self.denial(command, arguments, count) or self.refusal(command)
                 if refusal is not None:
                     command.rejected += 1
                     return self.refuse(refusal)
-            if command.flags & WRITE:
+            if command.flags & FLAG_WRITE:
                 self.wrote = True
             return dispatcher.run(self.context, command, arguments, count)
         return self.refuse("ERR Wrong number of args calling Redis command from script")
@@ -170,13 +167,13 @@ cdef class ScriptRun:
     cdef str refusal(self, Command command):
         """Why the state of things forbids the command, or None."""
         cdef Dispatcher dispatcher = self.dispatcher
-        if self.read_only and (command.flags & WRITE or command.name in MAY_REPLICATE):
+        if self.read_only and (command.flags & FLAG_WRITE or command.properties & MAY_REPLICATE):
             return "ERR Write commands are not allowed from read-only scripts."
-        if command.flags & WRITE and not self.wrote and dispatcher.write_error is not None:
+        if command.flags & FLAG_WRITE and not self.wrote and dispatcher.write_error is not None:
             return dispatcher.write_error
-        if self.memory_short and not self.wrote and not self.allow_oom and command.flags & DENYOOM:
+        if self.memory_short and not self.wrote and not self.allow_oom and command.flags & FLAG_DENYOOM:
             return OUT_OF_MEMORY
-        if dispatcher.loading and not command.flags & LOADING:
+        if dispatcher.loading and not command.flags & FLAG_LOADING:
             return "LOADING Redis is loading the dataset in memory"
         return None
 

@@ -10,7 +10,8 @@ that wait for a key are not served.
 from __future__ import annotations
 
 from rotomdb.commands.dispatch import Command, Context, Dispatcher
-from rotomdb.commands.registry import MAY_REPLICATE, RUN_SCRIPTS, WRITE
+from rotomdb.commands.properties import Property
+from rotomdb.commands.registry import WRITE
 from rotomdb.server.client import Client
 from rotomdb.server.reactor import Reactor
 
@@ -55,11 +56,11 @@ class Pausing:
         return self.all_commands or self.may_write(context, command, request)
 
     def may_write(self, context: Context, command: Command, request: list[bytes]) -> bool:
-        if command.name == "exec":
+        if command.properties & Property.RUNS_QUEUE:
             return any(self.may_write(context, self.command_of(queued), queued) for queued in context.queue)
-        if command.name in RUN_SCRIPTS:
+        if command.properties & Property.RUNS_SCRIPT:
             return not self.dispatcher.scripting.never_writes(command.name, request[1])
-        return bool(command.flags & WRITE) or command.name in MAY_REPLICATE
+        return bool(command.flags & WRITE or command.properties & Property.MAY_REPLICATE)
 
     def command_of(self, request: list[bytes]) -> Command:
         """The command that a request names; it was found once, when it was queued."""

@@ -13,7 +13,9 @@ import redis
 
 from rotomdb import Server
 from rotomdb.commands.dispatch import Context
-from rotomdb.commands.registry import REGISTRY, WRITE, Bytes, Int, Key
+from rotomdb.commands.properties import Property
+from rotomdb.commands.registry import READONLY, REGISTRY, WRITE, Bytes, Int, Key
+from rotomdb.engine import sets
 from rotomdb.errors import CommandError, ConfigError
 
 Proceed = Callable[[], object]
@@ -56,6 +58,46 @@ def test_what_an_own_command_did_is_kept_as_what_it_executed(tmp_path: Path) -> 
         client = plain.client()
         assert client.get("k") == b"x"
         assert client.lrange("list:k", 0, -1) == [b"y"]
+
+
+def test_an_own_command_has_the_properties_that_its_declaration_names() -> None:
+    server = Server(notify_keyspace_events="KEA")
+
+    @server.command("MY.NOW", since="1.0.0", properties=Property.NEVER_QUEUED | Property.WHILE_SUBSCRIBED)
+    def now(ctx: Context) -> int:
+        """Answers at once, whatever the connection is about."""
+        return 7
+
+    @server.command("MY.TAKE", since="1.0.0", flags=WRITE, properties=Property.MAY_EMPTY)
+    def take(ctx: Context, key: Key, member: Bytes) -> int:
+        """Takes a member from a set."""
+        sets.remove(ctx.db, key, [member])
+        ctx.changed(key, "move_from")
+        return 1
+
+    @server.command("MY.ASK", since="1.0.0", flags=READONLY, properties=Property.ONLY_ASKS)
+    def ask(ctx: Context, key: Key) -> int:
+        """Asks whether a key is there."""
+        return int(ctx.db.exists(key))
+
+    with server, server.client() as client:
+        with client.client() as one:
+            assert one.execute_command("MULTI")
+            assert one.execute_command("MY.NOW") == 7
+            assert one.execute_command("MY.ASK", "k") == b"QUEUED"
+            assert one.execute_command("EXEC") == [0]
+        with client.pubsub() as listener:
+            listener.psubscribe("__keyevent@0__:*")
+            listener.execute_command("MY.NOW")
+            assert [listener.parse_response(), listener.parse_response()] == [
+                [b"psubscribe", b"__keyevent@0__:*", 1],
+                7,
+            ]
+            client.sadd("k", "a", "b")
+            client.execute_command("MY.TAKE", "k", "a")
+            client.execute_command("MY.TAKE", "k", "b")
+            events = [listener.parse_response()[2].partition(b":")[2] for _ in range(4)]
+        assert events == [b"sadd", b"move_from", b"move_from", b"del"]
 
 
 def test_middleware_runs_around_every_command_outermost_first() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rotomdb.commands.host import Connection, Host
+
+if TYPE_CHECKING:
+    from rotomdb.commands.tracking import Mode
 
 # (letter, whether it holds), in the order of Redis.
-FLAGS = (
+FLAGS: tuple[tuple[str, Callable[[Connection, Mode | None], object]], ...] = (
     ("O", lambda client, mode: client.monitoring),
     ("P", lambda client, mode: client.subscribed),
     ("x", lambda client, mode: client.in_multi),
@@ -22,7 +28,7 @@ FLAGS = (
 )
 
 
-def describe(server: Any, client: Any) -> str:
+def describe(server: Host, client: Connection) -> str:
     """The line of a client, line feed included."""
     now = server.engine.now_ms
     names = server.pubsub.of(client).names

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from rotomdb.commands.arguments import Options, parse_int, parse_int32
 from rotomdb.commands.client_info import describe
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import DB_INDEX_OUT_OF_RANGE, shown, syntax_error
+from rotomdb.commands.host import Connection, Host, connection_of
 from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import (
     ADMIN,
@@ -79,7 +79,7 @@ def select(ctx: Context, index: Bytes) -> object:
 )
 def quit_(ctx: Context, *ignored: Bytes) -> object:
     """Closes the connection."""
-    as_client(ctx).close_after_reply = True
+    connection_of(ctx).close_after_reply = True
     return OK
 
 
@@ -92,7 +92,7 @@ def quit_(ctx: Context, *ignored: Bytes) -> object:
 )
 def reset(ctx: Context) -> Status:
     """Resets the connection."""
-    client = as_client(ctx)
+    client = connection_of(ctx)
     client.discard()
     ctx.server.pubsub.drop(client)
     ctx.server.tracking.disable(client)
@@ -104,13 +104,6 @@ def reset(ctx: Context) -> Status:
     client.no_evict = client.no_touch = False
     ctx.server.users.welcome(client)
     return Status(b"RESET")
-
-
-def as_client(ctx: Context) -> Any:
-    """The context as a connection; commands about connections need one."""
-    if not hasattr(ctx, "reply_mode"):
-        raise CommandError("ERR this command needs a connection")
-    return ctx
 
 
 # Authentication
@@ -129,9 +122,9 @@ def auth(ctx: Context, first: Bytes, second: Bytes | None = None, *more: Bytes) 
                 "ERR AUTH <password> called without any password configured for the default user. "
                 "Are you sure your configuration is correct?"
             )
-        ctx.server.users.authenticate(as_client(ctx), b"default", first)
+        ctx.server.users.authenticate(connection_of(ctx), b"default", first)
     else:
-        ctx.server.users.authenticate(as_client(ctx), first, second)
+        ctx.server.users.authenticate(connection_of(ctx), first, second)
     return OK
 
 
@@ -144,7 +137,7 @@ def auth(ctx: Context, first: Bytes, second: Bytes | None = None, *more: Bytes) 
 )
 def hello(ctx: Context, *options: Bytes) -> MapReply:
     """Handshakes with the server."""
-    client = as_client(ctx)
+    client = connection_of(ctx)
     version = client.resp
     name: bytes | None = None
     words = Options(options)
@@ -188,20 +181,20 @@ def check_name(name: bytes, message: str) -> None:
 @command("CLIENT|ID", since="5.0.0", flags=EVER, group=GROUP)
 def client_id(ctx: Context) -> int:
     """Returns the unique client ID of the connection."""
-    return int(as_client(ctx).id)
+    return connection_of(ctx).id
 
 
 @command("CLIENT|GETNAME", since="2.6.9", flags=EVER, group=GROUP)
 def client_getname(ctx: Context) -> bytes | None:
     """Returns the name of the connection."""
-    return as_client(ctx).name.encode("latin-1") or None
+    return connection_of(ctx).name.encode("latin-1") or None
 
 
 @command("CLIENT|SETNAME", since="2.6.9", flags=EVER, group=GROUP, syntax="connection-name")
 def client_setname(ctx: Context, name: Bytes) -> object:
     """Sets the connection name."""
     check_name(name, "ERR Client names cannot contain spaces, newlines or special characters.")
-    as_client(ctx).name = name.decode("latin-1")
+    connection_of(ctx).name = name.decode("latin-1")
     return OK
 
 
@@ -215,7 +208,7 @@ def client_setname(ctx: Context, name: Bytes) -> object:
 )
 def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
     """Sets information specific to the client or connection."""
-    client, word = as_client(ctx), attribute.upper()
+    client, word = connection_of(ctx), attribute.upper()
     if word not in (b"LIB-NAME", b"LIB-VER"):
         raise CommandError(f"ERR Unrecognized option '{shown(attribute)}'")
     spelled = word.decode().lower()
@@ -230,7 +223,7 @@ def client_setinfo(ctx: Context, attribute: Bytes, value: Bytes) -> object:
 @command("CLIENT|INFO", since="6.2.0", flags=EVER, group=GROUP, tips="nondeterministic_output")
 def client_info(ctx: Context) -> Verbatim:
     """Returns information about the connection."""
-    return Verbatim(describe(ctx.server, as_client(ctx)).encode())
+    return Verbatim(describe(ctx.server, connection_of(ctx)).encode())
 
 
 @command(
@@ -244,7 +237,7 @@ def client_info(ctx: Context) -> Verbatim:
 )
 def client_list(ctx: Context, *options: Bytes) -> Verbatim:
     """Lists open connections."""
-    clients: Iterable[Any] = ctx.server.clients.values()
+    clients: Iterable[Connection] = ctx.server.clients.values()
     words = Options(options)
     if words:
         word = words.next()
@@ -261,12 +254,12 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
     return Verbatim("".join(describe(ctx.server, client) for client in clients).encode())
 
 
-def client_type(client: Any) -> str:
+def client_type(client: Connection) -> str:
     """As CLIENT LIST TYPE names it; masters and replicas come with replication."""
     return "pubsub" if client.subscribed else "normal"
 
 
-def kill_filter(users: Any, word: bytes, value: bytes) -> Callable[[Any], bool]:
+def kill_filter(server: Host, word: bytes, value: bytes) -> Callable[[Connection], bool]:
     """The test that an option of CLIENT KILL stands for."""
     text = value.decode("latin-1")
     if word == b"ID":
@@ -279,7 +272,7 @@ def kill_filter(users: Any, word: bytes, value: bytes) -> Callable[[Any], bool]:
     if word == b"LADDR":
         return lambda client: client.local_address == text
     if word == b"USER":
-        user = users.by_name.get(value)
+        user = server.users.by_name.get(value)
         if user is None:
             raise CommandError(f"ERR No such user '{text}'")
         return lambda client: client.user is user
@@ -291,7 +284,7 @@ def kill_filter(users: Any, word: bytes, value: bytes) -> Callable[[Any], bool]:
         seconds = parse_int(value, "ERR maxage is not an integer or out of range")
         if seconds < 1:
             raise CommandError("ERR maxage should be greater than 0")
-        return lambda client: client.engine.now_ms - client.created_ms >= seconds * 1000
+        return lambda client: server.engine.now_ms - client.created_ms >= seconds * 1000
     raise syntax_error()
 
 
@@ -327,28 +320,33 @@ def client_kill(ctx: Context, *options: Bytes) -> object:
                 raise syntax_error()
             skip_me = value.lower() == b"yes"
         else:
-            tests.append(kill_filter(ctx.server.users, word, value))
+            tests.append(kill_filter(ctx.server, word, value))
     found = [
         client
         for client in ctx.server.clients.values()
-        if all(test(client) for test in tests) and not (skip_me and client is ctx)
+        if all(test(client) for test in tests) and not (skip_me and is_own(ctx, client))
     ]
     kill(ctx, found)
     return len(found)
 
 
-def kill(ctx: Context, clients: Iterable[Any]) -> None:
+def is_own(ctx: object, client: object) -> bool:
+    """Whether the connection is the one that runs the command."""
+    return client is ctx
+
+
+def kill(ctx: Context, clients: Iterable[Connection]) -> None:
     for client in list(clients):
-        if client is ctx:
-            as_client(ctx).close_after_reply = True
+        if is_own(ctx, client):
+            client.close_after_reply = True
         else:
-            ctx.server.close_client(client)
+            ctx.server.disconnect(client.id)
 
 
 @command("CLIENT|REPLY", since="3.2.0", flags=EVER, group=GROUP, syntax="(ON | OFF | SKIP)")
 def client_reply(ctx: Context, mode: Bytes) -> object:
     """Instructs the server whether to reply to commands."""
-    client, word = as_client(ctx), mode.upper()
+    client, word = connection_of(ctx), mode.upper()
     if word == b"ON":
         client.reply_mode = REPLY_ON
         return OK
@@ -370,14 +368,14 @@ def on_off(word: bytes) -> bool:
 @command("CLIENT|NO-EVICT", since="7.0.0", flags=ADMIN | EVER, group=GROUP, syntax="enabled=(ON | OFF)")
 def client_no_evict(ctx: Context, mode: Bytes) -> object:
     """Sets the client eviction mode of the connection."""
-    as_client(ctx).no_evict = on_off(mode)
+    connection_of(ctx).no_evict = on_off(mode)
     return OK
 
 
 @command("CLIENT|NO-TOUCH", since="7.2.0", flags=EVER, group=GROUP, syntax="enabled=(ON | OFF)")
 def client_no_touch(ctx: Context, mode: Bytes) -> object:
     """Controls whether commands sent by the client affect the LRU/LFU of accessed keys."""
-    as_client(ctx).no_touch = on_off(mode)
+    connection_of(ctx).no_touch = on_off(mode)
     return OK
 
 
@@ -388,8 +386,7 @@ def client_unblock(ctx: Context, identifier: Bytes, how: Bytes = b"TIMEOUT") -> 
     """Unblocks a client blocked by a blocking command from a different connection."""
     if how.upper() not in (b"TIMEOUT", b"ERROR"):
         raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    client = ctx.server.clients.get(parse_int(identifier))
-    return client is not None and ctx.server.blocking.unblock(client, with_error=how.upper() == b"ERROR")
+    return ctx.server.unblock(parse_int(identifier), with_error=how.upper() == b"ERROR")
 
 
 @command("CLIENT|HELP", since="5.0.0", flags=LOADING | STALE, group=GROUP)
@@ -443,7 +440,7 @@ def monitor(ctx: Context) -> object:
     """Listens for all requests received by the server in real-time."""
     if ctx.in_exec:
         raise CommandError("ERR MONITOR isn't allowed for DENY BLOCKING client")
-    ctx.server.monitors.add(as_client(ctx))
+    ctx.server.monitors.add(connection_of(ctx))
     return OK
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from rotomdb.commands.host import Host
 from rotomdb.commands.permissions import Subject, User
 from rotomdb.commands.registry import CommandSpec
 from rotomdb.engine.keyspace import Engine, Keyspace
@@ -49,7 +50,7 @@ class Context:
     @property
     def now_ms(self) -> int: ...
     @property
-    def server(self) -> Any: ...
+    def server(self) -> Host: ...
     def changed(self, key: bytes, event: str, count: int = 1) -> None: ...
     def event(self, key: bytes, event: str) -> None: ...
     def block(
@@ -77,7 +78,7 @@ class Dispatcher:
     engine: Engine
     stream: PropagationStream
     commands: dict[bytes, Command]
-    server: Any
+    server: Host | None  # None: in tools
     dirty: int
     commands_processed: int
     slowlog_threshold_us: int

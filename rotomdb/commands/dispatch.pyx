@@ -130,6 +130,9 @@ cdef class Context:
 
     @property
     def server(self):
+        """Whoever runs the commands. Raises CommandError: nobody does, as in tools; see `Dispatcher.server`."""
+        if self.dispatcher.server is None:
+            raise CommandError("ERR this command needs a server")
         return self.dispatcher.server
 
     def changed(self, bytes key, str event, int64_t count=1):

@@ -28,7 +28,8 @@ def sketch_at(ctx: Context, key: bytes) -> bytes | None:
 
 
 def sparse_limit(ctx: Context) -> int:
-    return SPARSE_MAX_BYTES if ctx.server is None else int(ctx.server.config["hll-sparse-max-bytes"])
+    server = ctx.dispatcher.server
+    return SPARSE_MAX_BYTES if server is None else int(server.config["hll-sparse-max-bytes"])
 
 
 @command("PFADD", since="2.8.9", flags=WRITE | DENYOOM | FAST, group=GROUP, keys="RW insert", syntax="key [element...]")

@@ -467,9 +467,10 @@ def is_shared(ctx: Context, key: bytes) -> bool:
     """Whether Redis has one object for all values like this one: small integers, while no policy needs a clock for each."""
     if ctx.db.encoding_name(key) != b"int" or not 0 <= int(strings.peek(ctx.db, key) or b"") < SHARED_INTEGERS:
         return False
-    if ctx.server is None or not ctx.server.config["maxmemory"]:
+    server = ctx.dispatcher.server
+    if server is None or not server.config["maxmemory"]:
         return True
-    return not ctx.server.config["maxmemory-policy"].endswith(("lru", "lfu"))
+    return not server.config["maxmemory-policy"].endswith(("lru", "lfu"))
 
 
 @command("OBJECT|IDLETIME", since="2.2.3", flags=READONLY, group=GROUP, keys="RO", tips="nondeterministic_output")
@@ -526,7 +527,7 @@ def dump(ctx: Context, key: Key) -> bytes | None:
 
 def payload_body(ctx: Context, payload: bytes) -> bytes:
     """The type byte and the value of a DUMP payload whose footer is right."""
-    unsealed = unseal(payload, checked=ctx.server is None or ctx.server.checks_payloads)
+    unsealed = unseal(payload, checked=ctx.dispatcher.server is None or ctx.dispatcher.server.checks_payloads)
     if unsealed is None or unsealed.version > DUMP_VERSION_ACCEPTED:
         raise CommandError("ERR DUMP payload version or checksum are wrong")
     return bytes(unsealed.body)

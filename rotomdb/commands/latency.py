@@ -59,7 +59,7 @@ def samples_of(ctx: Context, event: bytes) -> list[tuple[int, int]]:
 )
 def latency_reset(ctx: Context, *events: Bytes) -> int:
     """Resets the latency data for one or more events."""
-    return int(ctx.server.latency.reset([event.decode("latin-1") for event in events]))
+    return ctx.server.latency.reset([event.decode("latin-1") for event in events])
 
 
 @command(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
+from rotomdb.commands.host import connection_of
 from rotomdb.commands.properties import Property
 from rotomdb.commands.registry import FAST, LOADING, NOSCRIPT, PUBSUB, STALE, Bytes, command, container
 from rotomdb.commands.reply import NO_REPLY, InTurn, PushReply, Status
@@ -14,13 +14,13 @@ CHANNEL, PATTERN, SHARD = "channel", "pattern", "shard"
 
 
 def subscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) -> object:
-    client, pubsub = as_client(ctx), ctx.server.pubsub
+    client, pubsub = connection_of(ctx), ctx.server.pubsub
     return told(ctx, [PushReply([word, name, pubsub.subscribe(client, kind, name)]) for name in names])
 
 
 def unsubscribe(ctx: Context, kind: str, word: bytes, names: tuple[bytes, ...]) -> object:
     """Without names: from all; the reply says so also where there was none."""
-    client, pubsub = as_client(ctx), ctx.server.pubsub
+    client, pubsub = connection_of(ctx), ctx.server.pubsub
     names = names or tuple(pubsub.of(client).names[kind])
     if not names:
         return told(ctx, [PushReply([word, None, pubsub.of(client).count(kind)])])
@@ -32,7 +32,7 @@ def told(ctx: Context, pushes: list[PushReply]) -> object:
     if ctx.in_exec:
         return InTurn(pushes)
     for push in pushes:
-        as_client(ctx).push(push)
+        connection_of(ctx).push(push)
     return NO_REPLY
 
 
@@ -139,7 +139,7 @@ def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
 )
 def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     """Posts a message to a channel."""
-    return int(ctx.server.pubsub.publish(channel, message))
+    return ctx.server.pubsub.publish(channel, message)
 
 
 @command(
@@ -154,7 +154,7 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
 )
 def spublish(ctx: Context, shardchannel: Bytes, message: Bytes) -> int:
     """Posts a message to a shard channel."""
-    return int(ctx.server.pubsub.publish_to_shard(shardchannel, message))
+    return ctx.server.pubsub.publish_to_shard(shardchannel, message)
 
 
 container("PUBSUB", since="2.8.0", group=GROUP, summary="A container for Pub/Sub commands")
@@ -164,7 +164,7 @@ ASKING = PUBSUB | LOADING | STALE
 @command("PUBSUB|CHANNELS", since="2.8.0", flags=ASKING, group=GROUP, complexity="O(N)", syntax="[pattern:pattern]")
 def pubsub_channels(ctx: Context, pattern: Bytes | None = None) -> list[bytes]:
     """Returns the active channels."""
-    return list(ctx.server.pubsub.active(CHANNEL, pattern))
+    return ctx.server.pubsub.active(CHANNEL, pattern)
 
 
 @command(
@@ -172,7 +172,7 @@ def pubsub_channels(ctx: Context, pattern: Bytes | None = None) -> list[bytes]:
 )
 def pubsub_shardchannels(ctx: Context, pattern: Bytes | None = None) -> list[bytes]:
     """Returns the active shard channels."""
-    return list(ctx.server.pubsub.active(SHARD, pattern))
+    return ctx.server.pubsub.active(SHARD, pattern)
 
 
 def counts(ctx: Context, kind: str, names: tuple[bytes, ...]) -> list[object]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rotomdb.commands.arguments import parse_int, parse_ranged_int
-from rotomdb.commands.connection import as_client
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, syntax_error
+from rotomdb.commands.host import connection_of
 from rotomdb.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
@@ -40,7 +40,7 @@ def psync(ctx: Context, replication_id: Bytes, offset: Bytes, *options: Bytes) -
 
 
 def full_copy(ctx: Context, *, partial: bool) -> object:
-    client, copies = as_client(ctx), ctx.server.copies
+    client, copies = connection_of(ctx), ctx.server.copies
     wishes = copies.wishes_of(client)
     if wishes.only is not None and not wishes.knows_mark:
         raise CommandError("ERR Filtered replica requires EOF capability")
@@ -55,7 +55,7 @@ def replconf(ctx: Context, *words: Bytes) -> object:
     """An internal command for configuring the replication stream."""
     if len(words) % 2:
         raise syntax_error()
-    wishes = ctx.server.copies.wishes_of(as_client(ctx))
+    wishes = ctx.server.copies.wishes_of(connection_of(ctx))
     for name, value in zip(words[::2], words[1::2], strict=True):
         option = name.lower()
         if option == b"listening-port":

@@ -61,7 +61,8 @@ def flush_lazily(ctx: Context, words: tuple[bytes, ...]) -> bool:
         raise syntax_error()
     if words:
         return words[0].upper() == b"ASYNC"
-    return ctx.server is not None and bool(ctx.server.config["lazyfree-lazy-user-flush"])
+    server = ctx.dispatcher.server
+    return server is not None and bool(server.config["lazyfree-lazy-user-flush"])
 
 
 @command(
@@ -77,8 +78,9 @@ def flush_lazily(ctx: Context, words: tuple[bytes, ...]) -> bool:
 def flushdb(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from the current database."""
     lazily = flush_lazily(ctx, mode)
-    if ctx.server is not None:
-        ctx.server.tracking.flushed()
+    server = ctx.dispatcher.server
+    if server is not None:
+        server.tracking.flushed()
     ctx.dispatcher.touch_database(ctx.db.index)
     ctx.dispatcher.dirty += ctx.db.clear(lazily)
     ctx.propagate("FLUSHDB", *mode)  # also where there was nothing
@@ -98,16 +100,17 @@ def flushdb(ctx: Context, *mode: Bytes) -> object:
 def flushall(ctx: Context, *mode: Bytes) -> object:
     """Removes all keys from all databases."""
     lazily = flush_lazily(ctx, mode)
-    if ctx.server is not None:
-        ctx.server.tracking.flushed()
+    server = ctx.dispatcher.server
+    if server is not None:
+        server.tracking.flushed()
     for database in ctx.engine.databases:
         ctx.dispatcher.touch_database(database.index)
         ctx.dispatcher.dirty += database.clear(lazily)
-    if ctx.server is not None and not ctx.dispatcher.loading:
-        ctx.server.persistence.kill_child("rdb")
-        if ctx.server.persistence.settings.save_points:
+    if server is not None and not ctx.dispatcher.loading:
+        server.persistence.kill_child("rdb")
+        if server.persistence.settings.save_points:
             with contextlib.suppress(SaveError):  # logged, and INFO shows the failed save
-                ctx.server.persistence.save()
+                server.persistence.save()
     ctx.propagate("FLUSHALL", *mode)
     return OK
 

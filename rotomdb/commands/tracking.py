@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rotomdb.commands.arguments import Options, parse_int
-from rotomdb.commands.connection import EVER, GROUP, as_client
+from rotomdb.commands.connection import EVER, GROUP
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import syntax_error
+from rotomdb.commands.host import connection_of
 from rotomdb.commands.registry import Bytes, command
 from rotomdb.commands.reply import OK, MapReply, SetReply
 from rotomdb.errors import CommandError
@@ -50,7 +51,7 @@ def check_prefixes(prefixes: list[bytes], existing: list[bytes]) -> None:
 )
 def client_tracking(ctx: Context, status: Bytes, *options: Bytes) -> object:
     """Controls server-assisted client-side caching for the connection."""
-    client, tracking = as_client(ctx), ctx.server.tracking
+    client, tracking = connection_of(ctx), ctx.server.tracking
     mode = Mode()
     words = Options(options)
     while words:
@@ -103,7 +104,7 @@ def client_tracking(ctx: Context, status: Bytes, *options: Bytes) -> object:
 @command("CLIENT|CACHING", since="6.0.0", flags=EVER, group=GROUP, syntax="mode=(YES | NO)")
 def client_caching(ctx: Context, mode: Bytes) -> object:
     """Instructs the server whether to track the keys in the next request."""
-    current = ctx.server.tracking.modes.get(as_client(ctx))
+    current = ctx.server.tracking.modes.get(connection_of(ctx))
     if current is None or not (current.opt_in or current.opt_out):
         raise CommandError(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
@@ -125,14 +126,14 @@ def client_caching(ctx: Context, mode: Bytes) -> object:
 @command("CLIENT|GETREDIR", since="6.0.0", flags=EVER, group=GROUP)
 def client_getredir(ctx: Context) -> int:
     """Returns the client ID to which the connection's tracking notifications are redirected."""
-    mode = ctx.server.tracking.modes.get(as_client(ctx))
+    mode = ctx.server.tracking.modes.get(connection_of(ctx))
     return -1 if mode is None else int(mode.redirect)
 
 
 @command("CLIENT|TRACKINGINFO", since="6.2.0", flags=EVER, group=GROUP)
 def client_trackinginfo(ctx: Context) -> MapReply:
     """Returns information about server-assisted client-side caching for the connection."""
-    mode = ctx.server.tracking.modes.get(as_client(ctx))
+    mode = ctx.server.tracking.modes.get(connection_of(ctx))
     if mode is None:
         return MapReply([b"flags", SetReply([b"off"]), b"redirect", -1, b"prefixes", []])
     flags = [

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rotomdb.commands.host import Connection
 from rotomdb.engine.memory import used_memory
 from rotomdb.server.client import Client
 from rotomdb.storage.child import Child, Outcome
@@ -43,13 +44,13 @@ class Wishes:
 class FullCopies:
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.wishes: dict[Client, Wishes] = {}
+        self.wishes: dict[Connection, Wishes] = {}
         self.waiting: dict[Client, bytes] = {}  # and the first line of the reply
         self.receiving: list[Client] = []
         self.sent = 0  # copies since the start
         server.persistence.on_copy_end = self.ended
 
-    def wishes_of(self, client: Client) -> Wishes:
+    def wishes_of(self, client: Connection) -> Wishes:
         return self.wishes.setdefault(client, Wishes())
 
     def drop(self, client: Client) -> None:
@@ -59,12 +60,13 @@ class FullCopies:
         if client in self.receiving:
             self.receiving.remove(client)
 
-    def request(self, client: Client, *, partial: bool) -> None:
+    def request(self, connection: Connection, *, partial: bool) -> None:
         """Send a copy as soon as there is no other child.
 
         Args:
             partial: PSYNC: the reply names the history and the place in it.
         """
+        client = self.server.clients[connection.id]
         stream = self.server.dispatcher.stream
         greeting = f"+FULLRESYNC {self.server.run_id} {stream.offset}\r\n" if partial else ""
         self.server.log("notice", f"Replica {client.address} asks for synchronization")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from rotomdb.commands.dispatch import Command, Context, Dispatcher
+from rotomdb.commands.host import Connection
 from rotomdb.commands.registry import Flag
 from rotomdb.commands.reply import Status
 from rotomdb.formats.quoting import quoted
-from rotomdb.server.client import Client
 from rotomdb.server.secrets import without_secrets
 
 HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
@@ -17,15 +17,15 @@ HIDDEN = Flag.ADMIN | Flag.SKIP_MONITOR
 class Monitors:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
-        self.clients: dict[Client, None] = {}
+        self.clients: dict[Connection, None] = {}
 
-    def add(self, client: Client) -> None:
+    def add(self, client: Connection) -> None:
         client.monitoring = True
         self.clients[client] = None
         self.dispatcher.on_command = self.show
         self.dispatcher.on_script = self.tell
 
-    def drop(self, client: Client) -> None:
+    def drop(self, client: Connection) -> None:
         client.monitoring = False
         self.clients.pop(client, None)
         if not self.clients:

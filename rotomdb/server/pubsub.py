@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from rotomdb.commands.host import Connection
 from rotomdb.commands.pubsub import CHANNEL, PATTERN, SHARD
 from rotomdb.commands.reply import PushReply
 from rotomdb.engine import glob
-from rotomdb.server.client import Client
 
 SUBSCRIPTION_BYTES = 200  # in the tables, beside the name
 
@@ -31,13 +31,13 @@ class Subscriptions:
 
 class PubSub:
     def __init__(self) -> None:
-        self.listeners: dict[str, dict[bytes, dict[Client, None]]] = {CHANNEL: {}, PATTERN: {}, SHARD: {}}
-        self.clients: dict[Client, Subscriptions] = {}
+        self.listeners: dict[str, dict[bytes, dict[Connection, None]]] = {CHANNEL: {}, PATTERN: {}, SHARD: {}}
+        self.clients: dict[Connection, Subscriptions] = {}
 
-    def of(self, client: Client) -> Subscriptions:
+    def of(self, client: Connection) -> Subscriptions:
         return self.clients.get(client) or Subscriptions()
 
-    def subscribe(self, client: Client, kind: str, name: bytes) -> int:
+    def subscribe(self, client: Connection, kind: str, name: bytes) -> int:
         """Returns the client's count after it."""
         subscriptions = self.clients.setdefault(client, Subscriptions())
         if name not in subscriptions.names[kind]:
@@ -47,7 +47,7 @@ class PubSub:
         client.subscribed = True
         return subscriptions.count(kind)
 
-    def unsubscribe(self, client: Client, kind: str, name: bytes) -> int:
+    def unsubscribe(self, client: Connection, kind: str, name: bytes) -> int:
         """Returns the client's count after it; a name that it did not listen to changes nothing."""
         subscriptions = self.of(client)
         if name in subscriptions.names[kind]:
@@ -62,7 +62,7 @@ class PubSub:
             client.subscribed = False
         return subscriptions.count(kind)
 
-    def drop(self, client: Client) -> None:
+    def drop(self, client: Connection) -> None:
         """The client is gone, or starts anew."""
         for kind, names in self.of(client).names.items():
             for name in list(names):
@@ -92,7 +92,7 @@ class PubSub:
         return len(self.listeners[kind].get(name, ()))
 
 
-def deliver(clients: Iterable[Client], parts: list[object]) -> None:
+def deliver(clients: Iterable[Connection], parts: list[object]) -> None:
     push = PushReply(parts)
     for client in clients:
         client.push(push)

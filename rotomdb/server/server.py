@@ -138,11 +138,11 @@ class Server(Hub):
         self.dispatcher.on_internal_error = self.internal_error
         self.dispatcher.on_unknown = ForeignRequests(self.log).check
         self.acl_log = AclLog()
-        self.users = Users(self)
+        self.users: Users = Users(self)
         self.dispatcher.on_denied = self.users.denied
-        self.scripting = Scripting(self.dispatcher, self.log)
+        self.scripting: Scripting = Scripting(self.dispatcher, self.log)
         directory = Path(config["dir"])
-        self.persistence = Persistence(
+        self.persistence: Persistence = Persistence(
             disk or Disk(),
             self.engine,
             self.dispatcher,
@@ -610,6 +610,13 @@ class Server(Hub):
             with contextlib.suppress(OSError):
                 client.socket.shutdown(socket.SHUT_RDWR)
         client.release()
+
+    def disconnect(self, number: int) -> None:
+        self.close_client(self.clients[number])
+
+    def unblock(self, number: int, *, with_error: bool) -> bool:
+        client = self.clients.get(number)
+        return client is not None and self.blocking.unblock(client, with_error=with_error)
 
     def report_failure(self, what: str, error: Exception) -> None:
         """Something raised where nobody could answer for it: the log is told, once a second at the most of one trouble."""

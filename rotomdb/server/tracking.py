@@ -1,8 +1,11 @@
-"""Client-side caching: who read which key, and telling them when it changes (CLIENT TRACKING)."""
+"""Connection-side caching: who read which key, and telling them when it changes (CLIENT TRACKING)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rotomdb.commands.dispatch import Command, Context, Dispatcher
+from rotomdb.commands.host import Connection
 from rotomdb.commands.registry import READONLY
 from rotomdb.commands.reply import PushReply
 from rotomdb.commands.tracking import Mode
@@ -15,14 +18,14 @@ PREFIX_BYTES = 200  # in the tables, beside the prefix
 class Tracking:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
-        self.modes: dict[Client, Mode] = {}
-        self.by_id: dict[int, Client] = {}
-        self.readers: dict[bytes, dict[Client, None]] = {}
-        self.prefixes: dict[bytes, dict[Client, None]] = {}
-        self.pending: dict[bytes, dict[bytes, Context | None]] = {}  # prefix -> key -> who wrote it
+        self.modes: dict[Connection, Mode] = {}
+        self.by_id: Mapping[int, Connection] = {}
+        self.readers: dict[bytes, dict[Connection, None]] = {}
+        self.prefixes: dict[bytes, dict[Connection, None]] = {}
+        self.pending: dict[bytes, dict[bytes, object]] = {}  # prefix -> key -> who wrote it
         self.max_keys = 1_000_000
 
-    def enable(self, client: Client, mode: Mode) -> None:
+    def enable(self, client: Connection, mode: Mode) -> None:
         previous = self.modes.get(client)
         if previous is not None:
             mode.prefixes = [*previous.prefixes, *mode.prefixes]
@@ -37,7 +40,7 @@ class Tracking:
         self.dispatcher.on_write = self.written
         self.dispatcher.on_read = self.remember
 
-    def disable(self, client: Client) -> None:
+    def disable(self, client: Connection) -> None:
         mode = self.modes.pop(client, None)
         if mode is None:
             return
@@ -54,7 +57,7 @@ class Tracking:
         if not self.modes:
             self.dispatcher.on_write = self.dispatcher.on_read = None
 
-    def forget(self, key: bytes, client: Client) -> None:
+    def forget(self, key: bytes, client: Connection) -> None:
         clients = self.readers.get(key)
         if clients is not None:
             clients.pop(client, None)
@@ -86,7 +89,7 @@ class Tracking:
             if key.startswith(prefix):
                 self.pending.setdefault(prefix, {})[key] = writer
 
-    def invalidate_readers(self, key: bytes, writer: Client | None) -> None:
+    def invalidate_readers(self, key: bytes, writer: Connection | None) -> None:
         for client in self.readers.pop(key, ()):
             mode = self.modes[client]
             mode.read.pop(key, None)
@@ -114,7 +117,7 @@ class Tracking:
                 if wanted:
                     self.send(client, mode, wanted)
 
-    def send(self, client: Client, mode: Mode, keys: list[bytes] | None) -> None:
+    def send(self, client: Connection, mode: Mode, keys: list[bytes] | None) -> None:
         """Deliver one invalidation; None stands for all keys."""
         target = client
         if mode.redirect:
@@ -135,12 +138,12 @@ class Tracking:
         return len(self.readers), sum(map(len, self.readers.values())), len(self.prefixes)
 
 
-def may_know(client: Client, key: bytes) -> bool:
+def may_know(client: Connection, key: bytes) -> bool:
     """Whether a broadcast may name the key to the client: its user can do something with it."""
     return client.user is None or client.user.unrestricted or client.user.knows_key(key)
 
 
-def client_of(context: Context) -> Client | None:
+def client_of(context: Context) -> Connection | None:
     """The client on whose behalf a command runs: that of the script, where a script called it."""
     caller = getattr(context, "caller", None) or context
     return caller if isinstance(caller, Client) else None

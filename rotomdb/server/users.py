@@ -15,6 +15,7 @@ from rotomdb.commands.client_info import describe
 from rotomdb.commands.connection import WRONG_PASSWORD
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import shown
+from rotomdb.commands.host import Connection
 from rotomdb.commands.permissions import User
 from rotomdb.commands.pubsub import PATTERN
 from rotomdb.errors import CommandError, UsersFileError
@@ -195,12 +196,12 @@ class Users:
 
     # Who a client is
 
-    def welcome(self, client: Client) -> None:
+    def welcome(self, client: Connection) -> None:
         """A connection begins, or begins anew."""
         client.user = self.default
         client.authenticated = self.open
 
-    def authenticate(self, client: Any, name: bytes, password: bytes) -> None:
+    def authenticate(self, client: Connection, name: bytes, password: bytes) -> None:
         """Make a client the user. Raises CommandError, which tells nobody whether there is such a user."""
         user = self.by_name.get(name)
         known = accepts(user or self.default, password)

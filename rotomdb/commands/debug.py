@@ -15,6 +15,7 @@ from rotomdb.commands.reply import OK, Status
 from rotomdb.engine import strings
 from rotomdb.errors import CommandError, RotomError
 from rotomdb.formats.rdb import encoder
+from rotomdb.storage.child import Job
 
 GROUP = "server"
 FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
@@ -82,7 +83,7 @@ def debug_reload(ctx: Context, *options: Bytes) -> object:
         data_set_goes(ctx)
     try:
         if b"NOSAVE" not in words:
-            persistence.kill_child("rdb")
+            persistence.kill_child(Job.SNAPSHOT)
             persistence.save()
         persistence.reload_snapshot(
             saved=b"NOSAVE" not in words, emptied=b"NOFLUSH" not in words, merged=b"MERGE" in words

@@ -27,6 +27,7 @@ from rotomdb.commands.registry import (
 )
 from rotomdb.commands.reply import NO_REPLY, OK, MapReply, Status, Verbatim
 from rotomdb.errors import CommandError, SaveError
+from rotomdb.storage.child import Job
 
 GROUP = "server"
 
@@ -107,7 +108,7 @@ def flushall(ctx: Context, *mode: Bytes) -> object:
         ctx.dispatcher.touch_database(database.index)
         ctx.dispatcher.dirty += database.clear(lazily)
     if server is not None and not ctx.dispatcher.loading:
-        server.persistence.kill_child("rdb")
+        server.persistence.kill_child(Job.SNAPSHOT)
         if server.persistence.settings.save_points:
             with contextlib.suppress(SaveError):  # logged, and INFO shows the failed save
                 server.persistence.save()
@@ -146,7 +147,7 @@ def swapdb(ctx: Context, index1: Bytes, index2: Bytes) -> object:
 def save(ctx: Context) -> object:
     """Synchronously saves the database(s) to disk."""
     child = ctx.server.persistence.child
-    if child is not None and child.kind == "rdb":
+    if child is not None and child.kind is Job.SNAPSHOT:
         raise CommandError("ERR Background save already in progress")
     try:
         ctx.server.persistence.save()
@@ -162,7 +163,7 @@ def bgsave(ctx: Context, *options: Bytes) -> Status:
         raise syntax_error()
     persistence = ctx.server.persistence
     child = persistence.child
-    if child is not None and child.kind == "rdb":
+    if child is not None and child.kind is Job.SNAPSHOT:
         raise CommandError("ERR Background save already in progress")
     if child is not None and not options:
         raise CommandError(
@@ -170,7 +171,7 @@ def bgsave(ctx: Context, *options: Bytes) -> Status:
             "a BGSAVE whenever possible."
         )
     if child is not None:
-        persistence.save_scheduled = True
+        persistence.due.add(Job.SNAPSHOT)
         return Status(b"Background saving scheduled")
     try:
         persistence.start_background_save()
@@ -184,10 +185,10 @@ def bgrewriteaof(ctx: Context) -> Status:
     """Asynchronously rewrites the append-only file to disk."""
     persistence = ctx.server.persistence
     child = persistence.child
-    if child is not None and child.kind == "aof":
+    if child is not None and child.kind is Job.REWRITE:
         raise CommandError("ERR Background append only file rewriting already in progress")
     if child is not None:
-        persistence.rewrite_scheduled = True
+        persistence.due.add(Job.REWRITE)
         persistence.rewriter.forget_failures()
         return Status(b"Background append only file rewriting scheduled")
     try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rotomdb import __version__
 from rotomdb.server.memory_report import memory_report, total_system_memory
 from rotomdb.server.process import executable, supervisor
+from rotomdb.storage.child import Job
 from rotomdb.storage.rdb import REDIS_VERSION
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def persistence_section(server: Server) -> Iterator[Field]:
     persistence = server.persistence
     status, child, aof = persistence.status, persistence.child, persistence.aof
     now = time.time()
-    saving = child is not None and child.kind == "rdb"
-    rewriting = child is not None and child.kind == "aof"
+    saving = child is not None and child.kind is Job.SNAPSHOT
+    rewriting = child is not None and child.kind is Job.REWRITE
     if child is not None:
         child.read_progress()
     yield "loading", int(server.dispatcher.loading)
@@ -166,7 +167,7 @@ def persistence_section(server: Server) -> Iterator[Field]:
     yield "rdb_last_load_keys_loaded", status.last_load_keys
     yield "aof_enabled", int(aof.on)
     yield "aof_rewrite_in_progress", int(rewriting)
-    yield "aof_rewrite_scheduled", int(persistence.rewrite_scheduled)
+    yield "aof_rewrite_scheduled", int(Job.REWRITE in persistence.due)
     yield "aof_last_rewrite_time_sec", status.last_rewrite_s
     yield "aof_current_rewrite_time_sec", int(now - child.started) if child and rewriting else -1
     yield "aof_last_bgrewrite_status", "ok" if status.last_rewrite_ok else "err"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from rotomdb.server.config import Config
+from rotomdb.storage.child import Job
 
 OWN_DESCRIPTORS = 32  # files and sockets that are no clients
 DEFAULT_PID_FILE = "/var/run/redis.pid"
@@ -20,7 +21,7 @@ OOM_SCORE = Path("/proc/self/oom_score_adj")
 OOM_SCORE_MAX = 1000
 MASTER, CHILD = 0, 2  # places in oom-score-adj-values
 
-CHILD_TITLES = {"rdb": "rotomdb-rdb-bgsave", "aof": "rotomdb-aof-rewrite"}
+CHILD_TITLES = {Job.SNAPSHOT: "rotomdb-rdb-bgsave", Job.REWRITE: "rotomdb-aof-rewrite"}
 
 runs_server = False  # the process is a server and nothing else, so that its title is the server's
 original_oom_score: int | None = None  # before anything was adjusted
@@ -55,11 +56,11 @@ def descriptors_for(clients: int) -> int:
     return clients if soft >= wanted else max(soft - OWN_DESCRIPTORS, 1)
 
 
-def become_child(config: Config, kind: str) -> None:
+def become_child(config: Config, kind: Job) -> None:
     """In a child that saves (`rdb`) or rewrites the log (`aof`): it gives way to the server that clients wait for."""
     with contextlib.suppress(OSError):
         apply_oom_scores(config, CHILD)
-    run_on(config["bgsave-cpulist" if kind == "rdb" else "aof-rewrite-cpulist"])
+    run_on(config["bgsave-cpulist" if kind is Job.SNAPSHOT else "aof-rewrite-cpulist"])
     if config["set-proc-title"] and runs_server:
         write_title(process_title(config, CHILD_TITLES.get(kind, kind)))
 

@@ -62,6 +62,7 @@ from rotomdb.server.tracking import Tracking
 from rotomdb.server.users import Users
 from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
 from rotomdb.storage.backup import Backups
+from rotomdb.storage.child import Job
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
 from rotomdb.storage.inheritance import known, leave_others
 from rotomdb.storage.machine import Machine
@@ -388,12 +389,12 @@ class Server(Hub):
         self.dispatcher.update_clock()
         self.dispatcher.loading = True
         try:
-            message = self.persistence.load(self.config["appendonly"], self.replayer())
+            loaded = self.persistence.load(self.config["appendonly"], self.replayer())
             self.dispatcher.dirty = 0
-            if message:
-                self.log("notice", message)
+            if loaded.message:
+                self.log("notice", loaded.message)
             if self.config["appendonly"]:
-                self.persistence.start_log()
+                self.persistence.start_log(loaded)
         finally:
             self.dispatcher.loading = False
         if not self.persistence.read_only:
@@ -566,7 +567,7 @@ class Server(Hub):
         self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
         self.sampled = (now, self.dispatcher.commands_processed, self.input_bytes, self.output_bytes)
 
-    def enter_child(self, kind: str) -> None:
+    def enter_child(self, kind: Job) -> None:
         """In a child that saves: the sockets are the parent's, and so are other servers of the process."""
         become_child(self.config, kind)
         for listener in self.listeners:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rotomdb.errors import SaveError
 from rotomdb.storage.aof_options import ALL_OFFSETS
+from rotomdb.storage.child import Job
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
@@ -106,7 +107,7 @@ class Shutdown:
                 raise SaveError("the first base of the log is being written")
             log("warning", "Writing initial AOF. Exit anyway.")
         if persistence.child is not None:
-            doing = "rewriting the AOF" if persistence.child.kind == "aof" else "saving an .rdb"
+            doing = "rewriting the AOF" if persistence.child.kind is Job.REWRITE else "saving an .rdb"
             log("warning", f"There is a child {doing}. Killing it!")
             persistence.kill_child()
         error = self.close_log()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import enum
 import gc
 import json
 import os
@@ -35,6 +36,14 @@ def private_dirty_bytes(pid: int | str = "self") -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_Dirty"))
+
+
+class Job(enum.StrEnum):
+    """What a child is for."""
+
+    SNAPSHOT = "rdb"
+    REWRITE = "aof"
+    COPY = "copy"  # of the data set, to sockets
 
 
 @dataclass
@@ -76,7 +85,7 @@ class Child(Protocol):
     """A running child, seen from the parent."""
 
     pid: int
-    kind: str
+    kind: Job
     fork_us: int
     started: float
     progress: Progress
@@ -94,7 +103,7 @@ class Child(Protocol):
 class ForkedChild:
     """A child that is a process."""
 
-    def __init__(self, pid: int, kind: str, descriptor: int, fork_us: int) -> None:
+    def __init__(self, pid: int, kind: Job, descriptor: int, fork_us: int) -> None:
         self.pid = pid
         self.kind = kind
         self.descriptor = descriptor
@@ -139,7 +148,7 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def fork_child(kind: str, disk: Disk, work: Work, in_child: Callable[[], None]) -> ForkedChild:
+def fork_child(kind: Job, disk: Disk, work: Work, in_child: Callable[[], None]) -> ForkedChild:
     """Fork; in the child run `in_child()` and then `work`.
 
     Raises:

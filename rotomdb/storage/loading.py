@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rotomdb.engine import Engine
@@ -22,6 +22,7 @@ from rotomdb.formats.rdb.reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
 from rotomdb.storage.disk import Disk
+from rotomdb.storage.freshness import Source
 from rotomdb.storage.load_progress import LoadProgress
 from rotomdb.storage.way_on import command
 
@@ -38,13 +39,29 @@ class LoadOptions:
     corrupt_tail_max: int = 0
 
 
+@dataclass(frozen=True)
+class LoadedLog:
+    """What was found in a log that whoever goes on with it has to know."""
+
+    quarantined: bool = False  # a block was left out: the log should be rewritten
+    uncovered: tuple[int, int] = (0, 0)  # bytes at the end of the last file that no checksum covers, and their CRC64
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a start has loaded."""
+
+    source: Source
+    message: str = ""  # for the text log; empty: there was nothing
+    log: LoadedLog = field(default_factory=LoadedLog)
+    log_is_older: bool = False  # the files of a log hold less than what was loaded
+
+
 class Loader:
     """Loads files into an engine.
 
     Attributes:
         keys_of: Tells which keys a command names, for the report on a quarantined block.
-        quarantined: Whether a block was left out: the log should be rewritten.
-        uncovered: Bytes at the end of the last file that no checksum covers, and their CRC64.
     """
 
     def __init__(self, disk: Disk, engine: Engine, aof: AppendOnlyFile, options: LoadOptions, log: Log) -> None:
@@ -54,8 +71,6 @@ class Loader:
         self.options = options
         self.log = log
         self.keys_of: Callable[[list[bytes]], list[bytes]] = lambda words: words[1:2]
-        self.quarantined = False
-        self.uncovered = (0, 0)
         self.progress = LoadProgress()
 
     def load_snapshot(self, path: Path, engine: Engine | None = None, *, keep_expired: bool = False) -> LoadReport:
@@ -91,7 +106,7 @@ class Loader:
         if aux.get(b"aof-base", b"0") != b"0":
             self.log("notice", "RDB is base AOF")
 
-    def load_log(self, paths: list[Path], execute: Execute, *, heal: bool = True) -> None:
+    def load_log(self, paths: list[Path], execute: Execute, *, heal: bool = True) -> LoadedLog:
         """Replay the log's files in order.
 
         Args:
@@ -104,6 +119,7 @@ class Loader:
         sizes = [self.disk.size(path) for path in paths]
         self.progress.begin(sum(sizes))
         # Empty files behind it do not make a file the middle of the log: a crash came between making and filling them.
+        quarantined, uncovered = False, (0, 0)
         last = max((i for i, size in enumerate(sizes) if size), default=0)
         try:
             for number, path in enumerate(paths):
@@ -119,16 +135,18 @@ class Loader:
                         on_progress=self.progress.loaded, while_examining=self.progress.elsewhere,
                     )  # fmt: skip
                     found = report.examination
+                    quarantined = quarantined or bool(found.damages)
                     for damage in found.damages:
                         self.quarantine(path, damage, bytes(data[damage.start : damage.end]))
                     torn = bytes(data[found.usable :]) if found.torn else b""
-                self.uncovered = (found.usable - found.open_block, found.open_checksum)
+                uncovered = (found.usable - found.open_block, found.open_checksum)
                 if found.torn and heal:
                     self.cut_tail(path, found, torn)
                 kind = "base" if path is paths[0] and len(paths) > 1 else "incr"
                 self.log("notice", f"DB loaded from {kind} file {path.name}: {time.monotonic() - start:.3f} seconds")
         finally:
             self.engine.expire_on_access = expired_on_access
+        return LoadedLog(quarantined, uncovered)
 
     def judge(self, path: Path, last: bool) -> Judge:
         """Decides, before anything of the file is applied, whether it may be."""
@@ -177,7 +195,6 @@ class Loader:
             f"Damage in {path.name}: {damage.reason}. The {len(content)} bytes from offset {damage.start} were left out and "
             f"are kept in {kept.name}. Keys that they name, as far as they can be read: {named or 'none'}{more}",
         )
-        self.quarantined = True
 
     def keys_in(self, content: bytes) -> list[bytes]:
         """Keys of the commands in damaged bytes that can still be read, each once."""

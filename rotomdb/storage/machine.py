@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rotomdb.storage.child import Child, Work, fork_child
+from rotomdb.storage.child import Child, Job, Work, fork_child
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.sync_thread import SyncThread
 
@@ -26,5 +26,5 @@ class Machine:
     monotonic_ms: Callable[[], int] = monotonic_ms
     time: Callable[[], float] = time.time
     pid: Callable[[], int] = os.getpid
-    fork: Callable[[str, Disk, Work, Callable[[], None]], Child] = fork_child
+    fork: Callable[[Job, Disk, Work, Callable[[], None]], Child] = fork_child
     sync_thread: Callable[[], SyncThread] = SyncThread

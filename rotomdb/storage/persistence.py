@@ -5,6 +5,7 @@ One child at a time writes a snapshot or a rewrite. Rules: docs/formats.md secti
 
 from __future__ import annotations
 
+import enum
 import os
 import time
 from collections.abc import Callable
@@ -17,10 +18,10 @@ from rotomdb.errors import RdbError, SaveError
 from rotomdb.formats.aof.replay import Execute
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import AofOptions, Log
-from rotomdb.storage.child import DELIBERATE_KILL, Child, Outcome, Reporter, Work
+from rotomdb.storage.child import DELIBERATE_KILL, Child, Job, Outcome, Reporter, Work
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.freshness import Source, choose, settle
-from rotomdb.storage.loading import Loader, LoadOptions
+from rotomdb.storage.loading import LoadedLog, Loader, LoadOptions, LoadResult
 from rotomdb.storage.lost_manifest import settle_unnamed_files
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.propagation import PropagationStream
@@ -30,8 +31,23 @@ from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
 WAIT_FOR_KILLED_CHILD_S = 0.01
-SNAPSHOT, REWRITE, COPY = "rdb", "aof", "copy"
-CHILD_NAMES = {SNAPSHOT: "snapshot", REWRITE: "AOF rewrite", COPY: "copy"}
+CHILD_NAMES = {Job.SNAPSHOT: "snapshot", Job.REWRITE: "AOF rewrite", Job.COPY: "copy"}
+
+
+class LogState(enum.Enum):
+    """Where the append-only file is in its life.
+
+                  turned on    base in place   turned off, closed   server ends   end refused
+    OFF           FIRST_BASE
+    FIRST_BASE                 ON              OFF                  OFF
+    ON                                         OFF                  ENDED
+    ENDED                                                                         ON
+    """
+
+    OFF = enum.auto()
+    FIRST_BASE = enum.auto()  # turned on at run time: it counts once its base is in place
+    ON = enum.auto()
+    ENDED = enum.auto()  # all of it is on disk, and it gets nothing more
 
 
 class ChangeCounter(Protocol):
@@ -101,13 +117,11 @@ class Persistence:
         self.status = SaveStatus(last_save=time.time())
         self.child: Child | None = None
         self.dying: list[Child] = []  # killed, and not seen to end yet
-        self.log_closing = False  # at the end of the server: the log is on disk and gets nothing more
-        self.start_log_over = False  # the log that is there is older than what was loaded
+        self.log_ended = False
         self.log_end = "off"  # where the log ended when it was turned off or closed, as snapshots note it
         self.dirty_at_fork = 0
-        self.save_scheduled = False
-        self.rewrite_scheduled = False
-        self.in_child: Callable[[str], None] = lambda kind: None
+        self.due: set[Job] = set()  # to be started as soon as nothing else runs
+        self.in_child: Callable[[Job], None] = lambda kind: None
         self.on_copy_end: Callable[[Child, Outcome], None] = lambda child, outcome: None
         self.read_only = False  # the directory could not be taken at the start, as it cannot be written
         self.own_directory: Callable[[], None] = lambda: None  # before something is written there; raises SaveError
@@ -121,10 +135,18 @@ class Persistence:
     def snapshot_path(self) -> Path:
         return self.directory / self.settings.file_name
 
+    @property
+    def log_state(self) -> LogState:
+        if self.aof.waiting:
+            return LogState.FIRST_BASE
+        if self.aof.file is None:
+            return LogState.OFF
+        return LogState.ENDED if self.log_ended else LogState.ON
+
     # Start
 
-    def load(self, use_aof: bool, execute: Execute) -> str:
-        """Load the data set that provably holds the most; returns what was loaded, for the log.
+    def load(self, use_aof: bool, execute: Execute) -> LoadResult:
+        """Load the data set that provably holds the most.
 
         Raises:
             FileFormatError, ManifestError, StartupError, OSError: nothing was lost. Of what is on disk only a torn end of
@@ -132,24 +154,24 @@ class Persistence:
         """
         start = time.monotonic()
         source, log_files = self.choose_source(use_aof, execute)
+        log = LoadedLog()
         if source is Source.LOG:
-            self.loader.load_log(log_files, execute, heal=use_aof)
+            log = self.loader.load_log(log_files, execute, heal=use_aof)
         elif source is Source.SNAPSHOT:
             self.load_snapshot()
-            self.start_log_over = bool(log_files)
         if not use_aof and log_files:
             self.log_end = f"off {log_files[-1].name}:{self.disk.size(log_files[-1])}"
         if source is Source.NOTHING:
             for name in self.loader.leftovers():
                 self.log("warning", f"There is no data set but a temporary file of an earlier server: {name} is kept.")
-            return ""
-        if self.read_only:
-            return f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
-        if self.disk.exists(self.snapshot_path):
-            # Its rename may not be on disk yet, and is relied upon from now on.
-            self.disk.sync_directory(self.directory)
-        self.loader.remove_leftovers()
-        return f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
+            return LoadResult(source)
+        if not self.read_only:
+            if self.disk.exists(self.snapshot_path):
+                # Its rename may not be on disk yet, and is relied upon from now on.
+                self.disk.sync_directory(self.directory)
+            self.loader.remove_leftovers()
+        message = f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
+        return LoadResult(source, message, log, log_is_older=source is Source.SNAPSHOT and bool(log_files))
 
     def choose_source(self, use_aof: bool, execute: Execute) -> tuple[Source, list[Path]]:
         """Which data set to load, and the files of the log. Raises StartupError where nobody can tell."""
@@ -210,7 +232,7 @@ class Persistence:
             finally:
                 libraries.replaces = False
         if self.aof.on and not (saved and emptied):
-            self.rewrite_scheduled = True  # the log does not lead to what the engine holds now
+            self.due.add(Job.REWRITE)  # the log does not lead to what the engine holds now
 
     def reload_log(self, execute: Execute) -> None:
         """DEBUG LOADAOF: the log in place of what the engine holds. Raises RotomError, OSError; the data is what it was then."""
@@ -236,15 +258,12 @@ class Persistence:
         else:
             self.log("notice", f"Done loading RDB, keys loaded: {report.keys}, keys expired: {report.expired}.")
 
-    def start_log(self) -> None:
-        """Open the AOF for appending; without a base one is written from the data set."""
-        self.aof.open(self.write_base, start_over=self.start_log_over, uncovered=self.loader.uncovered)
-        self.loader.uncovered = (0, 0)
-        self.start_log_over = False
-        if self.loader.quarantined:
-            self.loader.quarantined = False
+    def start_log(self, loaded: LoadResult) -> None:
+        """Open the AOF for appending behind what was loaded; without a base one is written from the data set."""
+        self.aof.open(self.write_base, start_over=loaded.log_is_older, uncovered=loaded.log.uncovered)
+        if loaded.log.quarantined:
             self.log("warning", "The log is rewritten, so that the damage is not met again.")
-            self.rewrite_scheduled = True
+            self.due.add(Job.REWRITE)
 
     def write_base(self, path: Path) -> None:
         options = SnapshotOptions(self.settings.compress, self.settings.checksum, True, aof_base=True)
@@ -266,14 +285,14 @@ class Persistence:
                 self.aof.forget_waiting()
                 raise
         else:
-            self.kill_child(REWRITE)
-            self.rewrite_scheduled = True
+            self.kill_child(Job.REWRITE)
+            self.due.add(Job.REWRITE)
             self.log("notice", "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.")  # fmt: skip
 
     def disable_log(self) -> None:
         """Turn it off: what is logged is brought to the disk, and the files stay. Raises OSError."""
-        self.kill_child(REWRITE)
-        self.rewrite_scheduled = False
+        self.kill_child(Job.REWRITE)
+        self.due.discard(Job.REWRITE)
         if self.aof.waiting:
             self.aof.forget_waiting()
             return
@@ -302,15 +321,15 @@ class Persistence:
         self.aof.bring_to_disk()
         if self.aof.closed_at:
             self.log_end = f"closed {self.aof.closed_at}"
-        self.log_closing = True
+        self.log_ended = True
 
     def resume_log(self) -> None:
         """The end of the server was refused after all."""
-        self.log_closing = False
+        self.log_ended = False
 
     def log_position(self) -> str:
         """Where the log stands, as a snapshot notes it."""
-        if self.aof.file is not None and not self.aof.waiting and not self.log_closing:
+        if self.log_state is LogState.ON:
             return f"on {self.aof.position}"
         return self.log_end
 
@@ -330,7 +349,7 @@ class Persistence:
 
     def save(self) -> None:
         """SAVE: write the snapshot in the foreground. Raises SaveError."""
-        if self.child is not None and self.child.kind == SNAPSHOT:
+        if self.child is not None and self.child.kind is Job.SNAPSHOT:
             raise SaveError("Background save already in progress")
         self.status.last_attempt = time.time()
         temporary = self.snapshot_temporary(self.machine.pid())
@@ -352,7 +371,7 @@ class Persistence:
         """BGSAVE. Raises SaveError when no child could be made."""
         if self.child is not None:
             raise SaveError("a child is active")
-        if any(child.kind == SNAPSHOT for child in self.dying):
+        if any(child.kind is Job.SNAPSHOT for child in self.dying):
             raise SaveError("a child that was killed has not ended yet")  # its rename could come after the new one's
         self.status.last_attempt = time.time()
         try:
@@ -365,7 +384,7 @@ class Persistence:
             self.aof.flush()
             options = self.snapshot_options()
             self.fork(
-                SNAPSHOT,
+                Job.SNAPSHOT,
                 lambda reporter, disk: save_snapshot(
                     disk,
                     self.engine,
@@ -379,7 +398,7 @@ class Persistence:
             self.status.last_save_ok = False
             self.log("warning", f"Can't save in background: fork: {error.strerror}")
             raise SaveError(str(error)) from error
-        self.save_scheduled = False
+        self.due.discard(Job.SNAPSHOT)
         assert self.child is not None
         self.log("notice", f"Background saving started by pid {self.child.pid}")
 
@@ -392,7 +411,7 @@ class Persistence:
             self.aof.file.leave_to_parent()
         self.aof.sync_thread.forget_thread()
 
-    def fork(self, kind: str, work: Callable[[Reporter, Disk], int]) -> None:
+    def fork(self, kind: Job, work: Callable[[Reporter, Disk], int]) -> None:
         self.dirty_at_fork = self.counter.dirty
 
         def in_child() -> None:
@@ -412,14 +431,14 @@ class Persistence:
         try:
             if self.aof.on:
                 self.rewriter.begin()
-            self.fork(REWRITE, self.rewriter.write)
+            self.fork(Job.REWRITE, self.rewriter.write)
         except OSError as error:
             self.status.last_rewrite_ok = False
             self.aof.rewrite_buffer = None
             self.rewriter.failed()
             self.log("warning", f"Can't rewrite append only file in background: {error}")
             raise SaveError(str(error)) from error
-        self.rewrite_scheduled = False
+        self.due.discard(Job.REWRITE)
         assert self.child is not None
         self.log("notice", f"Background append only file rewriting started by pid {self.child.pid}")
 
@@ -431,11 +450,11 @@ class Persistence:
     def start_copy(self, work: Work) -> Child:
         """A child that sends the data set somewhere. Raises OSError when it cannot be made."""
         self.aof.flush()  # what is sent must not know more than the log
-        self.fork(COPY, work)
+        self.fork(Job.COPY, work)
         assert self.child is not None
         return self.child
 
-    def kill_child(self, kind: str | None = None) -> None:
+    def kill_child(self, kind: Job | None = None) -> None:
         """End a running child (of that kind) and remove what it wrote."""
         child = self.child
         if child is None or (kind is not None and child.kind != kind):
@@ -443,9 +462,9 @@ class Persistence:
         self.log("notice", f"Killing running {CHILD_NAMES[child.kind]} child: {child.pid}")
         child.kill()
         self.child_gone()
-        if child.kind == REWRITE:
+        if child.kind is Job.REWRITE:
             self.aof.rewrite_buffer = None
-        elif child.kind == COPY:
+        elif child.kind is Job.COPY:
             self.on_copy_end(child, Outcome(-1, DELIBERATE_KILL))
         self.dying.append(child)
         # As a rule it is gone in a millisecond; one that hangs in the kernel is left to the timer.
@@ -465,9 +484,9 @@ class Persistence:
                 self.remove_files_of(child)
 
     def remove_files_of(self, child: Child) -> None:
-        if child.kind == SNAPSHOT:
+        if child.kind is Job.SNAPSHOT:
             self.disk.discard(self.snapshot_temporary(child.pid))
-        elif child.kind == REWRITE:
+        elif child.kind is Job.REWRITE:
             self.rewriter.remove_files(child.pid)
 
     def child_gone(self) -> None:
@@ -484,9 +503,9 @@ class Persistence:
             return
         self.child_gone()
         seconds = int(time.time() - child.started)
-        if child.kind == SNAPSHOT:
+        if child.kind is Job.SNAPSHOT:
             self.snapshot_ended(child, outcome, seconds)
-        elif child.kind == REWRITE:
+        elif child.kind is Job.REWRITE:
             self.rewrite_ended(child, outcome, seconds)
         else:
             self.on_copy_end(child, outcome)
@@ -530,7 +549,7 @@ class Persistence:
             self.log("warning", "Background AOF rewrite terminated with error")
         self.rewriter.abandon(child.pid)
         if self.aof.waiting:
-            self.rewrite_scheduled = True
+            self.due.add(Job.REWRITE)
         if outcome.signal != DELIBERATE_KILL:
             status.last_rewrite_ok = False
             self.rewriter.failed()
@@ -560,11 +579,11 @@ class Persistence:
     def start_what_is_due(self) -> None:
         try:
             if self.aof.failed_sync is not None or self.aof.waiting:
-                self.rewrite_scheduled = True  # until it has succeeded: nothing else makes the log whole
-            if self.rewrite_scheduled and not self.rewriter.held_back:
+                self.due.add(Job.REWRITE)  # until it has succeeded: nothing else makes the log whole
+            if Job.REWRITE in self.due and not self.rewriter.held_back:
                 self.start_rewrite()
                 return
-            if self.save_scheduled and self.may_retry_save():
+            if Job.SNAPSHOT in self.due and self.may_retry_save():
                 self.start_background_save()
                 return
             now = time.time()

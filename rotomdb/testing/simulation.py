@@ -22,7 +22,7 @@ from rotomdb.server.config import Config
 from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger
 from rotomdb.server.server import Server
-from rotomdb.storage.child import Outcome, Progress, Reporter, Work
+from rotomdb.storage.child import Job, Outcome, Progress, Reporter, Work
 from rotomdb.storage.disk import OWN_MODE, Disk, DiskFile
 from rotomdb.storage.machine import Machine
 from rotomdb.storage.sync_thread import NOT_SYNCABLE, SyncThread
@@ -147,7 +147,7 @@ class SilentReporter(Reporter):
 class SimulatedChild:
     """A child whose work has been taken down and is done bit by bit."""
 
-    def __init__(self, pid: int, kind: str, queue: deque[Callable[[], object]], started: float) -> None:
+    def __init__(self, pid: int, kind: Job, queue: deque[Callable[[], object]], started: float) -> None:
         self.pid = pid
         self.kind = kind
         self.queue = queue
@@ -239,7 +239,7 @@ class SimulatedServer:
         self.held_at_fork = 0
         self.clean_end = False  # shut down in order, with everything in the log
 
-    def fork(self, kind: str, disk: Disk, work: Work, in_child: Callable[[], None]) -> SimulatedChild:
+    def fork(self, kind: Job, disk: Disk, work: Work, in_child: Callable[[], None]) -> SimulatedChild:
         if self.fork_error is not None:
             raise self.fork_error
         self.next_pid += 1

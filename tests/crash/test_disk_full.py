@@ -65,8 +65,8 @@ class Data:
         )  # fmt: skip
         replayer = Context(self.dispatcher)
         replayer.replaying = True
-        self.persistence.load(True, lambda words: self.dispatcher.execute(replayer, words))
-        self.persistence.start_log()
+        loaded = self.persistence.load(True, lambda words: self.dispatcher.execute(replayer, words))
+        self.persistence.start_log(loaded)
 
     def run(self, *words: object) -> object:
         value = self.context.execute(*words)

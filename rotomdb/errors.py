@@ -180,7 +180,12 @@ class ManifestError(RotomError):
         reason: What is wrong, as Redis says it where it says something.
         cause: What has become of the file, where its bytes show it.
         missing: The file that it names and that is not there.
+        unnamed: Files that are there and that it does not name.
+        gap: They do not follow upon those that it names: others are missing between.
     """
+
+    unnamed: tuple[str, ...] = ()
+    gap = False
 
     def __init__(
         self, path: str, reason: str, line: int = 0, text: str = "", cause: str = "", missing: str = ""

@@ -32,7 +32,7 @@ from rotomdb.formats.rdb.reader import Aux, End, Function, KeyRecord, RdbReader
 from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.rdb.walker import Selection, StreamGroup
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
-from rotomdb.formats.sinks.values import ObjectSink, StreamValue, TextSink
+from rotomdb.formats.sinks.values import CheckSink, ObjectSink, StreamValue, TextSink
 from rotomdb.storage.output import WholeFile
 from rotomdb.storage.rdb_source import open_rdb
 
@@ -193,7 +193,10 @@ class Snapshot:
         reader.walker.database = entry.db
         reader.walker.next_record()
         reader.visit(sink)
-        return as_python(entry.type, sink.value), sink.field_times
+        value = as_python(entry.type, sink.value)
+        if isinstance(sink.value, list) and len(value) != len(sink.value):
+            reader.visit(CheckSink())  # which names the member that is there twice: one of the two would be lost
+        return value, sink.field_times
 
     def close(self) -> None:
         if self._lookup is not None:

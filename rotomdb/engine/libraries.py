@@ -24,8 +24,12 @@ class CarriedLibraries:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def add(self, source: bytes) -> None:
-        """One that a file holds. Raises CommandError where it cannot be run."""
+    def add(self, source: bytes, *, limited: bool = False) -> None:
+        """One that a file holds. Raises CommandError where it cannot be run.
+
+        Args:
+            limited: Also where it takes too long: it may never end.
+        """
         self.sources.append(source)
 
     def clear(self) -> None:

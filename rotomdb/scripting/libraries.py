@@ -135,9 +135,9 @@ class Libraries(CarriedLibraries):
     def __len__(self) -> int:
         return len(self.held.libraries)
 
-    def add(self, source: bytes) -> None:
+    def add(self, source: bytes, *, limited: bool = False) -> None:
         try:
-            self.load(source, replace=self.replaces, timeout_ms=0)
+            self.load(source, replace=self.replaces, timeout_ms=LOAD_TIMEOUT_MS if limited else 0)
         except CommandError as error:
             raise CommandError(f"Failed loading library: {str(error).removeprefix('ERR ')}") from None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError, AofTruncatedError
 from rotomdb.formats.aof.examination import Damage, Examination
-from rotomdb.formats.aof.replay import SELECT_FIRST, Execute, Judge, has_rdb_preamble, replay
+from rotomdb.formats.aof.replay import SELECT_FIRST, Execute, Judge, replay
 from rotomdb.formats.aof.resync import readable_commands
 from rotomdb.formats.quoting import quoted
 from rotomdb.formats.rdb.reader import LoadReport, RdbReader, read_aux
@@ -24,6 +24,7 @@ from rotomdb.storage.aof_options import Log
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.freshness import Source
 from rotomdb.storage.load_progress import LoadProgress
+from rotomdb.storage.log_location import begins_with_rdb
 from rotomdb.storage.way_on import command
 
 KEYS_NAMED = 20  # in the log line about a quarantined block
@@ -127,7 +128,9 @@ class Loader:
                 self.progress.begin_file(sum(sizes[:number]))
                 execute(SELECT_FIRST)  # each file begins there, whatever the one before ended with
                 with self.disk.mapped(path) as data:
-                    if has_rdb_preamble(data):
+                    if begins_with_rdb(
+                        data, path
+                    ):  # with damage in its first bytes, too: it is no damage between commands
                         self.announce(data, path)
                     report = replay(
                         data, str(path), self.engine, execute,

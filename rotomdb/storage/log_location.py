@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rotomdb.errors import ManifestError, RestoreError
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, Manifest
+from rotomdb.formats.aof.replay import has_rdb_preamble
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.manifest_file import read_manifest
 
@@ -33,6 +34,13 @@ class Source:
     @property
     def directory(self) -> Path:
         return self.paths[0].parent
+
+
+def begins_with_rdb(data: memoryview, path: Path) -> bool:
+    """Whether an RDB stands in front, also one whose first bytes are damaged."""
+    name = BASE_NAME.fullmatch(path.name)
+    damaged = name is not None and path.suffix == ".rdb" and len(data) > 0 and data[0] not in b"*#"
+    return has_rdb_preamble(data) or damaged
 
 
 def find_log(disk: Disk, path: Path) -> Source:
@@ -117,10 +125,19 @@ def refuse_unnamed_increments(disk: Disk, path: Path, manifest: Manifest) -> Non
     """Refuse a manifest that has lost its last lines. Raises ManifestError, which names the files."""
     behind = unnamed_increments(disk, path, manifest)
     if behind:
-        raise ManifestError(
+        error = ManifestError(
             str(path),
             f"it does not name {', '.join(behind)}, with commands in it: its end is lost, or that is of another log",
         )
+        numbers = sorted(sequence_of(name) for name in [*(file.name for file in manifest.increments), *behind])
+        error.unnamed, error.gap = tuple(behind), numbers != list(range(numbers[0], numbers[0] + len(numbers)))
+        raise error
+
+
+def sequence_of(name: str) -> int:
+    """Of an increment; 0 where the name has none."""
+    found = INCREMENT_NAME.fullmatch(name)
+    return int(found["sequence"]) if found else 0
 
 
 def unnamed_increments(disk: Disk, path: Path, manifest: Manifest) -> list[str]:

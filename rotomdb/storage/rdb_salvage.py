@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rotomdb.errors import DATABASES_MAX, DuplicateKeyError, Fault, RdbError, RdbValueError
+from rotomdb.errors import DATABASES_MAX, CommandError, DuplicateKeyError, Fault, RdbError, RdbValueError
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.crc_repair import find_burst
 from rotomdb.formats.rdb.reader import (
@@ -146,6 +146,7 @@ class Salvage:
 
     Args:
         as_snapshot: What comes of it will be loaded as a snapshot, and not as the base of a log (`check_rdb`).
+        take_library: Raises CommandError for a function library that a server refuses: it is left out.
 
     Attributes:
         losses: What could not be read, in the order of the file.
@@ -155,9 +156,15 @@ class Salvage:
     """
 
     def __init__(
-        self, reader: RdbReader, on_progress: Callable[[int], None] = lambda offset: None, *, as_snapshot: bool = False
+        self,
+        reader: RdbReader,
+        on_progress: Callable[[int], None] = lambda offset: None,
+        *,
+        as_snapshot: bool = False,
+        take_library: Callable[[bytes], object] = len,
     ) -> None:
         self.reader = reader
+        self.take_library = take_library
         self.reader.walker.now_ms = int(time.time() * 1000)
         self.sink = CheckSink(unique_keys=True, with_expired=not as_snapshot)
         self.on_progress = on_progress
@@ -198,9 +205,10 @@ class Salvage:
                 continue
             if isinstance(event, ResizeDb):
                 self.expected_keys += min(event.keys, len(self.reader.data))  # a hint, which may be damaged, too
-            elif isinstance(event, Function) and not event.released:
-                reason = "a function library in a form that servers refuse; it is written in the one that they take"
-                self.losses.append(Loss(at, at, at, reason, None, self.reader.database))
+            elif isinstance(event, Function):
+                if not self.takes(event, at):
+                    self.keep(start, at, database)
+                    start, database = walker.position, walker.database
             elif isinstance(event, SelectDb) and max(event.index, database) >= DATABASES_MAX:
                 self.keep(start, event.offset, database)
                 start, database = event.offset, event.index
@@ -213,9 +221,21 @@ class Salvage:
         """A range that can be read; it goes nowhere where its database is none."""
         if database < DATABASES_MAX:
             self.segments.append(Segment(start, end, database))
-        elif end > start:
+        else:
             reason = f"database {database}, which no server has"
             self.losses.append(Loss(start, end, start, reason, None, database))
+
+    def takes(self, event: Function, at: int) -> bool:
+        """Whether a function library is kept; what is wrong with it is noted."""
+        try:
+            self.take_library(event.code)
+        except CommandError as error:
+            self.lose(at, self.reader.walker.position, RdbValueError(at, str(error)))
+            return False
+        if not event.released:
+            reason = "a function library in a form that servers refuse; it is written in the one that they take"
+            self.lose(at, at, RdbValueError(at, reason))
+        return True
 
     def lose(self, start: int, end: int, error: RdbValueError, key: bytes | None = None) -> None:
         self.losses.append(Loss(start, end, error.offset, error.reason, key, self.reader.database))

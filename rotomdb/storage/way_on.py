@@ -47,12 +47,7 @@ class Place:
 def ways_on(error: RotomError, place: Place) -> list[str]:
     """What the operator of a server can do, a line each; nothing where no tool helps."""
     if isinstance(error, ManifestError):
-        if error.missing:
-            return [
-                f"put a copy of {shlex.quote(error.missing)} back, or go on without it:",
-                rebuild(place.log, missing=True),
-            ]
-        return [rebuild(place.log)]
+        return from_manifest(error, place.log)
     if isinstance(error, LostManifestError):
         return [rebuild(place.log)]
     if isinstance(error, EitherSourceError):
@@ -66,6 +61,20 @@ def ways_on(error: RotomError, place: Place) -> list[str]:
     if isinstance(error, AofTruncatedError) and not error.followed:
         return [command("rotomdb-aof", "fix", place.log)]
     return from_log(error, place)
+
+
+def from_manifest(error: ManifestError, log: Path) -> list[str]:
+    if error.missing:
+        return [
+            f"put a copy of {shlex.quote(error.missing)} back, or go on without it:",
+            rebuild(log, missing=True),
+        ]
+    if error.gap:
+        return [
+            f"move {shlex.join(error.unnamed)} away, if that is of another log, or go on without what is missing before it:",
+            rebuild(log, missing=True),
+        ]
+    return [rebuild(log)]
 
 
 def from_snapshot(error: FileFormatError, place: Place) -> list[str]:

@@ -4,8 +4,8 @@
 
 The interface and the output are those of redis-check-aof 7 (docs/formats.md, section 7.1), with three additions: a
 directory stands for the manifest in it, `--fix` and `--truncate-to-timestamp` copy the file before they cut it, and a file
-that redis-check-aof calls valid is looked at more closely: the checksums that it carries are verified, and each command must
-be one that a server replays. What that finds stands behind the lines of redis-check-aof.
+that redis-check-aof calls valid is looked at as a server looks at it: its checksums are verified, and each command must be one that
+a server replays. What that finds stands behind the lines of redis-check-aof.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rotomdb.formats.passing import passing
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import locate, refuse_unnamed_increments
 from rotomdb.storage.manifest_file import read_manifest
-from rotomdb.storage.way_on import rebuild
+from rotomdb.storage.way_on import from_manifest
 from rotomdb.tools.rdb_report import report_rdb
 from rotomdb.tools.replaying import Refusals, known_commands
 from rotomdb.tools.terminal import PROBLEMS, guard, progress
@@ -60,7 +60,10 @@ class Checker:
     timestamp: int
     assume_yes: bool
     line: int = 1
-    mismatches: list[str] = field(default_factory=list)  # bytes that a checksum contradicts, and where
+    damages: list[str] = field(
+        default_factory=list
+    )  # bytes that are no command, or not those that were written, and where
+    tears: list[str] = field(default_factory=list)  # ends that a crash has torn
     refused: list[str] = field(default_factory=list)  # commands that a server does not replay, and where
     commands: LogCommands = field(default_factory=known_commands)
 
@@ -122,6 +125,7 @@ class Checker:
             f"diff={difference}"
         )
         if difference or result != SCAN_END:
+            self.tell_of_readable(path, data, start)
             return "damaged", scanner.good, size
         self.look_closer(path, data, start)
         return "valid", size, size
@@ -132,20 +136,27 @@ class Checker:
         with progress(f"verifying the checksums of {path.name}", len(data)) as advance:
             found = examine(data, start, on_progress=advance, judge=refusals.judge)
         self.refused += [f"AOF {path}: offset {at}: a server refuses it: {why}" for at, why in refusals.outside(found)]
-        if not found.covered and not any(lost.before_block for lost in found.damages):
-            return  # no checksums: redis-check-aof's verdict is all there is
-        self.mismatches += [f"AOF {path} is damaged at offset {lost.start}: {lost.reason}" for lost in found.damages]
+        self.damages += [f"AOF {path} is damaged at offset {lost.start}: {lost.reason}" for lost in found.damages]
         if found.torn:
-            self.mismatches.append(f"AOF {path} is damaged at offset {found.torn_at}: {found.torn}")
+            self.tears.append(f"AOF {path} has a torn end, from offset {found.usable} on: {found.torn}")
+
+    def tell_of_readable(self, path: Path, data: memoryview, start: int) -> None:
+        """What redis-check-aof calls damaged a server may take as it is; then nothing of it should be cut."""
+        refusals = Refusals(self.commands)
+        found = examine(data, start, judge=refusals.judge)
+        if not (found.damages or found.torn or refusals.outside(found)):
+            out(f"A server takes all of AOF {path} as it is (rotomdb-aof check): there is no need to cut anything")
 
     def conclude_closer_look(self) -> None:
         """What the checksums and the commands say, behind all that redis-check-aof prints."""
-        for problem in self.mismatches + self.refused:
+        for problem in self.damages + self.tears + self.refused:
             out(problem)
-        if self.mismatches:
-            stop("Checksums do not match, which --fix does not mend: see rotomdb-aof check and salvage")
+        if self.damages:
+            stop("A server refuses damage, which --fix does not mend: see rotomdb-aof check and salvage")
         if self.refused:
             stop("A server refuses this, which --fix does not mend: see rotomdb-aof check and salvage")
+        if self.tears:
+            stop("A server cuts a torn end when it starts, and so does rotomdb-aof fix")
 
     def timestamp_verdict(self, path: Path, offset: int, size: int, *, last: bool) -> tuple[str, int, int]:
         if offset == 0:
@@ -238,7 +249,7 @@ class Checker:
 def stop_at_manifest(error: ManifestError) -> NoReturn:
     """What the tools and the server say of it, behind redis-check-aof's words."""
     out(str(error))
-    stop(f"hint: {rebuild(Path(error.path).parent)}")
+    stop("\n".join(f"hint: {way}" for way in from_manifest(error, Path(error.path).parent)))
 
 
 def free_name(path: Path) -> Path:

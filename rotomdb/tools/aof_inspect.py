@@ -26,6 +26,7 @@ from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.manifest_file import read_manifest
 from rotomdb.storage.point_in_time import Item, preamble_end, walk
 from rotomdb.storage.way_on import command
+from rotomdb.tools.library_trial import LibraryTrial
 from rotomdb.tools.paths import LOG
 from rotomdb.tools.sources import reporting
 from rotomdb.tools.terminal import PROBLEMS, SOUND, Advance, progress, table
@@ -102,7 +103,7 @@ def check_file(
 
     if has_rdb_preamble(data):
         try:
-            row["preamble_bytes"] = check_rdb(data, str(path), on_progress=advance).end
+            row["preamble_bytes"] = check_rdb(data, str(path), on_progress=advance, take_library=LibraryTrial()).end
         except FileFormatError as error:
             problem(error.offset, error.reason)
             return
@@ -129,7 +130,7 @@ def replay_for_check(disk: Disk, log: Path, result: dict[str, Any]) -> None:
             bars[name](offset)
 
         try:
-            replayed = replay_log(disk, log, on_progress=on_progress)
+            replayed = replay_log(disk, log, on_progress=on_progress, functions=True)
         except AofCommandError as refused:
             result["problems"].append({
                 "file": Path(refused.path).name, "offset": refused.offset, "reason": f"a server refuses it: {refused.reason}",

@@ -24,10 +24,11 @@ from rotomdb.formats.aof.salvage import LogSalvage, Piece, salvage_log
 from rotomdb.formats.rdb.reader import KeyRecord, ModuleAux, RdbReader
 from rotomdb.formats.rdb.writer import RdbWriter
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.log_location import BASE_NAME, Source, find_log
+from rotomdb.storage.log_location import Source, begins_with_rdb, find_log
 from rotomdb.storage.manifest_file import save_manifest
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_salvage import Salvage, put_right, reader_of_damaged
+from rotomdb.tools.library_trial import LibraryTrial
 from rotomdb.tools.log_keys import keys_of
 from rotomdb.tools.log_sifting import Sifter
 from rotomdb.tools.paths import LOG, output_option
@@ -180,7 +181,7 @@ def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], obje
         )  # of a version that nobody can read: where it ends is unknown, too
         return len(data)
     try:
-        work = Salvage(reader)
+        work = Salvage(reader, take_library=LibraryTrial())
         end = work.end
         if work.losses:
             with put_right(data[:end], str(path)) as mended:
@@ -188,7 +189,7 @@ def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], obje
                     report.repaired.append({"from": 0, "to": end, "bytes": len(mended.error)})
                     whole = RdbReader(mended.source.data, str(path), mended.source.release)
                     try:
-                        write_base(Salvage(whole), write, report)
+                        write_base(Salvage(whole, take_library=LibraryTrial()), write, report)
                     finally:
                         whole.close()
                     return end
@@ -196,13 +197,6 @@ def salvage_preamble(data: memoryview, path: Path, write: Callable[[bytes], obje
         return end
     finally:
         reader.close()
-
-
-def begins_with_rdb(data: memoryview, path: Path) -> bool:
-    """Whether an RDB stands in front, also one whose first bytes are damaged."""
-    name = BASE_NAME.fullmatch(path.name)
-    damaged = name is not None and path.suffix == ".rdb" and len(data) > 0 and data[0] not in b"*#"
-    return has_rdb_preamble(data) or damaged
 
 
 def write_base(work: Salvage, write: Callable[[bytes], object], report: FileReport) -> None:

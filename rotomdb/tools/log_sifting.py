@@ -44,7 +44,7 @@ class Sifter:
 
     def __init__(self, *, deep: bool = False) -> None:
         self.commands = known_commands()
-        self.execute = new_replayer(Engine(self.commands.databases), []) if deep else None
+        self.execute = new_replayer(Engine(self.commands.databases), [], functions=True) if deep else None
         self.database = 0  # that is selected in the input; -1: one that was refused
         self.written = 0  # that is selected in the output
 

@@ -14,6 +14,7 @@ from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Function, ModuleAu
 from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.storage.rdb_salvage import Salvage
+from rotomdb.tools.library_trial import LibraryTrial
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.sources import Opened, opened
 from rotomdb.tools.terminal import PROBLEMS, SOUND, table
@@ -43,7 +44,7 @@ def check(as_json: bool, first: bool, file: str) -> None:
         try:
             check_rdb(
                 source.source.data, source.source.name, report=report, on_progress=source.advance,
-                release=source.source.release, as_snapshot=True,
+                release=source.source.release, as_snapshot=True, take_library=LibraryTrial(),
             )  # fmt: skip
         except RdbError as error:
             result.update(sound=False, offset=error.offset, reason=error.reason)
@@ -65,7 +66,7 @@ def further_problems(source: Opened, first: RdbError) -> list[dict[str, Any]]:
     """What is wrong behind the first problem."""
     reader = source.reader()
     try:
-        salvage = Salvage(reader, as_snapshot=True)
+        salvage = Salvage(reader, as_snapshot=True, take_library=LibraryTrial())
     finally:
         reader.close()
     return [

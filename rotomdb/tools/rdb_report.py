@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
 from rotomdb.formats.rdb.records import TYPE_NAMES
+from rotomdb.tools.library_trial import LibraryTrial
 
 Print = Callable[[str], None]
 
@@ -38,7 +39,7 @@ def report_rdb(
 
     sound = True
     try:
-        check_rdb(data, path, report=report, on_event=on_event, on_progress=on_progress)
+        check_rdb(data, path, report=report, on_event=on_event, on_progress=on_progress, take_library=LibraryTrial())
     except RdbError as error:
         sound = False
         show_failure(error, report, out)

@@ -16,6 +16,7 @@ from rotomdb.formats.rdb.writer import RdbWriter, Target
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_salvage import COPY_BYTES, Loss, Mended, Salvage, put_right, reader_of_damaged
 from rotomdb.storage.rdb_source import RdbSource
+from rotomdb.tools.library_trial import LibraryTrial
 from rotomdb.tools.losses import Losses, note_loss, note_losses
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.rdb_convert import name_of, own_target, target_option
@@ -80,7 +81,7 @@ def write_readable(
     """Every record that can be read, for the target, or as it is."""
     reader = reader_of_damaged(source.data, source.name, source.release)
     try:
-        work = Salvage(reader, advance, as_snapshot=True)
+        work = Salvage(reader, advance, as_snapshot=True, take_library=LibraryTrial())
         outside: Losses = {}
         with writing(output, discard=output is None) as out:
             writer = RdbWriter(out.write, target or own_target(reader))

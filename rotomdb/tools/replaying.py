@@ -70,27 +70,43 @@ def known_commands() -> LogCommands:
     return LogCommands(callable_commands(new_dispatcher(Engine(1))), DATABASES_MAX)
 
 
-def new_dispatcher(engine: Engine) -> Dispatcher:
+def new_dispatcher(engine: Engine, *, functions: bool = False) -> Dispatcher:
+    """Args:
+    functions: Libraries are run as by a server, and not only carried.
+    """
     load_all()
     dispatcher = Dispatcher(engine, REGISTRY.values())
     dispatcher.loading = True
-    Scripting(dispatcher, lambda level, text: None, functions=False)
+    Scripting(dispatcher, lambda level, text: None, functions=functions)
     return dispatcher
 
 
-def new_replayer(engine: Engine, failures: list[tuple[list[bytes], str]]) -> Callable[[list[bytes]], None]:
-    """Executes commands on the engine. Function libraries are carried, not compiled."""
-    return replayer(new_dispatcher(engine), lambda words, error: failures.append((words, str(error))))
+def new_replayer(
+    engine: Engine, failures: list[tuple[list[bytes], str]], *, functions: bool = False
+) -> Callable[[list[bytes]], None]:
+    """Executes commands on the engine.
+
+    Args:
+        functions: Function libraries are run as by a server, and not only carried.
+    """
+    dispatcher = new_dispatcher(engine, functions=functions)
+    return replayer(dispatcher, lambda words, error: failures.append((words, str(error))))
 
 
 def replay_log(
-    disk: Disk, path: Path, *, judge: Judge | None = None, on_progress: Callable[[str, int, int], None] | None = None
+    disk: Disk,
+    path: Path,
+    *,
+    judge: Judge | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    functions: bool = False,
 ) -> Replayed:
     """Replay what `path` names: a file, a manifest, an append directory or a data directory.
 
     Args:
         judge: What to let pass; by default a torn end of the last file.
         on_progress: Called with the file's name, the offset reached and its size.
+        functions: Libraries are run as by a server, and not only carried.
 
     Raises:
         FileFormatError, RestoreError, ManifestError, OSError.
@@ -99,7 +115,7 @@ def replay_log(
     engine = Engine(DATABASES_MAX)  # the log does not say how many its server has
     engine.expire_on_access = False
     result = Replayed(engine)
-    execute = new_replayer(engine, result.failures)
+    execute = new_replayer(engine, result.failures, functions=functions)
     for number, file in enumerate(log.paths):
         with disk.mapped(file) as data:
             size = len(data)

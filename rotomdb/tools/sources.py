@@ -22,7 +22,7 @@ from rotomdb.formats.rdb.walker import Selection
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb
-from rotomdb.storage.way_on import rebuild
+from rotomdb.storage.way_on import from_manifest
 from rotomdb.tools.live import tls_of
 from rotomdb.tools.rows import is_dump, write_rows
 from rotomdb.tools.terminal import PROBLEMS, Advance, complain, error_text, fail, progress
@@ -69,7 +69,7 @@ def reporting(hint: str | None = None) -> Iterator[None]:
     except FileFormatError as error:
         finish(str(error), hint, PROBLEMS)
     except ManifestError as error:
-        finish(str(error), rebuild(Path(error.path).parent), PROBLEMS)
+        finish(str(error), "\nhint: ".join(from_manifest(error, Path(error.path).parent)), PROBLEMS)
     except RestoreError as error:
         finish(str(error), None, PROBLEMS)
     except SourceError as error:

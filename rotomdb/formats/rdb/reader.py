@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from rotomdb.errors import CommandError, Fault, RdbDatabaseError, RdbError, RdbUnsupportedTypeError, RdbValueError
+from rotomdb.errors import (
+    DATABASES_MAX,
+    CommandError,
+    Fault,
+    RdbDatabaseError,
+    RdbError,
+    RdbUnsupportedTypeError,
+    RdbValueError,
+)
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.file_kind import HEAD_BYTES, FileKind, kind_of
 from rotomdb.formats.passing import let_go
@@ -313,12 +321,7 @@ class RdbReader:
                 elif isinstance(event, Aux):
                     report.aux[event.name] = event.value
                 elif isinstance(event, Function):
-                    if not event.released:
-                        raise RdbUnsupportedTypeError(decoder.position, "Pre-release function format not supported")
-                    try:
-                        engine.function_libraries.add(event.code)
-                    except CommandError as error:
-                        raise RdbUnsupportedTypeError(decoder.position, str(error)) from None
+                    judge_function(event, decoder.position, engine.function_libraries.add)
                 elif isinstance(event, ModuleAux):
                     raise RdbUnsupportedTypeError(
                         event.start,
@@ -420,10 +423,12 @@ def check_rdb(
     on_progress: Progress | None = None,
     release: Callable[[int, int], None] | None = None,
     as_snapshot: bool = False,
+    take_library: Callable[[bytes], object] | None = None,
 ) -> CheckReport:
-    """Verify structure, lengths, encodings, duplicate members and keys, and the checksum.
+    """Verify structure, lengths, encodings, duplicate members and keys, databases, function libraries and the checksum.
 
     Args:
+        take_library: Called with each library; raises CommandError for one that a server refuses.
         as_snapshot: What a server will load as its snapshot, and not as the base of a log: keys whose time is over are
             dropped then, and are no duplicates of others.
         report: Filled in; what it holds also counts when the check ends with an error.
@@ -439,6 +444,10 @@ def check_rdb(
         report.version = reader.version
         reader.walker.now_ms = int(time.time() * 1000)
         for event in reader.walk(sink, None, on_progress):
+            try:
+                judge_event(event, reader.walker.position, take_library)
+            except RdbValueError as error:
+                raise reader.failure(error, reader.walker) from None
             on_event(event, reader.walker.position)
             if isinstance(event, End):
                 report.end, report.checksum_stored = event.offset, event.checksum_stored
@@ -452,6 +461,24 @@ def check_rdb(
         )
         reader.close()
     return report
+
+
+def judge_event(event: Event, offset: int, take_library: Callable[[bytes], object] | None) -> None:
+    """Raises RdbValueError for what no server takes. Offset: behind it."""
+    if isinstance(event, SelectDb) and event.index >= DATABASES_MAX:
+        raise RdbDatabaseError(event.offset, event.index, DATABASES_MAX)
+    if isinstance(event, Function):
+        judge_function(event, offset, take_library or len)
+
+
+def judge_function(event: Function, offset: int, take_library: Callable[[bytes], object]) -> None:
+    """Raises RdbValueError where a server refuses a library of functions."""
+    if not event.released:
+        raise RdbUnsupportedTypeError(offset, "Pre-release function format not supported")
+    try:
+        take_library(event.code)
+    except CommandError as error:
+        raise RdbUnsupportedTypeError(offset, str(error)) from None
 
 
 def read_aux(data: memoryview | bytes, path: str) -> dict[bytes, bytes]:

@@ -56,14 +56,25 @@ REFUSED_COMMANDS = {
     "s62--single-wrong-arity",
     "s62--single-multi-bad-cmd",
 }
+# Counts that redis-check-aof reads with atoi and does not look at again, and an annotation that a crash has cut: the server refuses the
+# first, and cuts the other.
+REFUSED_COUNTS = {
+    f"{name}-{what}"
+    for name in ("m70--last-incr", "s62--single")
+    for what in ("argc-0", "argc-neg", "argc-space", "argc-leading-zero", "ts-cut")
+}
 # Where a manifest does not name all of the log that lies there, or names nothing, the check is stricter than redis-check-aof:
 # the server refuses such a directory, since writes would be left out, and the tool says the same.
-STRICTER = REFUSED_COMMANDS | {
-    "m70--manifest-empty",
-    "m70--manifest-newline",
-    "m70--manifest-no-incr",
-    "m70--file-extra",
-}
+STRICTER = (
+    REFUSED_COMMANDS
+    | REFUSED_COUNTS
+    | {
+        "m70--manifest-empty",
+        "m70--manifest-newline",
+        "m70--manifest-no-incr",
+        "m70--file-extra",
+    }
+)
 # Only with --fix: as above, once the files that the manifest names are sound.
 STRICTER_FIX = STRICTER | {"b70--base-only-cut"}
 # The server reads this manifest; redis-check-aof takes it for a log, and --fix would cut it to nothing.

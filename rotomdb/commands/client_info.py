@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # (letter, whether it holds), in the order of Redis.
 FLAGS: tuple[tuple[str, Callable[[Connection, Mode | None], object]], ...] = (
+    ("S", lambda client, mode: client.is_replica),
+    ("M", lambda client, mode: client.is_master),
     ("O", lambda client, mode: client.monitoring),
     ("P", lambda client, mode: client.subscribed),
     ("x", lambda client, mode: client.in_multi),

@@ -245,7 +245,8 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
             kind = words.value().lower()
             if kind not in (b"normal", b"master", b"replica", b"slave", b"pubsub"):
                 raise CommandError(f"ERR Unknown client type '{shown(kind)}'")
-            clients = [client for client in clients if client_type(client) == kind.decode()]
+            wanted_type = "replica" if kind == b"slave" else kind.decode()
+            clients = [client for client in clients if client_type(client) == wanted_type]
         elif word == b"ID" and words:
             wanted = [parse_int(text, "ERR Invalid client ID") for text in words.take(words.remaining())]
             clients = [ctx.server.clients[number] for number in wanted if number in ctx.server.clients]
@@ -255,7 +256,11 @@ def client_list(ctx: Context, *options: Bytes) -> Verbatim:
 
 
 def client_type(client: Connection) -> str:
-    """As CLIENT LIST TYPE names it; masters and replicas come with replication."""
+    """As CLIENT LIST TYPE names it."""
+    if client.is_master:
+        return "master"
+    if client.is_replica:
+        return "replica"
     return "pubsub" if client.subscribed else "normal"
 
 
@@ -279,7 +284,8 @@ def kill_filter(server: Host, word: bytes, value: bytes) -> Callable[[Connection
     if word == b"TYPE":
         if text.lower() not in ("normal", "master", "replica", "slave", "pubsub"):
             raise CommandError(f"ERR Unknown client type '{text}'")
-        return lambda client: client_type(client) == text.lower()
+        wanted = "replica" if text.lower() == "slave" else text.lower()
+        return lambda client: client_type(client) == wanted
     if word == b"MAXAGE":
         seconds = parse_int(value, "ERR maxage is not an integer or out of range")
         if seconds < 1:

@@ -100,7 +100,7 @@ def debug_loadaof(ctx: Context) -> object:
     dispatcher = ctx.dispatcher
     data_set_goes(ctx)
     dispatcher.loading = True
-    stream_active, dispatcher.stream.active = dispatcher.stream.active, False
+    dispatcher.stream.muted = True
     try:
         ctx.server.persistence.reload_log(ctx.server.replayer())
     except (RotomError, OSError) as error:
@@ -108,7 +108,7 @@ def debug_loadaof(ctx: Context) -> object:
         raise CommandError(f"ERR Error trying to load the AOF files, check server logs: {error}") from None
     finally:
         dispatcher.loading = False
-        dispatcher.stream.active = stream_active
+        dispatcher.stream.muted = False
     dispatcher.dirty = 0
     return OK
 

@@ -42,6 +42,7 @@ cdef class Context:
     cdef public list watched              # (database index, key)
     cdef public bint replaying            # the commands come from an append-only file
     cdef readonly int64_t write_offset    # of the stream after its last write
+    cdef readonly int64_t replica_offset  # the same place, as replicas count
     cdef readonly int64_t read_offset     # that what it has read depends on, where that is watched
     cdef public bint tracking             # what it reads is remembered
     cdef public bint no_touch             # its commands leave access clocks alone
@@ -80,6 +81,7 @@ cdef class Dispatcher:
     cdef public int64_t memory_limit      # bytes that the data may take; 0: no limit
     cdef public object make_room          # called when there are more; whether it is below the limit now
     cdef public object write_error        # text that write commands are refused with; None: none
+    cdef public str write_refusal         # the same, where it is the server's place among others that forbids it
     cdef public bint requires_auth
     cdef public bint watch_unsynced       # replies may depend on writes that are not on disk yet
     cdef public bint loading

@@ -41,6 +41,7 @@ class Context:
     watched: list[tuple[int, bytes]]
     replaying: bool
     write_offset: int
+    replica_offset: int
     read_offset: int
     tracking: bool
     no_touch: bool
@@ -88,6 +89,7 @@ class Dispatcher:
     on_unknown: Callable[[Context, bytes], None] | None
     on_internal_error: Callable[[str], None] | None
     write_error: str | None
+    write_refusal: str | None
     requires_auth: bool
     watch_unsynced: bool
     loading: bool

@@ -358,6 +358,8 @@ cdef class Dispatcher:
             return "OOM command not allowed when used memory > 'maxmemory'."
         if self.write_error is not None and (any_flags & FLAG_WRITE or command.properties & REFUSED_WITH_WRITES):
             return self.write_error
+        if self.write_refusal is not None and any_flags & FLAG_WRITE:
+            return self.write_refusal
         if context.subscribed and context.resp == 2 and not command.properties & WHILE_SUBSCRIBED:
             return (f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
                     "PING / QUIT / RESET are allowed in this context")
@@ -450,7 +452,7 @@ cdef class Dispatcher:
             if refusal is not None:
                 return self.refuse(context, refusal, command)
         if self.depth == 0 and (self.memory_limit or self.write_error is not None or context.subscribed
-                                or self.loading or self.busy is not None):
+                                or self.loading or self.busy is not None or self.write_refusal is not None):
             # Not for what runs inside another command: a transaction that has begun is not cut short.
             refusal = self.state_refusal(context, command)
             if refusal is not None:
@@ -550,8 +552,10 @@ cdef class Dispatcher:
             if self.pending:
                 self.flush_unit(not command.flags & FLAG_TOUCHES_ARBITRARY_KEYS)
                 context.write_offset = self.stream.offset
+                context.replica_offset = self.stream.replica_offset
             elif self.dirty != dirty_before:
                 context.write_offset = self.stream.offset
+                context.replica_offset = self.stream.replica_offset
             if self.watch_unsynced:
                 if command.properties & SEES_ALL_KEYS:
                     context.read_offset = self.stream.offset
@@ -729,7 +733,7 @@ cdef class Dispatcher:
 
     cdef void propagate_verbatim(self, int database, PyObject** arguments, int count):
         cdef object real
-        if not self.stream.active or self.unlogged:
+        if not self.stream.wanted or self.unlogged:
             return
         if self.real_names is not None:
             # The log is read without the configuration that renamed the command.
@@ -783,7 +787,7 @@ cdef class Dispatcher:
 
     cdef object feed_effect(self, int database, tuple arguments):
         """Put what the engine did by itself into the stream, ahead of what the running command does."""
-        if self.stream.active:
+        if self.stream.wanted:
             if self.depth:
                 self.pending.append((database, arguments))
             else:

@@ -310,7 +310,7 @@ def expire(ctx: Context, key: bytes, amount: bytes, unit_ms: int, relative: bool
         return 0
     if only_less and current != -1 and expire_ms >= current:
         return 0
-    if expire_ms <= ctx.now_ms and not ctx.dispatcher.loading:
+    if expire_ms <= ctx.now_ms and not (ctx.dispatcher.loading or ctx.replaying):
         ctx.db.delete(key)
         ctx.changed(key, "del")
         ctx.propagate(b"DEL", key)
@@ -585,7 +585,7 @@ def restore(ctx: Context, key: Key, ttl: Bytes, serialized_value: Bytes, *option
         raise CommandError("ERR Bad data format") from None
     if not filled:
         raise CommandError("ERR Bad data format")
-    if expire_ms and expire_ms < ctx.now_ms and not ctx.dispatcher.loading:
+    if expire_ms and expire_ms < ctx.now_ms and not (ctx.dispatcher.loading or ctx.replaying):
         ctx.db.delete(key)
         if existed:
             ctx.changed(key, "del")

@@ -139,6 +139,7 @@ def sunsubscribe(ctx: Context, *shardchannels: Bytes) -> object:
 )
 def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
     """Posts a message to a channel."""
+    ctx.dispatcher.stream.feed_replicas(b"PUBLISH", channel, message)
     return ctx.server.pubsub.publish(channel, message)
 
 
@@ -154,6 +155,7 @@ def publish(ctx: Context, channel: Bytes, message: Bytes) -> int:
 )
 def spublish(ctx: Context, shardchannel: Bytes, message: Bytes) -> int:
     """Posts a message to a shard channel."""
+    ctx.dispatcher.stream.feed_replicas(b"SPUBLISH", shardchannel, message)
     return ctx.server.pubsub.publish_to_shard(shardchannel, message)
 
 

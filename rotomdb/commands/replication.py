@@ -1,11 +1,11 @@
-"""SYNC, PSYNC and REPLCONF, as far as a full copy goes: for `redis-cli --rdb`, backups and tools. Nothing follows the copy."""
+"""What a replica and its master say to each other: SYNC, PSYNC and REPLCONF."""
 
 from __future__ import annotations
 
 from rotomdb.commands.arguments import parse_int, parse_ranged_int
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, syntax_error
-from rotomdb.commands.host import connection_of
+from rotomdb.commands.host import Connection, connection_of
 from rotomdb.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
@@ -18,6 +18,7 @@ from rotomdb.commands.registry import (
     command,
 )
 from rotomdb.commands.reply import NO_REPLY, OK
+from rotomdb.engine.number import parse_int as parse_int64
 from rotomdb.errors import CommandError
 from rotomdb.formats.resp.request import split_arguments
 
@@ -35,17 +36,29 @@ def sync(ctx: Context) -> object:
 @command("PSYNC", since="2.8.0", flags=SYNC_FLAGS, group=GROUP, arity=-3, syntax="replicationid:string offset:integer")
 def psync(ctx: Context, replication_id: Bytes, offset: Bytes, *options: Bytes) -> object:
     """An internal command used in replication."""
-    parse_int(offset, NOT_AN_INTEGER)  # nothing is kept that could be continued: whatever the place, it is a full copy
-    return full_copy(ctx, partial=True)
+    wanted = parse_int(offset, NOT_AN_INTEGER)
+    client = may_copy(ctx)
+    if client is not None:
+        ctx.server.replication.request(client, replication_id.decode("latin-1"), wanted)
+    return NO_REPLY
 
 
 def full_copy(ctx: Context, *, partial: bool) -> object:
-    client, copies = connection_of(ctx), ctx.server.copies
+    client = may_copy(ctx)
+    if client is not None:
+        ctx.server.replication.copies.request(client, partial=partial)
+    return NO_REPLY
+
+
+def may_copy(ctx: Context) -> Connection | None:
+    """The client, if it may ask for the history now; None: it follows it already. Raises CommandError."""
+    client, copies = connection_of(ctx), ctx.server.replication.copies
+    if client.is_replica:
+        return None
     wishes = copies.wishes_of(client)
     if wishes.only is not None and not wishes.knows_mark:
         raise CommandError("ERR Filtered replica requires EOF capability")
-    copies.request(client, partial=partial)
-    return NO_REPLY
+    return client
 
 
 @command(
@@ -55,7 +68,7 @@ def replconf(ctx: Context, *words: Bytes) -> object:
     """An internal command for configuring the replication stream."""
     if len(words) % 2:
         raise syntax_error()
-    wishes = ctx.server.copies.wishes_of(connection_of(ctx))
+    wishes = ctx.server.replication.copies.wishes_of(connection_of(ctx))
     for name, value in zip(words[::2], words[1::2], strict=True):
         option = name.lower()
         if option == b"listening-port":
@@ -65,10 +78,17 @@ def replconf(ctx: Context, *words: Bytes) -> object:
                 raise CommandError(
                     f"ERR REPLCONF ip-address provided by replica instance is too long: {len(value)} bytes"
                 )
+            wishes.address = value.decode("latin-1")
         elif option == b"capa":
             wishes.knows_mark = wishes.knows_mark or value.lower() == b"eof"
-        elif option in (b"ack", b"getack"):
+            wishes.knows_new_ids = wishes.knows_new_ids or value.lower() == b"psync2"
+        elif option == b"ack":
+            acknowledge(ctx, words)
             return NO_REPLY
+        elif option == b"getack":
+            return NO_REPLY
+        elif option == b"version":
+            continue  # what a replica can load is told by the versions that files have: the oldest that holds the data
         elif option == b"rdb-only":
             parse_int(value, NOT_AN_INTEGER)
             message = "ERR value is out of range, must be between 0 and 1"
@@ -78,6 +98,14 @@ def replconf(ctx: Context, *words: Bytes) -> object:
         else:
             raise CommandError(f"ERR Unrecognized REPLCONF option: {name.decode('latin-1')}")
     return OK
+
+
+def acknowledge(ctx: Context, words: tuple[bytes, ...]) -> None:
+    """ACK position, FACK position-on-disk: a replica tells how far it is. One that is none is not answered either."""
+    told = {name.upper(): parse_int64(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    position = told.get(b"ACK")
+    if position is not None:
+        ctx.server.replication.acknowledge(connection_of(ctx), position, told.get(b"FACK"))
 
 
 def parse_filter(text: bytes) -> frozenset[bytes]:

@@ -261,7 +261,7 @@ def lolwut(ctx: Context, *options: Bytes) -> Verbatim:
 @command("ROLE", since="2.8.12", flags=NOSCRIPT | LOADING | STALE | FAST, group=GROUP, categories="admin dangerous")
 def role(ctx: Context) -> list[object]:
     """Returns the replication role."""
-    return [b"master", ctx.dispatcher.stream.offset, []]
+    return ctx.server.replication.role()
 
 
 # CONFIG

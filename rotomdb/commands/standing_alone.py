@@ -46,7 +46,7 @@ def follow(name: str, host: bytes, port: bytes) -> object:
     if host.lower() == b"no" and port.lower() == b"one":
         return OK
     parse_ranged_int(port, 0, PORT_MAX, "ERR Invalid master port")
-    raise CommandError(f"ERR {name} cannot be honoured: there is no replication yet")
+    raise CommandError(f"ERR {name} cannot be honoured: this server follows no master yet")
 
 
 @command(

@@ -258,7 +258,7 @@ def append_next(ctx: Context, key: bytes, words: tuple[bytes, ...]) -> bytes:
     if not text:
         raise CommandError(EXHAUSTED if text is None else TOO_LARGE)
     ctx.changed(key, "xadd")
-    if ctx.dispatcher.stream.active:
+    if ctx.dispatcher.stream.wanted:
         ctx.propagate(b"XADD", key, text, *words[1:])
     return text
 

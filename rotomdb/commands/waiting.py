@@ -32,7 +32,14 @@ def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
     """Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."""
     wanted = parse_int(numreplicas)
     milliseconds = timeout_ms(ctx, timeout)
-    return ctx.block_until(lambda: wanted <= 0, lambda: 0, milliseconds)  # no replica can be attached yet
+    replication, place = ctx.server.replication, ctx.replica_offset
+    if replication.replicas.with_position(place) < wanted:
+        replication.ask_positions()
+    return ctx.block_until(
+        lambda: replication.replicas.with_position(place) >= wanted,
+        lambda: replication.replicas.with_position(place),
+        milliseconds,
+    )
 
 
 @command(
@@ -53,7 +60,9 @@ def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -
     refused = CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
     if local and not log.on:
         raise refused
-    offset = ctx.write_offset
+    offset, place, replication = ctx.write_offset, ctx.replica_offset, ctx.server.replication
+    if replication.replicas.with_durable(place) < replicas:
+        replication.ask_positions()
 
     def durable() -> int:
         if not log.on:
@@ -65,6 +74,11 @@ def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -
 
     def ready() -> bool:
         # Turned off while somebody waits: the wait ends with the error.
-        return bool(local and not log.on) or (durable() >= local and replicas == 0)
+        return bool(local and not log.on) or (
+            durable() >= local and replication.replicas.with_durable(place) >= replicas
+        )
 
-    return ctx.block_until(ready, lambda: refused if local and not log.on else [durable(), 0], milliseconds)
+    def reply() -> object:
+        return refused if local and not log.on else [durable(), replication.replicas.with_durable(place)]
+
+    return ctx.block_until(ready, reply, milliseconds)

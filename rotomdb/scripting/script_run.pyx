@@ -126,6 +126,8 @@ cdef class ScriptRun:
             raise CommandError(OUT_OF_MEMORY)
         if self.dispatcher.write_error is not None:
             raise CommandError(self.dispatcher.write_error)
+        if self.dispatcher.write_refusal is not None:
+            raise CommandError(self.dispatcher.write_refusal)
         if read_only:
             raise CommandError("ERR Can not execute a script with write flag using *_ro command.")
 
@@ -171,6 +173,8 @@ cdef class ScriptRun:
             return "ERR Write commands are not allowed from read-only scripts."
         if command.flags & FLAG_WRITE and not self.wrote and dispatcher.write_error is not None:
             return dispatcher.write_error
+        if command.flags & FLAG_WRITE and not self.wrote and dispatcher.write_refusal is not None:
+            return dispatcher.write_refusal
         if self.memory_short and not self.wrote and not self.allow_oom and command.flags & FLAG_DENYOOM:
             return OUT_OF_MEMORY
         if dispatcher.loading and not command.flags & FLAG_LOADING:

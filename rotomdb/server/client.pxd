@@ -68,6 +68,8 @@ cdef class Client(Context):
     cdef public int64_t created_ms, last_interaction_ms, soft_limit_since_ms
     cdef public bint no_evict
     cdef public bint over_unix_socket
+    cdef public bint is_replica           # follows the history: its output is bounded elsewhere
+    cdef public bint is_master            # sends the history that this server follows
     cdef public Channel channel           # TLS, or None
     cdef Py_ssize_t reading               # bytes in the shared buffer that are being processed
     cdef int64_t counted_argument_bytes   # of an unfinished request, as far as used_memory knows of them

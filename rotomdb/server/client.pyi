@@ -64,6 +64,8 @@ class Client(Context):
     soft_limit_since_ms: int
     no_evict: bool
     over_unix_socket: bool
+    is_replica: bool
+    is_master: bool
     channel: Channel | None
     def __init__(self, dispatcher: Dispatcher, hub: Hub, socket: Socket, id: int) -> None: ...
     def release(self) -> None: ...

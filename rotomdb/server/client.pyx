@@ -480,6 +480,8 @@ cdef class Client(Context):
 
     cdef int kind(self) noexcept:
         """Which of the output limits is its own."""
+        if self.is_replica:
+            return REPLICA
         return SUBSCRIBER if self.subscribed else NORMAL
 
     cdef int64_t unsent(self) noexcept:
@@ -498,8 +500,8 @@ cdef class Client(Context):
         cdef int64_t hard = self.hub.hard_limits[kind], soft = self.hub.soft_limits[kind]
         cdef int64_t listed = self.listed_output()
         cdef bint over = False
-        if self.closing:
-            return 0
+        if self.closing or self.is_replica:
+            return 0                           # what waits for a replica is more than its output: replicas.py
         if soft and listed >= soft:
             if self.soft_limit_since_ms == 0:
                 self.soft_limit_since_ms = self.engine.now_ms

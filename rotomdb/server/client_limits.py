@@ -51,7 +51,10 @@ class ClientLimits:
     def evict(self) -> None:
         """End the largest clients until all of them together are within maxmemory-clients."""
         server = self.server
-        candidates = [client for client in server.clients.values() if not client.no_evict and not client.closing]
+        candidates = [
+            client for client in server.clients.values()
+            if not (client.no_evict or client.is_replica or client.is_master or client.closing)
+        ]  # fmt: skip
         for client in sorted(candidates, key=lambda candidate: candidate.memory_bytes, reverse=True):
             if server.clients_memory <= server.clients_limit:
                 break
@@ -86,7 +89,7 @@ class ClientLimits:
             return
         now = self.server.engine.now_ms
         for client in list(self.server.clients.values()):
-            waits = client.blocked or client.subscribed
+            waits = client.blocked or client.subscribed or client.is_replica or client.is_master
             if not waits and now - client.last_interaction_ms > timeout * 1000:
                 self.server.log("verbose", "Closing idle client")
                 self.server.close_client(client)

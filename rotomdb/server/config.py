@@ -19,12 +19,13 @@ from rotomdb.server.configured_users import FILE_AND_LINES, encoded, users_of
 from rotomdb.server.directive_values import format_value, parse_line, parse_setting
 from rotomdb.server.directives import Directive, Kind
 from rotomdb.server.directives_absent import ABSENT, MODULE_PREFIXES
+from rotomdb.server.directives_replication import REPLICATION
 from rotomdb.server.directives_scripts import SCRIPTS
 from rotomdb.server.directives_serving import SERVING
 from rotomdb.server.directives_storage import STORAGE
 from rotomdb.server.directives_tls import TLS
 
-DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **TLS, **ABSENT}
+DIRECTIVES: dict[str, Directive] = {**SERVING, **STORAGE, **SCRIPTS, **TLS, **REPLICATION, **ABSENT}
 ALIASES = {alias: row.name for row in DIRECTIVES.values() for alias in row.aliases}
 BAD_DIRECTIVE = "Bad directive or wrong number of arguments"
 

@@ -1,4 +1,4 @@
-"""Directives of Redis and Valkey for what is not here (yet): replication, cluster, users, modules.
+"""Directives of Redis and Valkey for what is not here (yet): following a master, cluster, users, modules.
 
 What would guard data or access is refused unless it is off: a server that silently did without would be worse than none.
 What only tunes the absent part is accepted, with the reason why it has no effect.
@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 
 from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choice, memory, number, table, text, yes
 
-NO_REPLICATION = "there is no replication yet"
+NO_REPLICATION = "this server follows no master yet"
 NO_CLUSTER = "there is no cluster mode yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
-BACKLOG_MIN = 16 << 10
 
 
 def check_host_name(value: str) -> str:
@@ -43,10 +42,8 @@ ABSENT = table((
     *refused(NO_REPLICATION, (
         text("masterauth", "", "Password of the master.", secret=True).also("primaryauth"),
         text("masteruser", "", "User at the master.", secret=True).also("primaryuser"),
-        number("min-replicas-to-write", 0, "Replicas without which writes are refused.", high=INT_MAX).also("min-slaves-to-write"),
     )),
     *idle(NO_REPLICATION, (
-        number("min-replicas-max-lag", 10, "Seconds after which one does not count.", high=INT_MAX).also("min-slaves-max-lag"),
         yes("replica-serve-stale-data", True, "Answer while the link is down.").also("slave-serve-stale-data"),
         yes("replica-read-only", True, "Replicas refuse writes.").also("slave-read-only"),
         yes("replica-ignore-maxmemory", True, "Replicas do not evict.").also("slave-ignore-maxmemory"),
@@ -57,21 +54,7 @@ ABSENT = table((
         yes("replica-announced", True, "Sentinel tells of the replica."),
         yes("replica-ignore-disk-write-errors", False, "Replicas go on without a disk."),
         memory("replica-full-sync-buffer-limit", 0, "Bytes kept by a replica while it loads."),
-        yes("repl-diskless-sync", True, "Send snapshots without a file."),
-        number("repl-diskless-sync-delay", 5, "Seconds to wait for more replicas.", high=INT_MAX),
-        number("repl-diskless-sync-max-replicas", 0, "Replicas not to wait beyond.", high=INT_MAX),
         choice("repl-diskless-load", "disabled", "disabled on-empty-db swapdb flush-before-load", "Load without a file."),
-        yes("repl-rdb-channel", False, "Send the snapshot over a second connection.").unlisted(),
-        yes("dual-channel-replication-enabled", False, "Send the snapshot over a second connection."),
-        yes("repl-mptcp", False, "Multipath TCP to the master."),
-        yes("repl-disable-tcp-nodelay", False, "Gather what goes to replicas."),
-        memory("repl-backlog-size", 1 << 20, "Bytes kept for replicas that come back.", 1).standing_for(
-            lambda size: max(size, BACKLOG_MIN)),
-        number("repl-backlog-ttl", 3600, "Seconds that they are kept without replicas."),
-        number("repl-timeout", 60, "Seconds of silence after which a link is dead.", 1, INT_MAX),
-        number("repl-ping-replica-period", 10, "Seconds between pings.", 1, INT_MAX).also("repl-ping-slave-period"),
-        number("repl-diskless-sync-period", 5, "Seconds between snapshots.", high=INT_MAX).unlisted(),
-        yes("rdb-del-sync-files", False, "Remove snapshots that were made for replicas."),
         choice("propagation-error-behavior", "ignore", "ignore panic panic-on-replicas", "What a failing command of the master does."),
         yes("import-mode", False, "Keys of an import do not expire."),
     )),

@@ -64,7 +64,7 @@ def server_section(server: Server) -> Iterator[Field]:
 
 def clients_section(server: Server) -> Iterator[Field]:
     clients = list(server.clients.values())
-    yield "connected_clients", len(clients)
+    yield "connected_clients", len(clients) - len(server.replication.replicas)
     yield "cluster_connections", 0
     yield "maxclients", server.config["maxclients"]
     largest_input, largest_output = server.client_limits.recent_maxima()
@@ -125,8 +125,9 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "mem_fragmentation_ratio", f"{report.fragmentation:.2f}"
     yield "mem_fragmentation_bytes", report.resident - report.used
     yield "mem_not_counted_for_evict", server.memory_limits.not_counted()
-    yield "mem_replication_backlog", 0
-    yield "mem_total_replication_buffers", 0
+    backlog = server.replication.backlog
+    yield "mem_replication_backlog", 0 if backlog is None else backlog.bytes_held
+    yield "mem_total_replication_buffers", 0 if backlog is None else backlog.bytes_held
     yield "mem_clients_slaves", 0
     yield "mem_clients_normal", report.clients
     yield "mem_cluster_links", 0
@@ -209,15 +210,15 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "total_net_input_bytes", server.input_bytes
     yield "total_net_output_bytes", server.output_bytes
     yield "total_net_repl_input_bytes", 0
-    yield "total_net_repl_output_bytes", 0
+    yield "total_net_repl_output_bytes", server.replication.replicas.output_bytes
     yield "instantaneous_input_kbps", f"{statistics.input_kbps:.2f}"
     yield "instantaneous_output_kbps", f"{statistics.output_kbps:.2f}"
     yield "instantaneous_input_repl_kbps", "0.00"
     yield "instantaneous_output_repl_kbps", "0.00"
     yield "rejected_connections", statistics.rejected_connections
-    yield "sync_full", server.copies.sent
-    yield "sync_partial_ok", 0
-    yield "sync_partial_err", 0
+    yield "sync_full", server.replication.copies.requested
+    yield "sync_partial_ok", server.replication.replicas.partial_ok
+    yield "sync_partial_err", server.replication.replicas.partial_refused
     yield "expired_subkeys", engine.expired_fields
     yield "expired_keys", engine.expired
     yield "expired_stale_perc", f"{server.expire_cycle.stale_percent:.2f}"
@@ -262,17 +263,28 @@ def stats_section(server: Server) -> Iterator[Field]:
 
 
 def replication_section(server: Server) -> Iterator[Field]:
+    replication = server.replication
+    backlog, identity = replication.backlog, replication.identity
     yield "role", "master"
-    yield "connected_slaves", 0
+    yield "connected_slaves", len(replication.replicas)
+    wanted = server.config["min-replicas-to-write"]
+    if wanted and server.config["min-replicas-max-lag"]:
+        yield "min_slaves_good_slaves", replication.replicas.good(server.config["min-replicas-max-lag"])
+    for number, replica in enumerate(replication.replicas):
+        lag = replica.lag() if replica.online else 0
+        yield (
+            f"slave{number}",
+            f"ip={replica.host},port={replica.port},state={replica.state.value},offset={replica.acknowledged},lag={lag}",
+        )
     yield "master_failover_state", "no-failover"
-    yield "master_replid", server.run_id
-    yield "master_replid2", "0" * 40
-    yield "master_repl_offset", server.dispatcher.stream.offset
-    yield "second_repl_offset", -1
-    yield "repl_backlog_active", 0
-    yield "repl_backlog_size", 1048576
-    yield "repl_backlog_first_byte_offset", 0
-    yield "repl_backlog_histlen", 0
+    yield "master_replid", identity.id
+    yield "master_replid2", identity.second_id
+    yield "master_repl_offset", replication.position
+    yield "second_repl_offset", identity.second_offset
+    yield "repl_backlog_active", int(backlog is not None)
+    yield "repl_backlog_size", server.config["repl-backlog-size"]
+    yield "repl_backlog_first_byte_offset", backlog.first + 1 if backlog is not None else 0
+    yield "repl_backlog_histlen", backlog.end - backlog.first if backlog is not None else 0
 
 
 def cpu_section(server: Server) -> Iterator[Field]:

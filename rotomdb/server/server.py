@@ -39,7 +39,6 @@ from rotomdb.server.directives import INT_MAX
 from rotomdb.server.directives_serving import HZ_MAX
 from rotomdb.server.expire_cycle import ExpireCycle
 from rotomdb.server.foreign_requests import ForeignRequests
-from rotomdb.server.full_copies import FullCopies
 from rotomdb.server.info import render as render_info
 from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, listen_tcp, listen_unix
@@ -54,6 +53,7 @@ from rotomdb.server.process import DEFAULT_PID_FILE, become_child, run_on
 from rotomdb.server.protected_commands import with_protection
 from rotomdb.server.pubsub import PubSub
 from rotomdb.server.reactor import Handler, Reactor
+from rotomdb.server.replication.replication import Replication
 from rotomdb.server.runtime_config import RuntimeConfig
 from rotomdb.server.shutdown import Shutdown, manner_of
 from rotomdb.server.slow_log import SlowLog
@@ -194,7 +194,7 @@ class Server(Hub):
         self.exit_status = 0
         self.ending = Shutdown(self)
         self.crashes = CrashReport(self)
-        self.copies = FullCopies(self)
+        self.replication = Replication(self)
         self.busy_scripts = BusyScripts(self)
         self.sampled = (time.monotonic(), 0, 0, 0)
         self.ticks = 0
@@ -245,6 +245,7 @@ class Server(Hub):
         self.memory_limits.apply(config)
         self.expire_cycle.set_effort(config["active-expire-effort"])
         self.client_limits.apply(config)
+        self.replication.apply_config()
         self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
         self.latency.threshold_ms = config["latency-monitor-threshold"]
         self.dispatcher.latency_threshold_us = min(config["latency-monitor-threshold"] * 1000, THRESHOLD_MAX_US)
@@ -436,6 +437,8 @@ class Server(Hub):
         aof = self.persistence.aof
         if not aof.settled:
             self.flush_log()
+        if self.replication.backlog is not None:
+            self.replication.pump()  # behind the log: what replicas have, a process that is killed has on disk
         self.released_offset = aof.acknowledged_offset
         if self.dispatcher.watch_unsynced:
             self.sync_target = aof.sync_target_offset
@@ -523,13 +526,14 @@ class Server(Hub):
         self.ticks += 1
         self.adapt_hz()
         parts = [
-            self.ending.answer_signal, self.persistence.cron, self.copies.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
+            self.ending.answer_signal, self.persistence.cron, self.replication.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
             self.hold_replies,  # a log that was being turned on may be on now
             self.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
         if self.ticks % self.hz == 0:
             parts += [
                 self.persistence.aof.reserve.watch,
+                self.replication.each_second,
                 self.client_limits.each_second,
                 self.sample_rates,
                 self.tls.watch_files,
@@ -598,7 +602,7 @@ class Server(Hub):
         self.reactor.remove(client.handler)
         for forget in (
             Client.discard, self.pubsub.drop, self.tracking.disable, self.monitors.drop, self.blocking.release,
-            self.pausing.drop, self.copies.drop, self.accepting.drop,
+            self.pausing.drop, self.replication.drop, self.accepting.drop,
         ):  # fmt: skip
             try:
                 forget(client)

@@ -34,6 +34,25 @@ SYNC_EVERY_BYTES = 4 << 20  # with incremental fsync, so that the final one is s
 
 
 @dataclass(frozen=True)
+class HistoryPlace:
+    """Where in a history of commands a data set stands.
+
+    Attributes:
+        position: Bytes of the history that it holds.
+        database: That the history has selected there; -1: what follows names its own.
+    """
+
+    history: str
+    position: int
+    database: int = -1
+
+    @property
+    def greeting(self) -> bytes:
+        """The reply to PSYNC in front of a copy of it."""
+        return f"+FULLRESYNC {self.history} {self.position}\r\n".encode()
+
+
+@dataclass(frozen=True)
 class SnapshotOptions:
     compress: bool = True
     checksum: bool = True
@@ -46,6 +65,7 @@ class SnapshotOptions:
     keys: bool = True
     functions: bool = True
     log_position: str = ""  # where the log stood: `on FILE:BYTES` or `off FILE:BYTES`
+    replication: HistoryPlace | None = None
 
 
 class SnapshotWriter:
@@ -105,6 +125,11 @@ class SnapshotWriter:
         yield b"redis-bits", b"64"
         yield b"ctime", b"%d" % (self.options.saved_at or time.time())
         yield b"used-mem", b"%d" % (self.options.used_memory or used_memory())
+        place = self.options.replication
+        if place is not None:
+            yield b"repl-stream-db", b"%d" % place.database
+            yield b"repl-id", place.history.encode()
+            yield b"repl-offset", b"%d" % place.position
         yield b"aof-base", b"1" if self.options.aof_base else b"0"
         if self.options.log_position:
             yield LOG_POSITION_AUX, self.options.log_position.encode()

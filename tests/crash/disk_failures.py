@@ -147,6 +147,7 @@ def flushall(case: Case) -> None:
 
 def full_copy(case: Case) -> None:
     link = case.server.link()
+    link.send("REPLCONF", "rdb-only", "1")
     link.send("SYNC")
     link.socket.settimeout(3)
     with contextlib.suppress(OSError):

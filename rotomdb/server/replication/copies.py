@@ -1,7 +1,8 @@
 """SYNC and PSYNC: who waits for a full copy of the data set, and the child that sends it.
 
-Nothing follows the copy: there is no replication yet. So the connection is closed behind it, whoever asked, and no replica can
-believe that it is in step.
+Who asked for nothing but a copy is let go behind it. A replica gets the history that follows: from the position at which the
+child was forked, once the child is done with the connection. Over TLS the child's encryption has gone on without us, so that the
+connection ends with the copy; the replica comes back and goes on from there.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING
 from rotomdb.commands.host import Connection
 from rotomdb.engine.memory import used_memory
 from rotomdb.server.client import Client
+from rotomdb.server.replication.replicas import Replica, State
 from rotomdb.storage.child import Child, Outcome
 from rotomdb.storage.full_copy import Reader, send_copy
 from rotomdb.storage.rdb import SnapshotOptions
 
 if TYPE_CHECKING:
+    from rotomdb.server.replication.replication import Replication
     from rotomdb.server.server import Server
 
 CLOSING_MS = 5000  # that a reader has to close its side once it has everything
@@ -36,18 +39,21 @@ class Wishes:
     """
 
     knows_mark: bool = False
+    knows_new_ids: bool = False  # that a master's history may be another one from some place on
     copy_only: bool = False
     only: frozenset[bytes] | None = None
     port: int = 0
+    address: str = ""
 
 
 class FullCopies:
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, replication: Replication) -> None:
         self.server = server
+        self.replication = replication
         self.wishes: dict[Connection, Wishes] = {}
-        self.waiting: dict[Client, bytes] = {}  # and the first line of the reply
+        self.waiting: dict[Client, bool] = {}  # whether the reply tells the history and the place in it
         self.receiving: list[Client] = []
-        self.sent = 0  # copies since the start
+        self.requested = 0  # copies since the start
         server.persistence.on_copy_end = self.ended
 
     def wishes_of(self, client: Connection) -> Wishes:
@@ -67,11 +73,16 @@ class FullCopies:
             partial: PSYNC: the reply names the history and the place in it.
         """
         client = self.server.clients[connection.id]
-        stream = self.server.dispatcher.stream
-        greeting = f"+FULLRESYNC {self.server.run_id} {stream.offset}\r\n" if partial else ""
         self.server.log("notice", f"Replica {client.address} asks for synchronization")
-        client.blocked = client.no_evict = True  # what it sends from now on is not answered
-        self.waiting[client] = greeting.encode()
+        client.blocked = True  # what it sends from now on is not answered
+        self.waiting[client] = partial
+        self.requested += 1
+        wishes = self.wishes_of(client)
+        if not wishes.copy_only:
+            replica = Replica(client, wishes.port, wishes.address, acknowledges=partial)
+            self.replication.replicas.add(replica)
+        else:
+            client.no_evict = True
         self.server.reactor.call_later(0, self.start)
 
     def cron(self) -> None:
@@ -91,7 +102,8 @@ class FullCopies:
             return
         only = self.wishes_of(ready[0]).only
         group = [client for client in ready if self.wishes_of(client).only == only]
-        readers = [self.reader(client) for client in group]
+        place = self.replication.begin_copy()
+        readers = [self.reader(client, place.greeting) for client in group]
         options = SnapshotOptions(
             self.server.config["rdbcompression"],
             self.server.config["rdbchecksum"],
@@ -101,6 +113,7 @@ class FullCopies:
             used_memory=used_memory(),
             keys=only is None,
             functions=only is None or b"functions" in only,
+            replication=place,
         )
         self.server.log("notice", "Starting BGSAVE for SYNC with target: replicas sockets")
         try:
@@ -117,10 +130,14 @@ class FullCopies:
             del self.waiting[client]
             if client.channel is not None:
                 client.channel.leave_to_child()
+            replica = self.replication.replicas.by_client.get(client)
+            if replica is not None:
+                replica.state, replica.position = State.RECEIVING, place.position
         self.receiving = group
 
-    def reader(self, client: Client) -> Reader:
-        knows_mark, greeting, channel = self.wishes_of(client).knows_mark, self.waiting[client], client.channel
+    def reader(self, client: Client, greeting: bytes) -> Reader:
+        knows_mark, channel = self.wishes_of(client).knows_mark, client.channel
+        greeting = greeting if self.waiting[client] else b""
         if channel is not None:
             return Reader(client.fd, knows_mark, greeting, channel.write, channel.end)
         return Reader(client.fd, knows_mark, greeting, functools.partial(os.write, client.fd))
@@ -137,18 +154,26 @@ class FullCopies:
         for client in readers:
             if client.closed:
                 continue
-            if whole and self.wishes_of(client).copy_only:
+            replica = self.replication.replicas.by_client.get(client)
+            if whole and replica is not None and client.channel is None:
+                self.go_on(replica)
+                continue
+            if whole:
                 log(
                     "notice", f"RDB transfer completed, rdb only replica ({client.address}) should be disconnected asap"
                 )
-            elif whole:
-                log(
-                    "warning",
-                    f"Replica {client.address} has a full copy and is disconnected: there is no replication that would "
-                    "keep it in step.",
-                )
-            self.sent += whole
             self.let_go(client)
+
+    def go_on(self, replica: Replica) -> None:
+        """The copy is out: what follows it is the history."""
+        client = replica.client
+        client.blocked = False
+        if self.wishes_of(client).knows_mark:
+            replica.state = State.ONLINE  # and it tells when it has found the mark: nothing may follow before
+            replica.told_at = time.monotonic()
+        else:
+            self.replication.replicas.begin_sending(replica)
+        client.resume_later()
 
     def let_go(self, client: Client) -> None:
         """Close our side, so that what was sent arrives, and the connection when the reader closes its own."""

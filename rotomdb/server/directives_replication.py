@@ -1,0 +1,33 @@
+"""Directives of replication."""
+
+from __future__ import annotations
+
+from rotomdb.server.directives import INT_MAX, memory, number, table, yes
+
+BACKLOG_MIN = 16 << 10
+ONE_CONNECTION = "the snapshot goes over the connection that the commands go over"
+AT_ONCE = "a copy is made without a file, and begins at once"
+
+REPLICATION = table((
+    number("min-replicas-to-write", 0, "Replicas without which writes are refused.", high=INT_MAX).also("min-slaves-to-write"),
+    number("min-replicas-max-lag", 10, "Seconds of silence after which a replica does not count.", high=INT_MAX)
+    .also("min-slaves-max-lag"),
+    memory("repl-backlog-size", 1 << 20, "Bytes of the history kept for replicas that come back.", 1).standing_for(
+        lambda size: max(size, BACKLOG_MIN)),
+    number("repl-backlog-ttl", 3600, "Seconds that they are kept without any replica; 0: for ever."),
+    number("repl-timeout", 60, "Seconds of silence after which a link is dead.", 1, INT_MAX),
+    number("repl-ping-replica-period", 10, "Seconds between pings to replicas.", 1, INT_MAX).also("repl-ping-slave-period"),
+    *(row.without_effect(AT_ONCE) for row in (
+        yes("repl-diskless-sync", True, "Send snapshots without a file."),
+        number("repl-diskless-sync-delay", 5, "Seconds to wait for more replicas.", high=INT_MAX),
+        number("repl-diskless-sync-max-replicas", 0, "Replicas not to wait beyond.", high=INT_MAX),
+        number("repl-diskless-sync-period", 5, "Seconds between snapshots.", high=INT_MAX).unlisted(),
+        yes("rdb-del-sync-files", False, "Remove snapshots that were made for replicas."),
+    )),
+    *(row.without_effect(ONE_CONNECTION) for row in (
+        yes("repl-rdb-channel", False, "Send the snapshot over a second connection.").unlisted(),
+        yes("dual-channel-replication-enabled", False, "Send the snapshot over a second connection."),
+    )),
+    yes("repl-mptcp", False, "Multipath TCP to the master.").without_effect("plain TCP reaches every master"),
+    yes("repl-disable-tcp-nodelay", False, "Gather what goes to replicas.").without_effect("nothing is held back"),
+))  # fmt: skip

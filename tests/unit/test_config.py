@@ -70,7 +70,7 @@ def read_text(text: str | bytes) -> Config:
     "line",
     [
         "tls-cluster yes", "tls-ciphersuites TLS_AES_128_GCM_SHA256", "tls-replication yes", "masterauth secret", "masteruser me",
-        "min-replicas-to-write 1", "min-slaves-to-write 1", "replicaof 127.0.0.1 6379", "slaveof 127.0.0.1 6379",
+        "replicaof 127.0.0.1 6379", "slaveof 127.0.0.1 6379",
         "cluster-enabled yes", "loadmodule /x.so", "sentinel monitor mymaster 127.0.0.1 6379 2", "mptcp yes",
     ],
 )  # fmt: skip
@@ -163,8 +163,8 @@ def test_a_rewrite_appends_users_only_where_the_file_would_give_others() -> None
 
 
 def test_what_only_tunes_an_absent_part_is_accepted_with_the_reason() -> None:
-    assert read_text("repl-timeout 30\nactive-defrag-cycle-max 30\nrepl-ping-slave-period 10\n").warnings == [
-        "'repl-timeout' has no effect: there is no replication yet",
+    assert read_text("repl-mptcp yes\nactive-defrag-cycle-max 30\nrepl-disable-tcp-nodelay no\n").warnings == [
+        "'repl-mptcp' has no effect: plain TCP reaches every master",
         "'active-defrag-cycle-max' has no effect: memory comes from libc, not from jemalloc",
     ]
 

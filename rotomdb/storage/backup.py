@@ -186,7 +186,7 @@ class Backups:
         target = self.root / f"temp-{name}"
         try:
             listed = [BackupFile(path, *checksum(self.disk, target / path)) for path in files]
-            index = BackupIndex(name, int(time.time()), keys, listed)
+            index = BackupIndex(name, int(self.persistence.machine.time()), keys, listed)
             self.disk.write_new(target / INDEX_NAME, json.dumps(asdict(index), indent=1).encode() + b"\n")
             self.disk.put_in_place(target, self.root / name)
         except OSError as error:
@@ -212,7 +212,7 @@ class Backups:
 
     def ended(self, error: str | None) -> None:
         name, self.running = self.running, ""
-        self.last_ok, self.last_time = error is None, int(time.time())
+        self.last_ok, self.last_time = error is None, int(self.persistence.machine.time())
         if error is not None:
             self.log("warning", f"Backup {name} failed: {error}")
             return
@@ -243,7 +243,7 @@ class Backups:
     def drop_old(self) -> None:
         """Retention: no more than `keep`, none older than `keep_days`; 0 is no limit. The newest always stays."""
         there = self.list()
-        oldest = time.time() - self.keep_days * DAY_S
+        oldest = self.persistence.machine.time() - self.keep_days * DAY_S
         for position, index in enumerate(there[:-1]):
             too_many = self.keep > 0 and len(there) - position > self.keep
             if too_many or (self.keep_days > 0 and index.created < oldest):

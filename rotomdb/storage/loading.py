@@ -7,7 +7,6 @@ are kept beside the file they come from.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +68,7 @@ class Loader:
         self.disk = disk
         self.engine = engine
         self.aof = aof
+        self.machine = aof.machine
         self.options = options
         self.log = log
         self.keys_of: Callable[[list[bytes]], list[bytes]] = lambda words: words[1:2]
@@ -87,7 +87,7 @@ class Loader:
             try:
                 return reader.load_into(
                     engine or self.engine,
-                    expire_before_ms=-1 if keep_expired else int(time.time() * 1000),
+                    expire_before_ms=-1 if keep_expired else self.engine.now_ms,
                     on_progress=self.progress.loaded,
                 )
             finally:
@@ -100,7 +100,7 @@ class Loader:
         if version is not None:
             self.log("notice", f"Loading RDB produced by version {version.decode('latin-1')}")
         if aux.get(b"ctime", b"").isdigit():
-            self.log("notice", f"RDB age {max(int(time.time()) - int(aux[b'ctime']), 0)} seconds")
+            self.log("notice", f"RDB age {max(int(self.machine.time()) - int(aux[b'ctime']), 0)} seconds")
         if aux.get(b"used-mem", b"").isdigit():
             self.progress.memory_when_saved = int(aux[b"used-mem"])
             self.log("notice", f"RDB memory usage when created {int(aux[b'used-mem']) / (1 << 20):.2f} Mb")
@@ -124,7 +124,7 @@ class Loader:
         last = max((i for i, size in enumerate(sizes) if size), default=0)
         try:
             for number, path in enumerate(paths):
-                start = time.monotonic()
+                start = self.machine.monotonic_ms()
                 self.progress.begin_file(sum(sizes[:number]))
                 execute(SELECT_FIRST)  # each file begins there, whatever the one before ended with
                 with self.disk.mapped(path) as data:
@@ -146,7 +146,10 @@ class Loader:
                 if found.torn and heal:
                     self.cut_tail(path, found, torn)
                 kind = "base" if path is paths[0] and len(paths) > 1 else "incr"
-                self.log("notice", f"DB loaded from {kind} file {path.name}: {time.monotonic() - start:.3f} seconds")
+                self.log(
+                    "notice",
+                    f"DB loaded from {kind} file {path.name}: {(self.machine.monotonic_ms() - start) / 1000:.3f} seconds",
+                )
         finally:
             self.engine.expire_on_access = expired_on_access
         return LoadedLog(quarantined, uncovered)

@@ -19,6 +19,10 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 @dataclass
 class Machine:
     """The real one by default."""
@@ -28,3 +32,4 @@ class Machine:
     pid: Callable[[], int] = os.getpid
     fork: Callable[[Job, Disk, Work, Callable[[], None]], Child] = fork_child
     sync_thread: Callable[[], SyncThread] = SyncThread
+    sleep: Callable[[float], None] = sleep

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from rotomdb.storage.reloading import make_way, replacing
 from rotomdb.storage.rewrite import Rewriter
 
 RETRY_AFTER_FAILURE_S = 5
-WAIT_FOR_KILLED_CHILD_S = 0.01
+LOOKS_AT_KILLED_CHILD, BETWEEN_LOOKS_S = 20, 0.0005
 CHILD_NAMES = {Job.SNAPSHOT: "snapshot", Job.REWRITE: "AOF rewrite", Job.COPY: "copy"}
 
 
@@ -114,7 +113,7 @@ class Persistence:
         self.aof.child_active = lambda: self.child is not None
         self.rewriter = Rewriter(disk, self.aof, engine, log)
         self.loader = Loader(disk, engine, self.aof, LoadOptions(), log)
-        self.status = SaveStatus(last_save=time.time())
+        self.status = SaveStatus(last_save=self.machine.time())
         self.child: Child | None = None
         self.dying: list[Child] = []  # killed, and not seen to end yet
         self.log_ended = False
@@ -152,7 +151,7 @@ class Persistence:
             FileFormatError, ManifestError, StartupError, OSError: nothing was lost. Of what is on disk only a torn end of
                 the log may have been cut, with a copy kept.
         """
-        start = time.monotonic()
+        start = self.machine.monotonic_ms()
         source, log_files = self.choose_source(use_aof, execute)
         log = LoadedLog()
         if source is Source.LOG:
@@ -170,7 +169,7 @@ class Persistence:
                 # Its rename may not be on disk yet, and is relied upon from now on.
                 self.disk.sync_directory(self.directory)
             self.loader.remove_leftovers()
-        message = f"DB loaded from {source.value}: {time.monotonic() - start:.3f} seconds"
+        message = f"DB loaded from {source.value}: {(self.machine.monotonic_ms() - start) / 1000:.3f} seconds"
         return LoadResult(source, message, log, log_is_older=source is Source.SNAPSHOT and bool(log_files))
 
     def choose_source(self, use_aof: bool, execute: Execute) -> tuple[Source, list[Path]]:
@@ -351,7 +350,7 @@ class Persistence:
         """SAVE: write the snapshot in the foreground. Raises SaveError."""
         if self.child is not None and self.child.kind is Job.SNAPSHOT:
             raise SaveError("Background save already in progress")
-        self.status.last_attempt = time.time()
+        self.status.last_attempt = self.machine.time()
         temporary = self.snapshot_temporary(self.machine.pid())
         try:
             self.own_directory()
@@ -363,7 +362,7 @@ class Persistence:
             raise SaveError(str(error)) from error
         self.log("notice", "DB saved on disk")
         self.counter.dirty = 0
-        self.status.last_save = time.time()
+        self.status.last_save = self.machine.time()
         self.status.last_save_ok = True
         self.status.saves += 1
 
@@ -373,7 +372,7 @@ class Persistence:
             raise SaveError("a child is active")
         if any(child.kind is Job.SNAPSHOT for child in self.dying):
             raise SaveError("a child that was killed has not ended yet")  # its rename could come after the new one's
-        self.status.last_attempt = time.time()
+        self.status.last_attempt = self.machine.time()
         try:
             self.own_directory()
         except SaveError as error:
@@ -468,10 +467,11 @@ class Persistence:
             self.on_copy_end(child, Outcome(-1, DELIBERATE_KILL))
         self.dying.append(child)
         # As a rule it is gone in a millisecond; one that hangs in the kernel is left to the timer.
-        end = time.monotonic() + WAIT_FOR_KILLED_CHILD_S
         self.reap_killed()
-        while child in self.dying and time.monotonic() < end:
-            time.sleep(0.0005)
+        for _ in range(LOOKS_AT_KILLED_CHILD):
+            if child not in self.dying:
+                break
+            self.machine.sleep(BETWEEN_LOOKS_S)
             self.reap_killed()
         if child in self.dying:
             self.remove_files_of(child)  # it runs no more; what a last call still makes goes when it is reaped
@@ -502,7 +502,7 @@ class Persistence:
         if outcome is None:
             return
         self.child_gone()
-        seconds = int(time.time() - child.started)
+        seconds = int(self.machine.time() - child.started)
         if child.kind is Job.SNAPSHOT:
             self.snapshot_ended(child, outcome, seconds)
         elif child.kind is Job.REWRITE:
@@ -518,7 +518,7 @@ class Persistence:
             self.log("notice", f"Fork CoW for RDB: current {child.progress.cow_bytes >> 20} MB, peak {child.progress.cow_bytes >> 20} MB, average {child.progress.cow_bytes >> 20} MB")  # fmt: skip
             self.log("notice", "Background saving terminated with success")
             self.counter.dirty -= self.dirty_at_fork
-            status.last_save = time.time()
+            status.last_save = self.machine.time()
             status.last_save_ok = True
             status.saves += 1
             return
@@ -586,7 +586,7 @@ class Persistence:
             if Job.SNAPSHOT in self.due and self.may_retry_save():
                 self.start_background_save()
                 return
-            now = time.time()
+            now = self.machine.time()
             for seconds, changes in self.settings.save_points:
                 if self.counter.dirty >= changes and now - self.status.last_save > seconds and self.may_retry_save():
                     self.log("notice", f"{changes} changes in {seconds} seconds. Saving...")
@@ -602,7 +602,7 @@ class Persistence:
             return  # logged where it happened; the next tick tries again under the back-off rules
 
     def may_retry_save(self) -> bool:
-        return self.status.last_save_ok or time.time() - self.status.last_attempt > RETRY_AFTER_FAILURE_S
+        return self.status.last_save_ok or self.machine.time() - self.status.last_attempt > RETRY_AFTER_FAILURE_S
 
     @property
     def write_refusal(self) -> str | None:

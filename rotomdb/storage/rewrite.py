@@ -17,7 +17,6 @@ step 4 names a fresh increment and nothing of what was there before.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,12 +52,12 @@ def write_commands(
     path: Path,
     *,
     incremental_sync: bool,
-    timestamp: bool,
+    timestamp: float | None,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write the data set as commands; returns the number of keys. The file is removed on failure.
 
-    Keys are encoded as records, and a walk over these hands them to the sink that writes the commands: the same as for any RDB.
+    With a `timestamp` it begins with the annotation of it. Keys are encoded as records, and a walk over these hands them to the sink that writes the commands: the same as for any RDB.
     """
     file = disk.create(path, SNAPSHOT_MODE)
     keys = unsynced = 0
@@ -72,8 +71,8 @@ def write_commands(
             unsynced = 0
 
     try:
-        if timestamp:
-            file.write_all(b"#TS:%d\r\n" % time.time())
+        if timestamp is not None:
+            file.write_all(b"#TS:%d\r\n" % timestamp)
         sink = CommandSink(write)
         sink.rdb_version = VERSION_WRITTEN
         for source in engine.function_libraries:
@@ -148,7 +147,7 @@ class Rewriter:
         else:
             keys = write_commands(
                 disk, self.engine, temporary,
-                incremental_sync=self.incremental_sync, timestamp=self.aof.stream.timestamps, on_progress=reporter.report,
+                incremental_sync=self.incremental_sync, timestamp=self.aof.machine.time() if self.aof.stream.timestamps else None, on_progress=reporter.report,
             )  # fmt: skip
         disk.rename(temporary, directory / finished_name(pid))
         return keys

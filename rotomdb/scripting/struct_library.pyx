@@ -35,7 +35,7 @@ cdef struct Format:
     size_t alignment
 
 cdef Buffer output
-cdef char[LARGEST_ALIGNMENT] zeros         # of filling there are fewer
+cdef char[LONGEST_INTEGER] zeros           # of filling there are fewer: an option may stand at a multiple of its size at most
 
 
 cdef size_t take_count(lua_State* L, Format* format, size_t otherwise) noexcept:

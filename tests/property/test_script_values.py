@@ -6,6 +6,7 @@ import json
 import struct
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,9 @@ def test_numbers_are_packed_as_other_programs_pack_them(data: st.DataObject) -> 
 def test_a_double_keeps_every_bit_in_struct(number: float) -> None:
     packed = struct.pack(">d", number)
     assert run("return struct.pack('>d', (struct.unpack('>d', ARGV[1])))", packed) == packed
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16, 32])
+def test_the_filling_before_a_value_of_any_size_is_zeros(size: int) -> None:
+    packed = run(f"return struct.pack('>!32bi{size}', 1, 2)")
+    assert packed == b"\1" + bytes(size - 1) + (2).to_bytes(size, "big")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from rotomdb.commands import load_all
 from rotomdb.engine import Engine
 from rotomdb.errors import AofError
-from rotomdb.formats.aof.annotations import checksum_line, parse_checksum, synced_line
+from rotomdb.formats.aof.annotations import ZEROS_LINE, checksum_line, parse_checksum, synced_line
 from rotomdb.formats.aof.examination import examine
 from rotomdb.formats.aof.replay import replay
+from rotomdb.formats.aof.salvage import salvage_log
 from rotomdb.formats.checksum import crc64
 from rotomdb.storage.propagation import encode_command
 from rotomdb.testing.bit_flips import flip, flip_bits, written_log
@@ -50,6 +51,13 @@ def test_examining_arbitrary_bytes_never_fails(data: bytes, start: int) -> None:
     found = examine(data, min(start, len(data)))
     assert 0 <= found.usable <= len(data)
     assert all(damage.start < damage.end for damage in found.damages)
+
+
+def test_a_cut_that_zeros_ask_for_inside_a_transaction_is_made_before_it() -> None:
+    synced, begun = synced_line(0), encode_command(b"MULTI")
+    log = synced + begun + ZEROS_LINE + encode_command(b"EXEC") + begun + b"#CRC64:63:16840bc4a420020b\r"
+    assert examine(log).usable == len(synced)
+    assert [(piece.start, piece.end) for piece in salvage_log(memoryview(log)) if piece.content] == [(0, len(synced))]
 
 
 @given(st.data())

@@ -218,7 +218,7 @@ class Walk:
         if own_zeros < end:
             # Torn or not, whether others of that write's sectors are missing cannot be seen: it goes as a whole (B5).
             reason += f" ({OWN_ZEROS})"
-            tear = min(tear, own_zeros)
+            tear = min(tear, self.sound_before(own_zeros))
         self.stray_exec = misplaced and not items.in_transaction
         if not before_block and misplaced:
             # A second MULTI begins another transaction, the one before it is lost; an EXEC alone has no effect.
@@ -226,6 +226,18 @@ class Walk:
         elif not before_block:
             resume, tear = self.resume_in_commands(tear, at_end=at_end)
         return Failure(self.block, self.sound, self.failed_at, resume, before_block, tear, reason, not misplaced)
+
+    def sound_before(self, offset: int) -> int:
+        """The last place up to there, in the open block, where no transaction is open: what is cut elsewhere leaves half of one."""
+        items = LogItems(self.data, self.block, offset)
+        try:
+            while items.skip() is not None:
+                pass
+        except (EOFError, ValueError):
+            pass
+        finally:
+            items.close()
+        return items.sound
 
     @property
     def annotated(self) -> bool:

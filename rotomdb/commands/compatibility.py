@@ -24,8 +24,6 @@ GAPS = {
     "failover": "always refused",
     "module|load": "always refused: modules cannot be loaded",
     "module|loadex": "always refused: modules cannot be loaded",
-    "replicaof": "NO ONE only: this server has replicas, and follows no master yet",
-    "slaveof": "NO ONE only: this server has replicas, and follows no master yet",
     "debug": "a part of the subcommands",
     "info": "what belongs to modules and cluster is constant",
     "memory|malloc-stats": "no statistics of the allocator",

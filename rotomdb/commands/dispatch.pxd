@@ -82,6 +82,8 @@ cdef class Dispatcher:
     cdef public object make_room          # called when there are more; whether it is below the limit now
     cdef public object write_error        # text that write commands are refused with; None: none
     cdef public str write_refusal         # the same, where it is the server's place among others that forbids it
+    cdef public str stale_refusal         # text that all but commands of flag STALE are refused with
+    cdef public bint follows              # a master's history: what is past its time goes by its word only
     cdef public bint requires_auth
     cdef public bint watch_unsynced       # replies may depend on writes that are not on disk yet
     cdef public bint loading
@@ -113,6 +115,7 @@ cdef class Dispatcher:
     cdef readonly str busy                # why others may run little while a command takes long; None: it does not
     cdef dict client_commands             # `commands` as clients know them, while a log is being read
     cdef void refresh_clock(self) noexcept
+    cdef void choose_expiry(self, Context context, Command command) noexcept
     cdef Command lookup(self, PyObject** arguments, int count)
     cdef object call(self, Context context, PyObject** arguments, int count)
     cdef object run(self, Context context, Command command, PyObject** arguments, int count)

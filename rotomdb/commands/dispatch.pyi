@@ -90,6 +90,8 @@ class Dispatcher:
     on_internal_error: Callable[[str], None] | None
     write_error: str | None
     write_refusal: str | None
+    stale_refusal: str | None
+    follows: bool
     requires_auth: bool
     watch_unsynced: bool
     loading: bool

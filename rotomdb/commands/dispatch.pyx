@@ -21,7 +21,7 @@ from rotomdb.commands.latency_histogram cimport (
 )
 from rotomdb.commands.permissions cimport Subject, User
 from rotomdb.commands.properties cimport (
-    ALWAYS_TOUCHES, FLAG_ALLOW_BUSY, FLAG_DENYOOM, FLAG_FAST, FLAG_LOADING, FLAG_NO_AUTH, FLAG_NO_MULTI, FLAG_READONLY,
+    ALWAYS_TOUCHES, FLAG_ALLOW_BUSY, FLAG_DENYOOM, FLAG_FAST, FLAG_LOADING, FLAG_NO_AUTH, FLAG_NO_MULTI, FLAG_READONLY, FLAG_STALE,
     FLAG_SKIP_SLOWLOG, FLAG_TOUCHES_ARBITRARY_KEYS, FLAG_WRITE, MAY_EMPTY, NEVER_QUEUED, ONLY_ASKS, READS_KEYS,
     REFUSED_WITH_WRITES, RUNS_QUEUE, SEES_ALL_KEYS, WHILE_SUBSCRIBED,
 )
@@ -363,6 +363,8 @@ cdef class Dispatcher:
         if context.subscribed and context.resp == 2 and not command.properties & WHILE_SUBSCRIBED:
             return (f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / "
                     "PING / QUIT / RESET are allowed in this context")
+        if self.stale_refusal is not None and not common_flags & FLAG_STALE:
+            return self.stale_refusal
         if self.loading and not common_flags & FLAG_LOADING:
             return "LOADING Redis is loading the dataset in memory"
         if self.busy is not None and not command.flags & FLAG_ALLOW_BUSY:
@@ -452,7 +454,8 @@ cdef class Dispatcher:
             if refusal is not None:
                 return self.refuse(context, refusal, command)
         if self.depth == 0 and (self.memory_limit or self.write_error is not None or context.subscribed
-                                or self.loading or self.busy is not None or self.write_refusal is not None):
+                                or self.loading or self.busy is not None or self.write_refusal is not None
+                                or self.stale_refusal is not None):
             # Not for what runs inside another command: a transaction that has begun is not cut short.
             refusal = self.state_refusal(context, command)
             if refusal is not None:
@@ -520,6 +523,8 @@ cdef class Dispatcher:
         context.command = command
         context.raw_arguments = arguments
         context.raw_count = count
+        if self.follows:
+            self.choose_expiry(context, command)
         if leave_access:
             self.engine.touch_keys = False
         if self.engine.on_miss is not None:
@@ -549,6 +554,8 @@ cdef class Dispatcher:
                 self.engine.read_offset = self.stream.offset
         else:
             self.writer = None
+            if self.follows:
+                self.engine.expire_on_access, self.engine.hide_expired = False, True
             if self.pending:
                 self.flush_unit(not command.flags & FLAG_TOUCHES_ARBITRARY_KEYS)
                 context.write_offset = self.stream.offset
@@ -584,6 +591,11 @@ cdef class Dispatcher:
         if outermost and self.ready and not self.retrying:
             self.serve_waiting()
         return value
+
+    cdef void choose_expiry(self, Context context, Command command) noexcept:
+        """On a replica: its master's commands find what is past its time, others do not, and those that write replace it."""
+        self.engine.expire_on_access = command.flags & FLAG_WRITE and not context.replaying
+        self.engine.hide_expired = not context.replaying
 
     cdef object internal_error(self, Command command, error):
         """The reply where a command, or what stands around it, failed as none should."""

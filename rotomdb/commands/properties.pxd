@@ -6,6 +6,7 @@ cdef enum:
     FLAG_DENYOOM = 4
     FLAG_NOSCRIPT = 16
     FLAG_LOADING = 32
+    FLAG_STALE = 64
     FLAG_FAST = 128
     FLAG_NO_AUTH = 256
     FLAG_NO_MULTI = 512

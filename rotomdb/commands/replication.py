@@ -1,4 +1,4 @@
-"""What a replica and its master say to each other: SYNC, PSYNC and REPLCONF."""
+"""Whom a server follows (REPLICAOF), and what a replica and its master say to each other (SYNC, PSYNC, REPLCONF)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rotomdb.commands.registry import (
     Bytes,
     command,
 )
-from rotomdb.commands.reply import NO_REPLY, OK
+from rotomdb.commands.reply import NO_REPLY, OK, Status
 from rotomdb.engine.number import parse_int as parse_int64
 from rotomdb.errors import CommandError
 from rotomdb.formats.resp.request import split_arguments
@@ -25,6 +25,41 @@ from rotomdb.formats.resp.request import split_arguments
 GROUP = "server"
 SYNC_FLAGS = ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI
 ADDRESS_LENGTH_MAX = 255
+PORT_MAX = 65535
+REPLICA_FLAGS = ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING
+REPLICA_SYNTAX = "args=(host-port=<host port:integer> | no-one=<'NO' 'ONE'>)"
+
+
+@command("REPLICAOF", since="5.0.0", flags=REPLICA_FLAGS, group=GROUP, syntax=REPLICA_SYNTAX)
+def replicaof(ctx: Context, host: Bytes, port: Bytes) -> object:
+    """Configures a server as replica of another, or promotes it to a master."""
+    return follow(ctx, host, port)
+
+
+@command("SLAVEOF", since="1.0.0", flags=REPLICA_FLAGS, group=GROUP, syntax=REPLICA_SYNTAX)
+def slaveof(ctx: Context, host: Bytes, port: Bytes) -> object:
+    """Sets a Redis server as a replica of another, or promotes it to being a master."""
+    return follow(ctx, host, port)
+
+
+def follow(ctx: Context, host: bytes, port: bytes) -> object:
+    server = ctx.server
+    client = connection_of(ctx)
+    if host.lower() == b"no" and port.lower() == b"one":
+        if server.replication.follows:
+            server.replication.lead()
+            server.log("notice", f"MASTER MODE enabled (user request from 'id={client.id} addr={client.address}')")
+        return OK
+    number = parse_ranged_int(port, 0, PORT_MAX, "ERR Invalid master port")
+    if client.is_replica:
+        raise CommandError("ERR Command is not valid when client is a replica.")
+    name = host.decode("utf-8", "surrogateescape")
+    if not server.replication.follow(name, number):
+        return Status(b"OK Already connected to specified master")
+    server.log(
+        "notice", f"REPLICAOF {name}:{number} enabled (user request from 'id={client.id} addr={client.address}')"
+    )
+    return OK
 
 
 @command("SYNC", since="1.0.0", flags=SYNC_FLAGS, group=GROUP, syntax="")
@@ -55,6 +90,7 @@ def may_copy(ctx: Context) -> Connection | None:
     client, copies = connection_of(ctx), ctx.server.replication.copies
     if client.is_replica:
         return None
+    ctx.server.replication.check_may_be_followed()
     wishes = copies.wishes_of(client)
     if wishes.only is not None and not wishes.knows_mark:
         raise CommandError("ERR Filtered replica requires EOF capability")
@@ -86,6 +122,7 @@ def replconf(ctx: Context, *words: Bytes) -> object:
             acknowledge(ctx, words)
             return NO_REPLY
         elif option == b"getack":
+            ctx.server.replication.owe_position(connection_of(ctx))
             return NO_REPLY
         elif option == b"version":
             continue  # what a replica can load is told by the versions that files have: the oldest that holds the data

@@ -1,8 +1,8 @@
-"""Commands of replication, cluster and modules, as a server answers them that is alone and has none of these."""
+"""Commands of cluster and modules, and FAILOVER, as a server answers them that has none of these."""
 
 from __future__ import annotations
 
-from rotomdb.commands.arguments import parse_int, parse_ranged_int
+from rotomdb.commands.arguments import parse_int
 from rotomdb.commands.connection import no_cluster
 from rotomdb.commands.dispatch import Context
 from rotomdb.commands.errors import NOT_AN_INTEGER, syntax_error
@@ -18,35 +18,10 @@ from rotomdb.commands.registry import (
     command,
     container,
 )
-from rotomdb.commands.reply import OK, Status
+from rotomdb.commands.reply import Status
 from rotomdb.errors import CommandError
 
-PORT_MAX = 65535
-REPLICA_FLAGS = ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING
-REPLICA_SYNTAX = "args=(host-port=<host port:integer> | no-one=<'NO' 'ONE'>)"
 MODULE_FLAGS = ADMIN | NOSCRIPT | NO_ASYNC_LOADING
-
-# Replication
-
-
-@command("REPLICAOF", since="5.0.0", flags=REPLICA_FLAGS, group="server", syntax=REPLICA_SYNTAX)
-def replicaof(ctx: Context, host: Bytes, port: Bytes) -> object:
-    """Configures a server as replica of another, or promotes it to a master."""
-    return follow("REPLICAOF", host, port)
-
-
-@command("SLAVEOF", since="1.0.0", flags=REPLICA_FLAGS, group="server", syntax=REPLICA_SYNTAX)
-def slaveof(ctx: Context, host: Bytes, port: Bytes) -> object:
-    """Sets a Redis server as a replica of another, or promotes it to being a master."""
-    return follow("SLAVEOF", host, port)
-
-
-def follow(name: str, host: bytes, port: bytes) -> object:
-    """A master stays one; nobody is followed, and nobody is told so who would rely on it."""
-    if host.lower() == b"no" and port.lower() == b"one":
-        return OK
-    parse_ranged_int(port, 0, PORT_MAX, "ERR Invalid master port")
-    raise CommandError(f"ERR {name} cannot be honoured: this server follows no master yet")
 
 
 @command(

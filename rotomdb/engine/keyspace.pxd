@@ -87,6 +87,7 @@ cdef class Engine:
     cdef public int lfu_log_factor, lfu_decay_time
     cdef public bytes access_written         # b"lru" or b"lfu": what a snapshot keeps of each key's use; b"": nothing
     cdef public bint expire_on_access        # off while an AOF is replayed
+    cdef public bint hide_expired            # where it is off: whether what is past its time is there
     cdef public object on_expire             # called with (database index, key) after a key has expired
     cdef public object on_fields_expire      # called with (database index, key, names, whether the key went too)
     cdef public object on_miss               # called with (database index, key) of a read that found nothing; None: not

@@ -17,6 +17,7 @@ class Engine:
     lfu_decay_time: int
     access_written: bytes
     expire_on_access: bool
+    hide_expired: bool
     on_expire: Callable[[int, bytes], None] | None
     on_fields_expire: Callable[[int, bytes, list[bytes], bool], None] | None
     on_miss: Callable[[int, bytes], None] | None

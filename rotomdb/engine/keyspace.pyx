@@ -304,9 +304,12 @@ cdef class Keyspace:
         cdef Entry* entry = self.raw_find(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
         if entry == NULL:
             return NULL
-        if entry.expire_ms != NO_EXPIRE and self.engine.expire_on_access and entry.expire_ms < self.engine.now_ms:
-            self.expire_now(entry)
-            return NULL
+        if entry.expire_ms != NO_EXPIRE and entry.expire_ms < self.engine.now_ms:
+            if self.engine.expire_on_access:
+                self.expire_now(entry)
+                return NULL
+            if self.engine.hide_expired:
+                return NULL
         if encoding_of(entry) == ENCODING_TIMED_TABLE and self.engine.expire_on_access and not self.purge_fields(entry):
             return NULL
         if self.engine.touch_keys:
@@ -634,6 +637,8 @@ cdef class Keyspace:
                 attempts += 1
                 if self.engine.expire_on_access and attempts < 100:
                     self.expire_now(entry)
+                    continue
+                if self.engine.hide_expired and attempts < 100:
                     continue
             return PyBytes_FromStringAndSize(key_of(entry), entry.key_length)
 

@@ -10,7 +10,7 @@ from libc.stdint cimport INT64_MAX, int64_t
 
 from rotomdb.commands.dispatch cimport Command, Context, Dispatcher
 from rotomdb.commands.properties cimport (
-    FLAG_DENYOOM, FLAG_LOADING, FLAG_NOSCRIPT, FLAG_WRITE, MAY_REPLICATE,
+    FLAG_DENYOOM, FLAG_LOADING, FLAG_NOSCRIPT, FLAG_STALE, FLAG_WRITE, MAY_REPLICATE,
 )
 from rotomdb.engine.memory cimport mem_used
 
@@ -26,6 +26,10 @@ cdef enum:
 cdef int64_t TURN_EVERY_NS = 1000000     # of a busy script: enough for others, and dear enough to be rare
 
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
+STALE_SCRIPT = (
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no' and 'allow-stale' flag is not set on "
+    "the script."
+)
 
 
 cdef class ScriptContext(Context):
@@ -128,6 +132,8 @@ cdef class ScriptRun:
             raise CommandError(self.dispatcher.write_error)
         if self.dispatcher.write_refusal is not None:
             raise CommandError(self.dispatcher.write_refusal)
+        if self.dispatcher.stale_refusal is not None and b"allow-stale" not in flags:
+            raise CommandError(STALE_SCRIPT)
         if read_only:
             raise CommandError("ERR Can not execute a script with write flag using *_ro command.")
 
@@ -177,6 +183,8 @@ cdef class ScriptRun:
             return dispatcher.write_refusal
         if self.memory_short and not self.wrote and not self.allow_oom and command.flags & FLAG_DENYOOM:
             return OUT_OF_MEMORY
+        if dispatcher.stale_refusal is not None and not command.flags & FLAG_STALE:
+            return "ERR Can not execute the command on a stale replica"
         if dispatcher.loading and not command.flags & FLAG_LOADING:
             return "LOADING Redis is loading the dataset in memory"
         return None

@@ -123,7 +123,7 @@ class Accepting:
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 keep_alive(connection, self.config["tcp-keepalive"])
-        client = Client(server.dispatcher, server, connection, self.next_id)
+        client = Client(server.dispatcher, server, connection, self.next_number())
         server.users.welcome(client)
         client.address = address_text(connection.family, address)
         client.local_address = address_text(connection.family, own_address(connection))
@@ -131,9 +131,14 @@ class Accepting:
             client.over_unix_socket = True
             client.address = client.local_address  # the peer of a unix socket has no name of its own
         server.reactor.add(client.handler)
-        self.next_id += 1
         server.clients[client.id] = client
         return client
+
+    def next_number(self) -> int:
+        """The id of a new client."""
+        number = self.next_id
+        self.next_id += 1
+        return number
 
     @staticmethod
     def turn_away(connection: socket.socket, reply: str) -> None:

@@ -146,6 +146,13 @@ class Blocking:
                     client.reply(value)
                     client.resume_later()
 
+    def release_all(self, error: CommandError) -> None:
+        """Nobody can wait any more: all are answered with the error."""
+        for client in list(self.waits):
+            self.release(client)
+            client.reply(error)
+            client.resume_later()
+
     def unblock(self, client: Client, *, with_error: bool) -> bool:
         """CLIENT UNBLOCK; whether the client was waiting."""
         wait = self.waits.get(client)

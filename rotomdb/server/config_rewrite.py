@@ -46,7 +46,8 @@ def lines_of(row: Directive, value: Any) -> Iterator[bytes]:
         words = [plain_or_quoted(word) for word in value]
         if len(words) == 1 and words[0].startswith(b'"'):
             words = [quoted(words[0])]  # a word that stands alone is split once more when it is read
-        yield b" ".join([name, *words]) if words else b'%b ""' % name
+        nothing = b"no one" if row.name == "replicaof" else b'""'
+        yield b" ".join([name, *(words or [nothing])])
     elif row.kind in QUOTED_KINDS or value == ():
         yield b"%b %b" % (name, quoted_text(format_value(row, value)))
     elif row.kind is Kind.MEMORY:

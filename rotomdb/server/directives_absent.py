@@ -1,4 +1,4 @@
-"""Directives of Redis and Valkey for what is not here (yet): following a master, cluster, users, modules.
+"""Directives of Redis and Valkey for what is not here (yet): cluster, users, modules.
 
 What would guard data or access is refused unless it is off: a server that silently did without would be worse than none.
 What only tunes the absent part is accepted, with the reason why it has no effect.
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from rotomdb.server.directives import INT_MAX, ULONG_MAX, Directive, Kind, choice, memory, number, table, text, yes
 
-NO_REPLICATION = "this server follows no master yet"
 NO_CLUSTER = "there is no cluster mode yet"
 NO_RDMA = "RDMA is not supported"
 HOST_NAME_MAX = 256
@@ -37,27 +36,6 @@ def refused(reason: str, rows: Iterable[Directive]) -> Iterator[Directive]:
 
 
 ABSENT = table((
-    # Replication
-    Directive("replicaof", Kind.WORDS, (), "Master to copy.", False).also("slaveof").refused(NO_REPLICATION, ("no", "one")),
-    *refused(NO_REPLICATION, (
-        text("masterauth", "", "Password of the master.", secret=True).also("primaryauth"),
-        text("masteruser", "", "User at the master.", secret=True).also("primaryuser"),
-    )),
-    *idle(NO_REPLICATION, (
-        yes("replica-serve-stale-data", True, "Answer while the link is down.").also("slave-serve-stale-data"),
-        yes("replica-read-only", True, "Replicas refuse writes.").also("slave-read-only"),
-        yes("replica-ignore-maxmemory", True, "Replicas do not evict.").also("slave-ignore-maxmemory"),
-        yes("replica-lazy-flush", False, "Replicas drop old data in the background.").also("slave-lazy-flush"),
-        number("replica-priority", 100, "Order in which replicas become master.", high=INT_MAX).also("slave-priority"),
-        text("replica-announce-ip", "", "Address that a replica tells.").also("slave-announce-ip"),
-        number("replica-announce-port", 0, "Port that a replica tells.", 0, 65535).also("slave-announce-port"),
-        yes("replica-announced", True, "Sentinel tells of the replica."),
-        yes("replica-ignore-disk-write-errors", False, "Replicas go on without a disk."),
-        memory("replica-full-sync-buffer-limit", 0, "Bytes kept by a replica while it loads."),
-        choice("repl-diskless-load", "disabled", "disabled on-empty-db swapdb flush-before-load", "Load without a file."),
-        choice("propagation-error-behavior", "ignore", "ignore panic panic-on-replicas", "What a failing command of the master does."),
-        yes("import-mode", False, "Keys of an import do not expire."),
-    )),
     # Cluster
     yes("cluster-enabled", False, "Be a node of a cluster.", mutable=False).refused(NO_CLUSTER),
     *idle(NO_CLUSTER, (
@@ -100,10 +78,8 @@ ABSENT = table((
         memory("slot-migration-max-failover-repl-bytes", 0, "Bytes behind at which slots change hands.", -1),
     )),
     # TLS
-    *refused("the server makes no connections that would use it", (
-        yes("tls-replication", False, "TLS to the master."),
-        yes("tls-cluster", False, "TLS on the cluster bus."),
-    )),
+    yes("tls-replication", False, "TLS to the master.").refused("the link to a master is not encrypted yet"),
+    yes("tls-cluster", False, "TLS on the cluster bus.").refused(NO_CLUSTER),
     *idle("the server makes no connections that would use it", (
         text("tls-client-cert-file", "", "Certificate as a client."),
         text("tls-client-key-file", "", "Its key."),

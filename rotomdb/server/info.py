@@ -21,6 +21,7 @@ from rotomdb.storage.child import Job
 from rotomdb.storage.rdb import REDIS_VERSION
 
 if TYPE_CHECKING:
+    from rotomdb.server.replication.link import Link
     from rotomdb.server.server import Server
 
 Field = tuple[str, object]
@@ -209,7 +210,7 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "instantaneous_ops_per_sec", statistics.ops_per_second
     yield "total_net_input_bytes", server.input_bytes
     yield "total_net_output_bytes", server.output_bytes
-    yield "total_net_repl_input_bytes", 0
+    yield "total_net_repl_input_bytes", server.replication.input_bytes
     yield "total_net_repl_output_bytes", server.replication.replicas.output_bytes
     yield "instantaneous_input_kbps", f"{statistics.input_kbps:.2f}"
     yield "instantaneous_output_kbps", f"{statistics.output_kbps:.2f}"
@@ -265,10 +266,13 @@ def stats_section(server: Server) -> Iterator[Field]:
 def replication_section(server: Server) -> Iterator[Field]:
     replication = server.replication
     backlog, identity = replication.backlog, replication.identity
-    yield "role", "master"
+    link = replication.link
+    yield "role", "master" if link is None else "slave"
+    if link is not None:
+        yield from link_fields(server, link)
     yield "connected_slaves", len(replication.replicas)
     wanted = server.config["min-replicas-to-write"]
-    if wanted and server.config["min-replicas-max-lag"]:
+    if link is None and wanted and server.config["min-replicas-max-lag"]:
         yield "min_slaves_good_slaves", replication.replicas.good(server.config["min-replicas-max-lag"])
     for number, replica in enumerate(replication.replicas):
         lag = replica.lag() if replica.online else 0
@@ -285,6 +289,34 @@ def replication_section(server: Server) -> Iterator[Field]:
     yield "repl_backlog_size", server.config["repl-backlog-size"]
     yield "repl_backlog_first_byte_offset", backlog.first + 1 if backlog is not None else 0
     yield "repl_backlog_histlen", backlog.end - backlog.first if backlog is not None else 0
+
+
+def link_fields(server: Server, link: Link) -> Iterator[Field]:
+    """What a replica tells of its master."""
+    config, transfer, position = server.config, link.transfer, server.replication.position
+    syncing = link.state.value == "sync"
+    yield "master_host", link.host
+    yield "master_port", link.port
+    yield "master_link_status", "up" if link.up else "down"
+    yield "master_last_io_seconds_ago", int(link.silence_s()) if link.up else -1
+    yield "master_sync_in_progress", int(syncing)
+    yield "slave_read_repl_offset", position + (link.client.received_bytes if link.client is not None else 0)
+    yield "slave_repl_offset", position
+    if syncing and transfer is not None:
+        total, received = transfer.length, transfer.received
+        yield "master_sync_total_bytes", total
+        yield "master_sync_read_bytes", received
+        yield "master_sync_left_bytes", total - received
+        yield "master_sync_perc", f"{received / total * 100 if total else 0:.2f}"
+        yield "master_sync_last_io_seconds_ago", int(link.silence_s())
+    if not link.up:
+        yield (
+            "master_link_down_since_seconds",
+            int(time.time() - link.down_since) if link.down_since is not None else -1,
+        )
+    yield "slave_priority", config["replica-priority"]
+    yield "slave_read_only", int(config["replica-read-only"])
+    yield "replica_announced", int(config["replica-announced"])
 
 
 def cpu_section(server: Server) -> Iterator[Field]:

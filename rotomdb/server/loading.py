@@ -44,7 +44,7 @@ def served_while_loading(server: Server) -> Iterator[None]:
         server.cron_while_loading()
         return CRON_INTERVAL_MS
 
-    engine.expire_on_access = False  # a client that watches a key must not delete it
+    before, engine.expire_on_access = engine.expire_on_access, False  # a client that watches a key must not delete it
     progress.give_turn = give_turn
     reactor.call_later(CRON_INTERVAL_MS, cron, retry_ms=CRON_INTERVAL_MS)
     try:
@@ -52,4 +52,4 @@ def served_while_loading(server: Server) -> Iterator[None]:
     finally:
         loading = False
         progress.give_turn = no_turn
-        engine.expire_on_access = True
+        engine.expire_on_access = before

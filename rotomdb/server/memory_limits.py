@@ -44,7 +44,8 @@ class MemoryLimits:
         engine.access_written = policy.rpartition("-")[2].encode() if policy.endswith(("lru", "lfu")) else b""
         engine.lfu_log_factor = config["lfu-log-factor"]
         engine.lfu_decay_time = config["lfu-decay-time"]
-        self.dispatcher.memory_limit = min(config["maxmemory"], LONG_MAX)
+        ignored = self.dispatcher.follows and config["replica-ignore-maxmemory"]  # the master evicts, and says what
+        self.dispatcher.memory_limit = 0 if ignored else min(config["maxmemory"], LONG_MAX)
 
     def make_room(self) -> bool:
         """Evict until the data fits or a slice of time is over; False when nothing can be evicted any more."""

@@ -312,6 +312,7 @@ class Server(Hub):
             self.close_connections()
             raise
         self.reactor.call_later(1, self.cron, retry_ms=CRON_RETRY_MS)
+        self.replication.begin()
         self.wake_after_syncs()
         return True
 
@@ -523,6 +524,8 @@ class Server(Hub):
 
     def cron(self) -> int:
         """The periodic task; returns the ms to the next. A part that fails keeps no other from its turn."""
+        if self.dispatcher.loading:
+            return CRON_RETRY_MS  # of a replica that loads its master's data set: what can be done then has a timer of its own
         self.ticks += 1
         self.adapt_hz()
         parts = [
@@ -557,7 +560,7 @@ class Server(Hub):
                 break
 
     def expire_some(self) -> None:
-        if self.expire_cycle.active and not self.pausing.active:
+        if self.expire_cycle.active and not self.pausing.active and not self.dispatcher.follows:
             with self.latency.measure("expire-cycle"):
                 self.expire_cycle.run(1 / self.hz)
 

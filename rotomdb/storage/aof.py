@@ -261,6 +261,26 @@ class AppendOnlyFile(LogAppender):
         self.begin_file(fresh)
         self.log("warning", f"The log goes on in {increment.name}, on a fresh base.")
 
+    def start_over_on(self, copy: Path) -> None:
+        """The data set is another one now, which this synced file holds: it is the base of a log without anything of before.
+
+        Raises OSError; the log is what it was then, and must not go on.
+        """
+        self.drop_buffered()
+        directory = self.options.log_directory
+        if self.options.single_file:
+            target = directory / self.options.file_name
+            self.disk.rename(copy, target)
+            self.disk.sync_directory(directory)
+            self.replace_file(self.disk.append(target))
+            return
+        base = self.manifest.next_base(self.options.file_name, rdb=True)
+        self.disk.remove_if_there(directory / base.name)
+        self.disk.link(copy, directory / base.name)
+        self.replace_increment(base)
+        self.size = self.base_size = self.disk.size(directory / base.name)
+        self.delete_history()
+
     def name_as_log(self, base: LogFile, increment: LogFile) -> None:
         """These two, which are on disk, are the log from now on, and nothing of what was before."""
         directory = self.options.log_directory

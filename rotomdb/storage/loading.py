@@ -27,7 +27,7 @@ from rotomdb.storage.log_location import begins_with_rdb
 from rotomdb.storage.way_on import command
 
 KEYS_NAMED = 20  # in the log line about a quarantined block
-LEFTOVER = re.compile(r"temp-rewriteaof-.*\.aof|temp-[0-9]+\.rdb|temp-.*\.incr|temp-.*\.manifest")
+LEFTOVER = re.compile(r"temp-rewriteaof-.*\.aof|temp-[0-9]+(\.[0-9]+)?\.rdb|temp-.*\.incr|temp-.*\.manifest")
 
 
 @dataclass

@@ -249,6 +249,34 @@ class Persistence:
         with replacing(self.engine):
             self.loader.load_log(files, execute, heal=False)
 
+    def take_over(self, copy: Path, *, keep_old: bool) -> None:
+        """A copy of another server's data set in place of ours, and the log starts over with it.
+
+        Args:
+            copy: An RDB file, synced.
+            keep_old: Hold what was there until the copy is loaded; else it is dropped before.
+
+        Raises:
+            RdbError: the copy cannot be loaded. The data is what it was, or (without `keep_old`) none.
+            OSError: the log could not start over; it takes no writes until it is written anew.
+        """
+        self.kill_child()
+        if keep_old:
+            with replacing(self.engine):
+                self.loader.load_snapshot(copy, keep_expired=True)
+        else:
+            self.forget_data()
+            self.loader.load_snapshot(copy, keep_expired=True)
+        if self.aof.waiting:
+            self.aof.begin_waiting()
+        elif self.aof.on:
+            try:
+                self.aof.start_over_on(copy)
+            except OSError as error:
+                self.aof.failed_sync = error
+                self.rewrite_scheduled = True
+                raise
+
     def load_snapshot(self, *, keep_expired: bool = False) -> None:
         report = self.loader.load_snapshot(self.snapshot_path, keep_expired=keep_expired)
         self.status.last_load_keys, self.status.last_load_expired = report.keys, report.expired

@@ -166,6 +166,8 @@ class Replicas:
     def give_up_silent(self, timeout_s: int) -> None:
         """repl-timeout: end those that have not told their position for so long."""
         for replica in list(self):
-            if replica.sent_to and replica.acknowledges and time.monotonic() - replica.told_at > timeout_s:
+            heard_ms = self.server.engine.now_ms - replica.client.last_interaction_ms  # one that loads sends line feeds
+            silent_s = min(time.monotonic() - replica.told_at, heard_ms / 1000)
+            if replica.online and replica.acknowledges and silent_s > timeout_s:
                 self.server.log("warning", f"Disconnecting timedout replica (streaming sync): {replica.client.address}")
                 self.server.close_client(replica.client)

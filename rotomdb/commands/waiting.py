@@ -8,6 +8,7 @@ from rotomdb.commands.registry import BLOCKING, Bytes, command
 from rotomdb.errors import CommandError
 
 GROUP = "generic"
+OF_A_REPLICA = "cannot be used with replica instances. Please also note that {}writes to replicas are just local and are not propagated."
 
 
 def timeout_ms(ctx: Context, text: bytes) -> int:
@@ -17,6 +18,11 @@ def timeout_ms(ctx: Context, text: bytes) -> int:
     if milliseconds > INT64_MAX - ctx.now_ms:
         raise CommandError("ERR timeout is out of range")
     return milliseconds
+
+
+def refuse_on_replica(ctx: Context, name: str, condition: str) -> None:
+    if ctx.server.replication.follows:
+        raise CommandError(f"ERR {name} {OF_A_REPLICA.format(condition)}")
 
 
 @command(
@@ -30,6 +36,9 @@ def timeout_ms(ctx: Context, text: bytes) -> int:
 )
 def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
     """Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."""
+    refuse_on_replica(
+        ctx, "WAIT", "since Redis 4.0 if a replica is configured to be writable (which is not the default) "
+    )
     wanted = parse_int(numreplicas)
     milliseconds = timeout_ms(ctx, timeout)
     replication, place = ctx.server.replication, ctx.replica_offset
@@ -53,6 +62,7 @@ def wait(ctx: Context, numreplicas: Bytes, timeout: Bytes) -> object:
 )
 def waitaof(ctx: Context, numlocal: Bytes, numreplicas: Bytes, timeout: Bytes) -> object:
     """Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas."""
+    refuse_on_replica(ctx, "WAITAOF", "")
     local = parse_ranged_int(numlocal, 0, 1, "ERR value is out of range, must be between 0 and 1")
     replicas = parse_ranged_int(numreplicas, 0, INT64_MAX, "ERR value is out of range, must be positive")
     milliseconds = timeout_ms(ctx, timeout)

@@ -752,6 +752,8 @@ class Server(Hub):
         for path, kind in self.own_files.items():
             self.log("notice", f"Removing the {kind} file.")
             self.persistence.disk.discard(path)
+        if self.replication.link is not None:
+            self.replication.link.end()
         for client in list(self.clients.values()):
             client.flush_pending()
             self.close_client(client)

@@ -276,7 +276,12 @@ class AppendOnlyFile(LogAppender):
             return
         base = self.manifest.next_base(self.options.file_name, rdb=True)
         self.disk.remove_if_there(directory / base.name)
-        self.disk.link(copy, directory / base.name)
+        try:
+            self.disk.link(copy, directory / base.name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self.disk.copy(copy, directory / base.name)  # the directory is on another file system
         self.replace_increment(base)
         self.size = self.base_size = self.disk.size(directory / base.name)
         self.delete_history()

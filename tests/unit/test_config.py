@@ -69,8 +69,7 @@ def read_text(text: str | bytes) -> Config:
 @pytest.mark.parametrize(
     "line",
     [
-        "tls-cluster yes", "tls-ciphersuites TLS_AES_128_GCM_SHA256", "tls-replication yes", "masterauth secret", "masteruser me",
-        "replicaof 127.0.0.1 6379", "slaveof 127.0.0.1 6379",
+        "tls-cluster yes", "tls-ciphersuites TLS_AES_128_GCM_SHA256", "tls-replication yes",
         "cluster-enabled yes", "loadmodule /x.so", "sentinel monitor mymaster 127.0.0.1 6379 2", "mptcp yes",
     ],
 )  # fmt: skip

@@ -48,7 +48,8 @@ def write_rows(path: Path, out: IO[bytes]) -> None:
                 writer.sink, as_bytes(row["key"]), value, row["db"], row["ttl_ms_absolute"], times or None
             )
     except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise SourceError(f"{path}: row {max(number, 1)}: it is no row of a dump: {error!r}") from None
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise SourceError(f"{path}: row {max(number, 1)}: it is no row of a dump: {why}") from None
     writer.finish()
 
 

@@ -23,6 +23,7 @@ import rotomdb.aof
 import rotomdb.rdb
 from rotomdb.errors import RotomError
 from rotomdb.testing.starting import Start, start
+from rotomdb.tools.terminal import UNREADABLE
 from tests.tools.running import Ended, forked
 
 SOUND, TORN, REFUSED = "sound", "torn", "refused"
@@ -60,7 +61,8 @@ def copy_of(directory: Path) -> Iterator[Path]:
 
 
 def ended(row: Row, reader: str, done: Ended, *, torn: bool = False) -> None:
-    assert done.status in (0, 1), f"{reader}: {done}"
+    assert done.status in (0, 1, UNREADABLE), f"{reader}: {done}"
+    assert "Traceback" not in done.errors, f"{reader}: {done}"
     verdict = TORN if torn else REFUSED if done.status else SOUND
     row.put(reader, verdict, done.output + done.errors)
 

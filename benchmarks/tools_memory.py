@@ -24,7 +24,7 @@ from benchmarks.servers import Peer
 from benchmarks.workbench import TOOL
 from rotomdb.formats.rdb.dump_payload import unseal
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
-from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.format import OPCODE_SELECTDB
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 
 FILE_BYTES = int(os.environ.get("ROTOMDB_TOOLS_MEMORY_MB", "1024")) << 20
@@ -215,7 +215,7 @@ def write_snapshot(path: Path) -> int:
     with path.open("wb") as file:
         writer = RdbWriter(file.write, TARGETS["redis-7.0"])
         for database in range(DATABASES):
-            writer.copy(bytes([Opcode.SELECTDB]) + encode_length(database))
+            writer.copy(bytes([OPCODE_SELECTDB]) + encode_length(database))
             writer.copy(b"".join(record(f"large-{kind}", body) for kind, body in large))
             keys += len(large)
             number = 0

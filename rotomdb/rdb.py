@@ -28,8 +28,21 @@ from xxhash import xxh3_128_digest
 from rotomdb.engine import Engine, streams
 from rotomdb.errors import RdbError, SourceError
 from rotomdb.formats.rdb.encoder import dump_value, encode_length, encode_string
+from rotomdb.formats.rdb.format import (
+    CHECKSUM_BYTES,
+    OPCODE_EOF,
+    OPCODE_EXPIRETIME_MS,
+    RDB_HASH,
+    RDB_HASH_TIMED,
+    RDB_LIST,
+    RDB_SET,
+    RDB_STRING,
+    RDB_ZSET_2,
+    VERSION_FIELD_TIMES,
+    VERSION_STREAM_ACTIVITY,
+)
 from rotomdb.formats.rdb.reader import Aux, End, Function, KeyRecord, RdbReader
-from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.rdb.walker import Selection, StreamGroup
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
 from rotomdb.formats.sinks.values import CheckSink, ObjectSink, StreamValue, TextSink
@@ -42,8 +55,6 @@ __all__ = [
 
 Text = bytes | str | int | float
 Id = tuple[int, int]
-STREAM_BODY_VERSION = 11
-BODY_VERSION = 12
 DEFAULT_TARGET = "redis-7.2"
 
 
@@ -241,34 +252,34 @@ def as_bytes(value: Text) -> bytes:
 
 def encoded_record(key: Text, value: Any, expire_ms: int | None, field_times: Mapping[Text, int] | None) -> bytes:
     """A small RDB with one key. Raises TypeError for a value that has no counterpart."""
-    out = [b"REDIS%04d" % BODY_VERSION]
+    out = [b"REDIS%04d" % VERSION_FIELD_TIMES]
     if expire_ms is not None:
-        out.append(b"\xfc" + struct.pack("<q", expire_ms))
+        out.append(bytes([OPCODE_EXPIRETIME_MS]) + struct.pack("<q", expire_ms))
     name = encode_string(as_bytes(key))
     if isinstance(value, Stream):
         body = stream_body(value)
         out += [body[:1], name, body[1:]]
     elif isinstance(value, SortedSet):
-        out += [b"\x05", name, encode_length(len(value))]
+        out += [bytes([RDB_ZSET_2]), name, encode_length(len(value))]
         out += [encode_string(as_bytes(member)) + struct.pack("<d", score) for member, score in value.items()]
     elif isinstance(value, Mapping) and field_times:
         times = {as_bytes(one): when for one, when in field_times.items()}
         earliest = min(times.values())
-        out += [b"\x18", name, struct.pack("<q", earliest), encode_length(len(value))]
+        out += [bytes([RDB_HASH_TIMED]), name, struct.pack("<q", earliest), encode_length(len(value))]
         for one, data in value.items():
             when = times.get(as_bytes(one))
             out.append(encode_length(0 if when is None else when - earliest + 1))
             out.append(encode_string(as_bytes(one), True) + encode_string(as_bytes(data), True))
     elif isinstance(value, Mapping):
-        out += [b"\x04", name, encode_length(len(value))]
+        out += [bytes([RDB_HASH]), name, encode_length(len(value))]
         out += [encode_string(as_bytes(one), True) + encode_string(as_bytes(data), True) for one, data in value.items()]
     elif isinstance(value, list | tuple | set | frozenset):
-        kind = b"\x01" if isinstance(value, list | tuple) else b"\x02"
-        out += [kind, name, encode_length(len(value))]
+        kind = RDB_LIST if isinstance(value, list | tuple) else RDB_SET
+        out += [bytes([kind]), name, encode_length(len(value))]
         out += [encode_string(as_bytes(item), True) for item in value]
     else:
-        out += [b"\x00", name, encode_string(as_bytes(value), True)]
-    return b"".join([*out, b"\xff", bytes(8)])
+        out += [bytes([RDB_STRING]), name, encode_string(as_bytes(value), True)]
+    return b"".join([*out, bytes([OPCODE_EOF]), bytes(CHECKSUM_BYTES)])
 
 
 def stream_body(value: Stream) -> bytes:
@@ -281,7 +292,7 @@ def stream_body(value: Stream) -> bytes:
         handle.add(entry_id, words, 0, engine.stream_node_max_bytes, engine.stream_node_max_entries)
     handle.last_id, handle.max_deleted_id = value.last_id, value.max_deleted_id
     handle.entries_added = value.entries_added
-    body = dump_value(database, b"s", STREAM_BODY_VERSION)
+    body = dump_value(database, b"s", VERSION_STREAM_ACTIVITY)
     assert body is not None and body[-1] == 0, "it has no groups yet"
     return body[:-1] + encode_length(len(value.groups)) + b"".join(map(encoded_group, value.groups))
 

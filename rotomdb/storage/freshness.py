@@ -24,10 +24,10 @@ from pathlib import Path
 from rotomdb.errors import EitherSourceError, RdbError
 from rotomdb.formats.aof.examination import examine
 from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.rdb.format import AUX_LOG_POSITION, AUX_SAVED_AT
 from rotomdb.formats.rdb.reader import Progress, read_aux
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.disk import Disk
-from rotomdb.storage.rdb import LOG_POSITION_AUX
 
 SEQUENCE = re.compile(r".*\.(\d+)\.incr\.aof")
 
@@ -97,7 +97,7 @@ def choose(
         if log_wanted:
             return Choice(Source.LOG, f"The snapshot beside the append only file is unreadable: {error}")
         raise
-    position = parse_position(aux.get(LOG_POSITION_AUX, b""))
+    position = parse_position(aux.get(AUX_LOG_POSITION, b""))
     if position is not None and not aof.options.single_file:
         return by_position(disk, position, log_files, log_wanted, on_progress)
     if position is not None and log_wanted:
@@ -140,7 +140,7 @@ def log_end(disk: Disk, path: Path, on_progress: Progress | None = None) -> int:
 
 
 def by_time(disk: Disk, aux: dict[bytes, bytes], log_files: list[Path], log_wanted: bool) -> Choice:
-    saved = int(aux[b"ctime"]) if aux.get(b"ctime", b"").isdigit() else 0
+    saved = int(aux[AUX_SAVED_AT]) if aux.get(AUX_SAVED_AT, b"").isdigit() else 0
     written = max(int(disk.modified(path)) for path in log_files)
     if log_wanted:
         return Choice(Source.LOG if written >= saved else Source.EITHER)

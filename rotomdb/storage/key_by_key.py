@@ -16,12 +16,17 @@ import xxhash
 from rotomdb.errors import SourceError
 from rotomdb.formats.rdb.dump_payload import unseal
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
-from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.format import (
+    OPCODE_EOF,
+    OPCODE_EXPIRETIME_MS,
+    OPCODE_FREQ,
+    OPCODE_IDLE,
+    OPCODE_SELECTDB,
+    VERSION_VALKEY,
+)
 from rotomdb.storage.live_server import LiveServer, Reply
 
 SCAN_COUNT = 200
-IDLE, FREQUENCY, EXPIRE_TIME_MS = 248, 249, 252  # in front of a record (docs/formats.md)
-VALKEY_FROM = 80
 UNKNOWN_COMMAND = b"-ERR unknown command"
 EMPTY_VERSION = 9  # of a data set without any key
 
@@ -29,7 +34,7 @@ EMPTY_VERSION = 9  # of a data set without any key
 def read_by_keys(server: LiveServer, on_note: Callable[[str], None]) -> Iterator[bytes]:
     """An RDB of the server's keys, of one database where the address names it. Raises SourceError."""
     yield from with_header(records(server, on_note))
-    yield bytes([Opcode.EOF]) + bytes(8)
+    yield bytes([OPCODE_EOF]) + bytes(8)
 
 
 def with_header(pieces: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
@@ -46,7 +51,7 @@ def with_header(pieces: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
 
 
 def header(version: int) -> bytes:
-    return b"VALKEY%03d" % version if version >= VALKEY_FROM else b"REDIS%04d" % version
+    return b"VALKEY%03d" % version if version >= VERSION_VALKEY else b"REDIS%04d" % version
 
 
 def records(server: LiveServer, on_note: Callable[[str], None]) -> Iterator[tuple[int, bytes]]:
@@ -106,7 +111,7 @@ def keys_of(server: LiveServer, database: int) -> Iterator[tuple[int, bytes]]:
                 names.append(name)
         for version, record in dumped(server, names):
             if not selected:
-                record = bytes([Opcode.SELECTDB]) + encode_length(database) + record
+                record = bytes([OPCODE_SELECTDB]) + encode_length(database) + record
                 selected = True
             yield version, record
         if cursor == b"0":
@@ -131,9 +136,9 @@ def dumped(server: LiveServer, names: list[bytes]) -> Iterator[tuple[int, bytes]
             raise SourceError(f"{server.name}: DUMP: the checksum of a payload is wrong")
         head = b""
         if isinstance(left, int) and left >= 0:
-            head += bytes([EXPIRE_TIME_MS]) + struct.pack("<q", now + left)
+            head += bytes([OPCODE_EXPIRETIME_MS]) + struct.pack("<q", now + left)
         if isinstance(idle, int):
-            head += bytes([IDLE]) + encode_length(idle)
+            head += bytes([OPCODE_IDLE]) + encode_length(idle)
         elif isinstance(frequency, int):
-            head += bytes([FREQUENCY, frequency])
+            head += bytes([OPCODE_FREQ, frequency])
         yield value.version, head + bytes(value.body[:1]) + encode_string(name) + bytes(value.body[1:])

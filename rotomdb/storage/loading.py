@@ -17,6 +17,13 @@ from rotomdb.formats.aof.examination import Damage, Examination
 from rotomdb.formats.aof.replay import SELECT_FIRST, Execute, Judge, replay
 from rotomdb.formats.aof.resync import readable_commands
 from rotomdb.formats.quoting import quoted
+from rotomdb.formats.rdb.format import (
+    AUX_AOF_BASE,
+    AUX_REDIS_VERSION,
+    AUX_SAVED_AT,
+    AUX_USED_MEMORY,
+    AUX_VALKEY_VERSION,
+)
 from rotomdb.formats.rdb.reader import LoadReport, RdbReader, read_aux
 from rotomdb.storage.aof import AppendOnlyFile
 from rotomdb.storage.aof_options import Log
@@ -96,15 +103,15 @@ class Loader:
     def announce(self, data: memoryview | bytes, path: Path) -> None:
         """Log what an RDB tells of itself. Raises RdbError."""
         aux = read_aux(data, str(path))
-        version = aux.get(b"redis-ver") or aux.get(b"valkey-ver")
+        version = aux.get(AUX_REDIS_VERSION) or aux.get(AUX_VALKEY_VERSION)
         if version is not None:
             self.log("notice", f"Loading RDB produced by version {version.decode('latin-1')}")
-        if aux.get(b"ctime", b"").isdigit():
-            self.log("notice", f"RDB age {max(int(self.machine.time()) - int(aux[b'ctime']), 0)} seconds")
-        if aux.get(b"used-mem", b"").isdigit():
-            self.progress.memory_when_saved = int(aux[b"used-mem"])
-            self.log("notice", f"RDB memory usage when created {int(aux[b'used-mem']) / (1 << 20):.2f} Mb")
-        if aux.get(b"aof-base", b"0") != b"0":
+        if aux.get(AUX_SAVED_AT, b"").isdigit():
+            self.log("notice", f"RDB age {max(int(self.machine.time()) - int(aux[AUX_SAVED_AT]), 0)} seconds")
+        if aux.get(AUX_USED_MEMORY, b"").isdigit():
+            self.progress.memory_when_saved = int(aux[AUX_USED_MEMORY])
+            self.log("notice", f"RDB memory usage when created {int(aux[AUX_USED_MEMORY]) / (1 << 20):.2f} Mb")
+        if aux.get(AUX_AOF_BASE, b"0") != b"0":
             self.log("notice", "RDB is base AOF")
 
     def load_log(self, paths: list[Path], execute: Execute, *, heal: bool = True) -> LoadedLog:

@@ -17,6 +17,7 @@ from rotomdb.formats.aof.items import LogItems
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.formats.aof.replay import has_rdb_preamble, refuse_damage
 from rotomdb.formats.passing import passing
+from rotomdb.formats.rdb.format import AUX_SAVED_AT
 from rotomdb.formats.rdb.reader import end_of_rdb, read_aux
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import Source
@@ -102,7 +103,7 @@ def base_time(disk: Disk, path: Path) -> int:
     with disk.mapped(path) as data:
         if not has_rdb_preamble(data):
             return 0
-        text = read_aux(data, str(path)).get(b"ctime", b"")
+        text = read_aux(data, str(path)).get(AUX_SAVED_AT, b"")
     return int(text) if text.isdigit() else 0
 
 

@@ -19,17 +19,31 @@ from rotomdb.engine.memory import used_memory
 from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.rdb.encoder import KeyspaceEncoder, encode_length, encode_string
+from rotomdb.formats.rdb.format import (
+    AUX_REPLICATION_DATABASE,
+    AUX_REPLICATION_ID,
+    AUX_REPLICATION_OFFSET,
+    AUX_AOF_BASE,
+    AUX_BITS,
+    AUX_LOG_POSITION,
+    AUX_REDIS_VERSION,
+    AUX_SAVED_AT,
+    AUX_USED_MEMORY,
+    OPCODE_AUX,
+    OPCODE_EOF,
+    OPCODE_RESIZEDB,
+    OPCODE_SELECTDB,
+)
 from rotomdb.formats.rdb.library_format import record_of
-from rotomdb.formats.rdb.reader import Opcode, check_rdb
+from rotomdb.formats.rdb.reader import check_rdb
 from rotomdb.formats.rdb.writer import Target
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
 
 REDIS_VERSION = "7.2.4"  # whose behaviour is followed; readers look at it
 VERSION_WRITTEN = 10  # the oldest that holds nearly everything, so that the most servers can load it
 VERSION_WITH_FIELD_TIMES = 12  # where fields of a hash expire
-OWN_TARGET = Target(VERSION_WITH_FIELD_TIMES, False, (b"redis-ver", REDIS_VERSION.encode()), modules=False)
+OWN_TARGET = Target(VERSION_WITH_FIELD_TIMES, False, (AUX_REDIS_VERSION, REDIS_VERSION.encode()), modules=False)
 CHUNK_BYTES = 1 << 20
-LOG_POSITION_AUX = b"rotomdb-log"  # readers that do not know it skip it
 SYNC_EVERY_BYTES = 4 << 20  # with incremental fsync, so that the final one is short
 
 
@@ -101,11 +115,11 @@ class SnapshotWriter:
             if len(database) == 0:
                 continue
             self.put(
-                bytes([Opcode.SELECTDB]) + encode_length(database.index)
-                + bytes([Opcode.RESIZEDB]) + encode_length(len(database)) + encode_length(database.volatile_count)
+                bytes([OPCODE_SELECTDB]) + encode_length(database.index)
+                + bytes([OPCODE_RESIZEDB]) + encode_length(len(database)) + encode_length(database.volatile_count)
             )  # fmt: skip
             self.write_keys(KeyspaceEncoder(database, self.options.compress, version, engine.access_written))
-        self.put(bytes([Opcode.EOF]))
+        self.put(bytes([OPCODE_EOF]))
         self.file.write_all((self.checksum if self.options.checksum else 0).to_bytes(8, "little"))
         return self.keys
 
@@ -121,22 +135,22 @@ class SnapshotWriter:
                 self.on_progress(self.keys)
 
     def aux_fields(self) -> Iterator[tuple[bytes, bytes]]:
-        yield b"redis-ver", REDIS_VERSION.encode()
-        yield b"redis-bits", b"64"
-        yield b"ctime", b"%d" % (self.options.saved_at or time.time())
-        yield b"used-mem", b"%d" % (self.options.used_memory or used_memory())
+        yield AUX_REDIS_VERSION, REDIS_VERSION.encode()
+        yield AUX_BITS, b"64"
+        yield AUX_SAVED_AT, b"%d" % (self.options.saved_at or time.time())
+        yield AUX_USED_MEMORY, b"%d" % (self.options.used_memory or used_memory())
         place = self.options.replication
         if place is not None:
-            yield b"repl-stream-db", b"%d" % place.database
-            yield b"repl-id", place.history.encode()
-            yield b"repl-offset", b"%d" % place.position
-        yield b"aof-base", b"1" if self.options.aof_base else b"0"
+            yield AUX_REPLICATION_DATABASE, b"%d" % place.database
+            yield AUX_REPLICATION_ID, place.history.encode()
+            yield AUX_REPLICATION_OFFSET, b"%d" % place.position
+        yield AUX_AOF_BASE, b"1" if self.options.aof_base else b"0"
         if self.options.log_position:
-            yield LOG_POSITION_AUX, self.options.log_position.encode()
+            yield AUX_LOG_POSITION, self.options.log_position.encode()
 
 
 def encode_aux(name: bytes, value: bytes) -> bytes:
-    return bytes([Opcode.AUX]) + encode_string(name) + encode_string(value)
+    return bytes([OPCODE_AUX]) + encode_string(name) + encode_string(value)
 
 
 def save_snapshot(

@@ -21,24 +21,22 @@ from dataclasses import dataclass
 from rotomdb.errors import DATABASES_MAX, CommandError, DuplicateKeyError, Fault, RdbError, RdbValueError
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.crc_repair import find_burst
+from rotomdb.formats.rdb.format import HEADER_BYTES, OPCODE_EOF, RDB_TYPE_LAST
 from rotomdb.formats.rdb.reader import (
     BATCH_BYTES,
     BATCH_RECORDS,
-    HEADER_BYTES,
-    HIGHEST_TYPE,
     Aux,
     End,
     Event,
     Function,
     KeyRecord,
-    Opcode,
     RdbReader,
     ResizeDb,
     SelectDb,
     check_rdb,
     parse_header,
 )
-from rotomdb.formats.sinks.records import highest_type
+from rotomdb.formats.rdb.value_types import highest_type
 from rotomdb.formats.sinks.values import CheckSink
 from rotomdb.storage.rdb_source import RdbSource, mapped, spooled
 
@@ -191,7 +189,7 @@ class Salvage:
                     self.on_progress(walker.position)
                     continue
                 at = walker.start  # with attributes that no key follows
-                event = self.take_end() if code == Opcode.EOF else self.reader.read_opcode(walker, code)
+                event = self.take_end() if code == OPCODE_EOF else self.reader.read_opcode(walker, code)
             except DuplicateKeyError as error:
                 self.keep(start, walker.start, database)
                 self.lose(walker.start, walker.position, error, walker.reading_key)
@@ -248,7 +246,7 @@ class Salvage:
         walker = self.reader.walker
         try:
             at = walker.position
-            event = self.reader.read_opcode(walker, Opcode.EOF)
+            event = self.reader.read_opcode(walker, OPCODE_EOF)
         except RdbValueError as error:
             if not error.reason.startswith("checksum"):
                 raise
@@ -300,7 +298,7 @@ class Salvage:
         database, keys = walker.database, None
         try:
             walker.position = offset
-            if walker.next_record() <= HIGHEST_TYPE:
+            if walker.next_record() <= RDB_TYPE_LAST:
                 keys = walker.key
         except RdbValueError:
             pass
@@ -317,7 +315,7 @@ class Salvage:
             released = segment.start
             while walker.position < segment.end:
                 code = walker.next_record()
-                if code > HIGHEST_TYPE:
+                if code > RDB_TYPE_LAST:
                     yield self.reader.read_opcode(walker, code)
                     continue
                 self.keys += 1

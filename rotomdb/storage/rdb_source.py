@@ -21,7 +21,7 @@ from typing import IO
 
 from rotomdb.errors import SourceError
 from rotomdb.formats.rdb.dump_payload import FOOTER_BYTES, unseal
-from rotomdb.formats.rdb.reader import HIGHEST_TYPE
+from rotomdb.formats.rdb.format import CHECKSUM_BYTES, OPCODE_EOF, RDB_TYPE_LAST, VERSION_VALKEY
 from rotomdb.storage.disk import viewed
 from rotomdb.storage.key_by_key import read_by_keys
 from rotomdb.storage.live_server import DEFAULT_TLS, LiveServer, connected, is_live, length_in, without_password
@@ -104,14 +104,14 @@ def payload_as_rdb(view: memoryview) -> memoryview:
     if captured is not None:
         end = len(view) if captured["size"] is None else captured.end() + int(captured["size"])
         return view[captured.end() : end]
-    if len(view) <= FOOTER_BYTES or view[0] > HIGHEST_TYPE:
+    if len(view) <= FOOTER_BYTES or view[0] > RDB_TYPE_LAST:
         return view
     payload = unseal(view)
     if payload is None:
         return view
-    header = b"VALKEY%03d" % payload.version if payload.version >= 80 else b"REDIS%04d" % payload.version
+    header = b"VALKEY%03d" % payload.version if payload.version >= VERSION_VALKEY else b"REDIS%04d" % payload.version
     record = bytes(payload.body[:1]) + b"\x07payload" + bytes(payload.body[1:])
-    return memoryview(header + record + b"\xff" + bytes(8))
+    return memoryview(header + record + bytes([OPCODE_EOF]) + bytes(CHECKSUM_BYTES))
 
 
 @contextlib.contextmanager

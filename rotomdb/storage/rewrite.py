@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rotomdb.engine import Engine
 from rotomdb.formats.rdb.encoder import KeyspaceEncoder
-from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.format import OPCODE_EOF
 from rotomdb.formats.rdb.walker import RdbWalker
 from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.storage.aof import AppendOnlyFile
@@ -80,7 +80,7 @@ def write_commands(
         for database in engine.databases:
             encoder = KeyspaceEncoder(database, False, VERSION_WRITTEN)
             while (chunk := encoder.next_chunk(CHUNK_BYTES)) is not None:
-                walker = RdbWalker(chunk + bytes([Opcode.EOF]))
+                walker = RdbWalker(chunk + bytes([OPCODE_EOF]))
                 walker.database = database.index
                 walker.walk(sink, None, len(chunk), len(chunk))
                 if on_progress is not None:

@@ -15,6 +15,47 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 
 from rotomdb.formats.rdb.dump_payload import seal
+from rotomdb.formats.rdb.format import (
+    CHECKSUM_BYTES,
+    OPCODE_EOF,
+    OPCODE_EXPIRETIME_MS,
+    OPCODE_HASH_TEMPLATE,
+    OPCODE_IDLE,
+    RDB_ARRAY,
+    RDB_HASH,
+    RDB_HASH_LISTPACK,
+    RDB_HASH_TIMED,
+    RDB_HASH_TIMED_LISTPACK,
+    RDB_HASH_TIMED_LISTPACK_PRE_RELEASE,
+    RDB_HASH_TIMED_PRE_RELEASE,
+    RDB_HASH_ZIPLIST,
+    RDB_HASH_ZIPMAP,
+    RDB_LIST,
+    RDB_LIST_QUICKLIST,
+    RDB_LIST_QUICKLIST_2,
+    RDB_LIST_ZIPLIST,
+    RDB_MODULE,
+    RDB_SET,
+    RDB_SET_INTSET,
+    RDB_SET_LISTPACK,
+    RDB_STREAM,
+    RDB_STREAM_2,
+    RDB_STREAM_3,
+    RDB_STREAM_4,
+    RDB_STREAM_5,
+    RDB_STRING,
+    RDB_TEMPLATE_ARRAY,
+    RDB_TEMPLATE_ARRAY_REF,
+    RDB_TEMPLATE_LISTPACK,
+    RDB_TEMPLATE_LISTPACK_REF,
+    RDB_TYPE_LAST,
+    RDB_ZSET,
+    RDB_ZSET_2,
+    RDB_ZSET_LISTPACK,
+    RDB_ZSET_ZIPLIST,
+    VERSION_FIELD_TIMES,
+    VERSION_SET_LISTPACKS,
+)  # fmt: skip
 from rotomdb.formats.rdb.lzf import compress
 
 TEXTS = (
@@ -293,13 +334,13 @@ def stream(s: Shaper, type: int) -> bytes:
         length += entries
     out = s.length(len(masters)) + nodes + s.length(length)
     last = masters[-1] if masters else (0, 0)
-    for identifier in (last,) if type == 15 else (last, (0, 0), s.rng.choice(IDS)):
+    for identifier in (last,) if type == RDB_STREAM else (last, (0, 0), s.rng.choice(IDS)):
         out += s.length(identifier[0]) + s.length(identifier[1])
-    if type > 15:
+    if type > RDB_STREAM:
         out += s.length(s.rng.choice((length, length + 5)))
     groups = [stream_group(s, type, b"group-%d" % i) for i in range(s.rng.choice((0, 0, 1, 2)))]
     out += s.length(len(groups)) + b"".join(s.arranged(groups))
-    if type >= 26:
+    if type >= RDB_STREAM_4:
         out += s.length(100) + s.length(100) + s.length(1) + s.string(b"producer")
         out += s.length(1) + s.string(b"message") + s.length(5) + s.length(5) + s.length(1) + s.length(0)
     return out
@@ -308,7 +349,7 @@ def stream(s: Shaper, type: int) -> bytes:
 def stream_group(s: Shaper, type: int, name: bytes) -> bytes:
     last, pending = s.rng.choice(IDS), s.ids()
     out = s.string(name) + s.length(last[0]) + s.length(last[1])
-    if type > 15:
+    if type > RDB_STREAM:
         out += s.length(s.rng.choice((0, 3, (1 << 64) - 1, 1 << 63)))
     out += s.length(len(pending))
     out += b"".join(
@@ -320,11 +361,11 @@ def stream_group(s: Shaper, type: int, name: bytes) -> bytes:
     for i in range(s.rng.choice((1, 1, 2)) if pending else s.rng.randrange(3)):
         owned = pending if i == 0 else []
         consumer = s.string(b"consumer-%d" % i) + s.fixed(s.rng.choice(TIMES), 8)
-        if type >= 21:
+        if type >= RDB_STREAM_3:
             consumer += s.fixed(s.rng.choice(TIMES), 8)
         consumers.append(consumer + s.length(len(owned)) + b"".join(s.arranged(raw_id(id) for id in owned)))
     out += s.length(len(consumers)) + b"".join(s.arranged(consumers))
-    return out + s.length(0) if type >= 27 else out
+    return out + s.length(0) if type >= RDB_STREAM_5 else out
 
 
 # Values by RDB type
@@ -360,7 +401,7 @@ def timed_fields(s: Shaper, type: int) -> bytes:
     for name, value in pairs_of(s):
         time = s.rng.choice((0, 0, 1, 5, 1 << 40)) if not s.wrong() else s.rng.choice(TIMES)
         fields.append(s.length(time) + s.string(name) + s.string(value))
-    return (s.fixed(s.rng.choice(BASE_TIMES), 8) if type == 24 else b"") + counted(s, fields)
+    return (s.fixed(s.rng.choice(BASE_TIMES), 8) if type == RDB_HASH_TIMED else b"") + counted(s, fields)
 
 
 def timed_listpack(s: Shaper, type: int) -> bytes:
@@ -369,7 +410,7 @@ def timed_listpack(s: Shaper, type: int) -> bytes:
     for name, value in pairs_of(s):
         time += s.rng.randrange(1000)
         triples += [name, value, time if not s.wrong() else s.rng.choice((-1, 0, 5, 1 << 62))]
-    return (s.fixed(BASE_TIMES[0], 8) if type == 25 else b"") + s.string(listpack(s, triples))
+    return (s.fixed(BASE_TIMES[0], 8) if type == RDB_HASH_TIMED_LISTPACK else b"") + s.string(listpack(s, triples))
 
 
 def module(s: Shaper) -> bytes:
@@ -397,14 +438,14 @@ def template_hash(s: Shaper, type: int) -> bytes:
     values: list[bytes | int] = [*(s.text() for _ in names)]
     held = b"".join(s.string(str(value).encode() if isinstance(value, int) else value) for value in values)
     packed = s.string(listpack(s, [0, *values]))
-    if type == 30:
+    if type == RDB_TEMPLATE_LISTPACK_REF:
         return packed
-    if type == 32:
+    if type == RDB_TEMPLATE_ARRAY_REF:
         return s.length(0) + s.length(len(values)) + held
     names_form = s.rng.randrange(2)
     head = s.length(names_form)
     head += s.string(listpack(s, names)) if names_form == 0 else counted(s, map(s.string, names))
-    return head + (packed if type == 29 else held)
+    return head + (packed if type == RDB_TEMPLATE_LISTPACK else held)
 
 
 def numbers_of(s: Shaper) -> list[int]:
@@ -419,38 +460,38 @@ def list_node(s: Shaper) -> bytes:
 
 
 ENCODINGS: dict[str, tuple[int, Callable[[Shaper], bytes]]] = {
-    "string": (0, lambda s: s.string(s.text())),
-    "hyperloglog": (0, lambda s: s.string(sketch(s))),
-    "list": (1, lambda s: counted(s, map(s.string, s.texts()))),
-    "set": (2, lambda s: counted(s, map(s.string, s.different_texts()))),
-    "zset": (3, lambda s: counted(s, (s.string(text) + text_score(s) for text in s.different_texts()))),
-    "hash": (4, lambda s: counted(s, (s.string(name) + s.string(value) for name, value in pairs_of(s)))),
-    "zset-binary": (5, lambda s: counted(s, (s.string(text) + struct.pack("<d", s.rng.choice(SCORES)) for text in s.different_texts()))),
-    "module": (7, module),
-    "zipmap": (9, lambda s: s.string(zipmap(s, pairs_of(s)))),
-    "list-ziplist": (10, lambda s: s.string(ziplist(s, s.texts()))),
-    "intset": (11, lambda s: s.string(intset(s, numbers_of(s)))),
-    "zset-ziplist": (12, lambda s: s.string(ziplist(s, flat(scores_of(s))))),
-    "hash-ziplist": (13, lambda s: s.string(ziplist(s, flat(pairs_of(s))))),
-    "quicklist": (14, lambda s: counted(s, (s.string(ziplist(s, s.texts())) for _ in range(s.rng.randrange(4))))),
-    "stream": (15, lambda s: stream(s, 15)),
-    "hash-listpack": (16, lambda s: s.string(listpack(s, flat(pairs_of(s))))),
-    "zset-listpack": (17, lambda s: s.string(listpack(s, flat(scores_of(s))))),
-    "quicklist-2": (18, lambda s: counted(s, (list_node(s) for _ in range(s.rng.randrange(4))))),
-    "stream-2": (19, lambda s: stream(s, 19)),
-    "set-listpack": (20, lambda s: s.string(listpack(s, s.different_texts()))),
-    "stream-3": (21, lambda s: stream(s, 21)),
-    "hash-timed-early": (22, lambda s: timed_fields(s, 22)),
-    "hash-timed-listpack-early": (23, lambda s: timed_listpack(s, 23)),
-    "hash-timed": (24, lambda s: timed_fields(s, 24)),
-    "hash-timed-listpack": (25, lambda s: timed_listpack(s, 25)),
-    "stream-4": (26, lambda s: stream(s, 26)),
-    "stream-5": (27, lambda s: stream(s, 27)),
-    "array": (28, array),
-    "template-listpack": (29, lambda s: template_hash(s, 29)),
-    "template-listpack-shared": (30, lambda s: template_hash(s, 30)),
-    "template-array": (31, lambda s: template_hash(s, 31)),
-    "template-array-shared": (32, lambda s: template_hash(s, 32)),
+    "string": (RDB_STRING, lambda s: s.string(s.text())),
+    "hyperloglog": (RDB_STRING, lambda s: s.string(sketch(s))),
+    "list": (RDB_LIST, lambda s: counted(s, map(s.string, s.texts()))),
+    "set": (RDB_SET, lambda s: counted(s, map(s.string, s.different_texts()))),
+    "zset": (RDB_ZSET, lambda s: counted(s, (s.string(text) + text_score(s) for text in s.different_texts()))),
+    "hash": (RDB_HASH, lambda s: counted(s, (s.string(name) + s.string(value) for name, value in pairs_of(s)))),
+    "zset-binary": (RDB_ZSET_2, lambda s: counted(s, (s.string(text) + struct.pack("<d", s.rng.choice(SCORES)) for text in s.different_texts()))),
+    "module": (RDB_MODULE, module),
+    "zipmap": (RDB_HASH_ZIPMAP, lambda s: s.string(zipmap(s, pairs_of(s)))),
+    "list-ziplist": (RDB_LIST_ZIPLIST, lambda s: s.string(ziplist(s, s.texts()))),
+    "intset": (RDB_SET_INTSET, lambda s: s.string(intset(s, numbers_of(s)))),
+    "zset-ziplist": (RDB_ZSET_ZIPLIST, lambda s: s.string(ziplist(s, flat(scores_of(s))))),
+    "hash-ziplist": (RDB_HASH_ZIPLIST, lambda s: s.string(ziplist(s, flat(pairs_of(s))))),
+    "quicklist": (RDB_LIST_QUICKLIST, lambda s: counted(s, (s.string(ziplist(s, s.texts())) for _ in range(s.rng.randrange(4))))),
+    "stream": (RDB_STREAM, lambda s: stream(s, RDB_STREAM)),
+    "hash-listpack": (RDB_HASH_LISTPACK, lambda s: s.string(listpack(s, flat(pairs_of(s))))),
+    "zset-listpack": (RDB_ZSET_LISTPACK, lambda s: s.string(listpack(s, flat(scores_of(s))))),
+    "quicklist-2": (RDB_LIST_QUICKLIST_2, lambda s: counted(s, (list_node(s) for _ in range(s.rng.randrange(4))))),
+    "stream-2": (RDB_STREAM_2, lambda s: stream(s, RDB_STREAM_2)),
+    "set-listpack": (RDB_SET_LISTPACK, lambda s: s.string(listpack(s, s.different_texts()))),
+    "stream-3": (RDB_STREAM_3, lambda s: stream(s, RDB_STREAM_3)),
+    "hash-timed-early": (RDB_HASH_TIMED_PRE_RELEASE, lambda s: timed_fields(s, RDB_HASH_TIMED_PRE_RELEASE)),
+    "hash-timed-listpack-early": (RDB_HASH_TIMED_LISTPACK_PRE_RELEASE, lambda s: timed_listpack(s, RDB_HASH_TIMED_LISTPACK_PRE_RELEASE)),
+    "hash-timed": (RDB_HASH_TIMED, lambda s: timed_fields(s, RDB_HASH_TIMED)),
+    "hash-timed-listpack": (RDB_HASH_TIMED_LISTPACK, lambda s: timed_listpack(s, RDB_HASH_TIMED_LISTPACK)),
+    "stream-4": (RDB_STREAM_4, lambda s: stream(s, RDB_STREAM_4)),
+    "stream-5": (RDB_STREAM_5, lambda s: stream(s, RDB_STREAM_5)),
+    "array": (RDB_ARRAY, array),
+    "template-listpack": (RDB_TEMPLATE_LISTPACK, lambda s: template_hash(s, RDB_TEMPLATE_LISTPACK)),
+    "template-listpack-shared": (RDB_TEMPLATE_LISTPACK_REF, lambda s: template_hash(s, RDB_TEMPLATE_LISTPACK_REF)),
+    "template-array": (RDB_TEMPLATE_ARRAY, lambda s: template_hash(s, RDB_TEMPLATE_ARRAY)),
+    "template-array-shared": (RDB_TEMPLATE_ARRAY_REF, lambda s: template_hash(s, RDB_TEMPLATE_ARRAY_REF)),
 }  # fmt: skip
 """Name: (RDB type, what makes a value)."""
 
@@ -463,7 +504,7 @@ def body_of(encoding: str, rng: random.Random) -> bytes:
     s = Shaper(rng, rng.choice(RATES))
     body = make(s)
     if rng.random() < 0.01:
-        type = rng.randrange(34)
+        type = rng.randrange(RDB_TYPE_LAST + 1)
     if rng.random() < 0.02:
         body = body[: rng.randrange(len(body) + 1)]
     return bytes([type]) + body
@@ -477,19 +518,19 @@ def sound_body_of(encoding: str, rng: random.Random) -> bytes:
 
 def payload_of(encoding: str, rng: random.Random) -> bytes:
     """A DUMP payload whose checksum is right."""
-    return seal(body_of(encoding, rng), 11)
+    return seal(body_of(encoding, rng), VERSION_SET_LISTPACKS)
 
 
 def file_of(encodings: Sequence[str], rng: random.Random) -> bytes:
     """An RDB file of a few keys in some of these encodings, without a checksum."""
-    out = b"REDIS0012"
-    out += b"\xf2" + b"\x00\x02" + b"\x01a\x01b"  # a template that the hashes of types 30 and 32 refer to
+    out = b"REDIS%04d" % VERSION_FIELD_TIMES
+    out += bytes([OPCODE_HASH_TEMPLATE]) + b"\x00\x02" + b"\x01a\x01b"  # a template that hashes refer to
     for i in range(rng.choice((1, 2, 4))):
         s = Shaper(rng, 0.01)
         if rng.random() < 0.2:
-            out += b"\xfc" + s.fixed(rng.choice(TIMES), 8)
+            out += bytes([OPCODE_EXPIRETIME_MS]) + s.fixed(rng.choice(TIMES), 8)
         if rng.random() < 0.1:
-            out += b"\xf8" + s.length(rng.choice((0, 5, 1 << 63)))
+            out += bytes([OPCODE_IDLE]) + s.length(rng.choice((0, 5, 1 << 63)))
         body = body_of(rng.choice(encodings), rng)
         out += body[:1] + s.string(b"key-%d" % i) + body[1:]
-    return out + b"\xff" + bytes(8)
+    return out + bytes([OPCODE_EOF]) + bytes(CHECKSUM_BYTES)

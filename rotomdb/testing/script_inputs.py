@@ -16,8 +16,7 @@ from typing import Any
 from rotomdb.errors import CommandError
 from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.encoder import encode_string
-from rotomdb.formats.rdb.library_format import PAYLOAD_VERSION
-from rotomdb.formats.rdb.reader import Opcode
+from rotomdb.formats.rdb.format import OPCODE_FUNCTION2, VERSION_FUNCTIONS
 from rotomdb.testing.payloads import TEXTS, Shaper
 from rotomdb.testing.restores import PayloadUser, Problem
 
@@ -185,8 +184,8 @@ def structured_functions(rng: random.Random) -> bytes:
         text = (
             encode_string(source * rng.choice((1, 1, 1, 20)), rng.random() < 0.5) if not s.wrong() else s.string(source)
         )
-        body += bytes([Opcode.FUNCTION2 if not s.wrong() else rng.randrange(256)]) + text
-    return seal(body, PAYLOAD_VERSION)
+        body += bytes([OPCODE_FUNCTION2 if not s.wrong() else rng.randrange(256)]) + text
+    return seal(body, VERSION_FUNCTIONS)
 
 
 def restore_functions(data: bytes) -> None:

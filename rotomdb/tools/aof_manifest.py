@@ -9,6 +9,7 @@ import click
 from rotomdb.errors import ManifestError, RestoreError
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.formats.aof.replay import has_rdb_preamble
+from rotomdb.formats.rdb.format import AUX_SAVED_AT
 from rotomdb.formats.rdb.reader import read_aux
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import BASE_NAME, FILE_NAME, INCREMENT_NAME, TEMPORARY, append_directory
@@ -101,7 +102,7 @@ def manifest_of(disk: Disk, directory: Path, stem: str, *, gaps: bool = False) -
 def base_begun(disk: Disk, path: Path) -> float:
     """When a base began to be written."""
     with disk.mapped(path) as data:
-        text = read_aux(data, str(path)).get(b"ctime", b"") if has_rdb_preamble(data) else b""
+        text = read_aux(data, str(path)).get(AUX_SAVED_AT, b"") if has_rdb_preamble(data) else b""
     return float(text) if text.isdigit() else disk.modified(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.formats.rdb.reader import Function, KeyRecord
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.walker import Selection
 from rotomdb.formats.sinks.literals import ValueText
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
+from rotomdb.formats.rdb.format import AUX_REDIS_VERSION
 from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.formats.rdb.walker import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
@@ -37,7 +38,7 @@ def name_of(target: Target | None) -> str:
 def own_target(reader: RdbReader) -> Target:
     """The format that the input has."""
     same = [t for t in TARGETS.values() if t.version == reader.version and t.valkey == reader.valkey]
-    return same[-1] if same else Target(reader.version, reader.valkey, (b"redis-ver", b"0.0.0"))
+    return same[-1] if same else Target(reader.version, reader.valkey, (AUX_REDIS_VERSION, b"0.0.0"))
 
 
 def copy_all(source: Opened, writer: RdbWriter, selection: Selection | None) -> Losses:

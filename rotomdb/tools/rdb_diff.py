@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from rotomdb.formats.rdb.reader import Function, ModuleAux
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.walker import Selection
 from rotomdb.formats.sinks.key_index import PARTS
 from rotomdb.formats.sinks.key_index import differences as part_differences

@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from rotomdb.formats.rdb.reader import Function, KeyRecord
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.walker import Selection
 from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.formats.sinks.literals import PythonSink, ValueText

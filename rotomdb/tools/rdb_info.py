@@ -11,7 +11,7 @@ import click
 
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
-from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.tools.library_trial import LibraryTrial

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.walker import Selection
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.storage.output import writing

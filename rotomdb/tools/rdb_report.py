@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rotomdb.errors import RdbError
 from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
-from rotomdb.formats.rdb.records import TYPE_NAMES
+from rotomdb.formats.rdb.value_types import TYPE_NAMES
 from rotomdb.tools.library_trial import LibraryTrial
 
 Print = Callable[[str], None]

@@ -10,6 +10,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 
+from rotomdb.formats.rdb.format cimport (
+    FIELD_TIME_MAX, RDB_HASH, RDB_HASH_TIMED, RDB_HASH_TIMED_LISTPACK, RDB_HASH_TIMED_LISTPACK_PRE_RELEASE,
+    RDB_HASH_ZIPLIST, RDB_HASH_ZIPMAP, RDB_LIST, RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2, RDB_LIST_ZIPLIST, RDB_MODULE,
+    RDB_MODULE_PRE_RELEASE, RDB_NEVER_USED, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2,
+    RDB_STREAM_3, RDB_STRING, RDB_TYPE_LAST, RDB_TYPE_LAST_LOADED, RDB_VALKEY_HASH_TIMED, RDB_ZSET, RDB_ZSET_2,
+    RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, is_packed, is_timed_hash,
+)
 from rotomdb.formats.rdb.cursor cimport cursor_fail, cursor_take
 from rotomdb.engine.hashes cimport put as hash_put
 from rotomdb.engine.hashes cimport put_time as hash_put_time
@@ -41,8 +48,6 @@ from rotomdb.formats.rdb.old_packs cimport listpack_of_ziplist, listpack_of_zipm
 from rotomdb.formats.rdb.ziplist cimport ziplist_first, ziplist_next, ziplist_text, ziplist_validate
 
 cdef enum:
-    HIGHEST_TYPE = 25                 # that a keyspace can hold
-    FIELD_TIME_MAX = 0xFFFFFFFFFFFF   # ms
     SMALL_PACK = 32                   # elements up to which duplicates are looked for pair by pair
     PACK_LIMIT = 1 << 30              # bytes; the servers allow no larger listpack
     RECORDS_PER_LOOK = 16             # or so many bytes, between two looks at the clock
@@ -137,25 +142,25 @@ cdef class RdbDecoder(RdbRecords):
         """Add the value to `db` (where the key must be absent); sets dropped_empty instead for an empty aggregate."""
         cdef size_t start = self.cursor.position
         self.dropped_empty = False
-        if type == 0:
+        if type == RDB_STRING:
             return self.decode_string(db, key, key_length)
-        if type == 1 or type == 10 or type == 14 or type == 18:
+        if type == RDB_LIST or type == RDB_LIST_ZIPLIST or type == RDB_LIST_QUICKLIST or type == RDB_LIST_QUICKLIST_2:
             return self.decode_list(type, db, key, key_length)
-        if type == 2:
+        if type == RDB_SET:
             return self.decode_set(db, key, key_length)
-        if type == 3 or type == 5:
+        if type == RDB_ZSET or type == RDB_ZSET_2:
             return self.decode_sorted_set(type, db, key, key_length)
-        if type == 4:
+        if type == RDB_HASH:
             return self.decode_hash(db, key, key_length)
-        if type == 9 or type == 11 or type == 12 or type == 13 or type == 16 or type == 17 or type == 20:
+        if is_packed(type):
             return self.decode_packed(type, db, key, key_length)
-        if type == 15 or type == 19 or type == 21:
+        if type == RDB_STREAM or type == RDB_STREAM_2 or type == RDB_STREAM_3:
             return decode_stream(self, type, db, key, key_length)
-        if type == 7:
+        if type == RDB_MODULE:
             return self.unsupported("module values cannot be held", start)
-        if type == 6:
+        if type == RDB_MODULE_PRE_RELEASE:
             return self.unsupported("pre-release module value, cannot be read without its module", start)
-        if 22 <= type <= 25:
+        if is_timed_hash(type):
             return self.decode_expiring_hash(type, db, key, key_length)
         return self.corrupt("unknown value type", start)
 
@@ -195,7 +200,7 @@ cdef class RdbDecoder(RdbRecords):
             return False
         for _ in range(count):
             start = self.cursor.position
-            if type == 18:
+            if type == RDB_LIST_QUICKLIST_2:
                 if not self.plain_length(&container):
                     return False
                 if container != NODE_PACKED and container != NODE_PLAIN:
@@ -203,15 +208,15 @@ cdef class RdbDecoder(RdbRecords):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
-            if type == 1:
+            if type == RDB_LIST:
                 quicklist_push(items, data, size, False, fill)
-            elif type == 18 and container == NODE_PLAIN:
+            elif type == RDB_LIST_QUICKLIST_2 and container == NODE_PLAIN:
                 if size == 0:
                     return self.corrupt("empty plain quicklist node", start)
                 blob = <uint8_t*>mem_alloc(size)
                 memcpy(blob, data, size)
                 quicklist_append_node(items, blob, size, 1, NODE_PLAIN)
-            elif type == 18:
+            elif type == RDB_LIST_QUICKLIST_2:
                 problem = lp_validate(<const uint8_t*>data, size)
                 if problem != NULL:
                     return self.corrupt(problem, start)
@@ -299,17 +304,17 @@ cdef class RdbDecoder(RdbRecords):
         cdef const uint8_t* minimum
         cdef int64_t earliest = 0
         cdef Entry* entry
-        if type >= 24:
+        if type >= RDB_HASH_TIMED:
             minimum = cursor_take(&self.cursor, 8)
             if minimum == NULL:
                 return False
             memcpy(&earliest, minimum, 8)
-            if type == 24 and not 0 <= earliest <= FIELD_TIME_MAX:
+            if type == RDB_HASH_TIMED and not 0 <= earliest <= FIELD_TIME_MAX:
                 return self.corrupt("impossible minimum of the field expire times", start)
         entry = db.add(key, key_length, TYPE_HASH, ENCODING_LISTPACK, lp_new(0), 0)
-        if type == 25 or (type == 23 and not self.valkey):
+        if type == RDB_HASH_TIMED_LISTPACK or (type == RDB_HASH_TIMED_LISTPACK_PRE_RELEASE and not self.valkey):
             self.packed_expiring_fields(db, entry)
-        elif type == 23:
+        elif type == RDB_HASH_TIMED_LISTPACK_PRE_RELEASE:
             self.corrupt("unknown value type", start)
         else:
             self.plain_expiring_fields(type, db, entry, earliest)
@@ -328,7 +333,7 @@ cdef class RdbDecoder(RdbRecords):
         cdef const char* data
         cdef const uint8_t* expire
         cdef size_t name_size, size, start
-        cdef bint valkey = type == 22 and self.valkey
+        cdef bint valkey = type == RDB_VALKEY_HASH_TIMED and self.valkey
         if not self.plain_length(&count):
             return False
         for _ in range(count):
@@ -343,7 +348,7 @@ cdef class RdbDecoder(RdbRecords):
                     return False
                 memcpy(&expire_ms, expire, 8)
                 ttl = expire_ms != -1
-            elif type == 24:
+            elif type == RDB_HASH_TIMED:
                 # A distance from the earliest time, plus one.
                 expire_ms = earliest + <int64_t>ttl - 1 if ttl <= FIELD_TIME_MAX + 1 else -1
             else:
@@ -412,12 +417,12 @@ cdef class RdbDecoder(RdbRecords):
             self.dropped_empty = True
             return True
         zset = sorted_set_new()
-        table_reserve(&zset.members, self.believable(count, 3 if type == 3 else 10))
+        table_reserve(&zset.members, self.believable(count, 3 if type == RDB_ZSET else 10))
         for _ in range(count):
             start = self.cursor.position
             if not self.text(0, &data, &size):
                 break
-            if type == 3:
+            if type == RDB_ZSET:
                 if not self.text_double(&score):
                     break
             else:
@@ -453,9 +458,10 @@ cdef class RdbDecoder(RdbRecords):
         cdef uint8_t* lp = NULL
         cdef Entry* entry
         cdef PackSummary summary
+        cdef bint scored = type == RDB_ZSET_ZIPLIST or type == RDB_ZSET_LISTPACK
         if not self.text(1, &data, &size):
             return False
-        if type == 11:
+        if type == RDB_SET_INTSET:
             problem = intset_validate(<const uint8_t*>data, size)
             if problem != NULL:
                 return self.corrupt(problem, start)
@@ -465,9 +471,9 @@ cdef class RdbDecoder(RdbRecords):
             if (<Intset*>lp).length > <uint32_t>db.engine.set_max_intset_entries:
                 set_to_table(entry)
             return True
-        if type == 9:
+        if type == RDB_HASH_ZIPMAP:
             lp = listpack_of_zipmap(<const uint8_t*>data, size, &problem)
-        elif type == 12 or type == 13:
+        elif type == RDB_ZSET_ZIPLIST or type == RDB_HASH_ZIPLIST:
             problem = ziplist_validate(<const uint8_t*>data, size)
             if problem == NULL:
                 lp = listpack_of_ziplist(<const uint8_t*>data)
@@ -483,20 +489,20 @@ cdef class RdbDecoder(RdbRecords):
         if problem == NULL and type != 20 and lp_count(lp) & 1:
             problem = "odd number of elements where pairs belong"
         if problem == NULL:
-            summary = inspect_pack(lp, 1 if type == 20 else 2, type == 12 or type == 17)
+            summary = inspect_pack(lp, 1 if type == RDB_SET_LISTPACK else 2, scored)
             if summary.duplicates:
                 problem = "duplicate member in packed value"
-        if problem == NULL and (type == 12 or type == 17):
+        if problem == NULL and scored:
             problem = sort_packed_scores(&lp)
         if problem != NULL:
             mem_free(lp)
             return self.corrupt(problem, start)
-        if type == 20:
+        if type == RDB_SET_LISTPACK:
             entry = db.add(key, key_length, TYPE_SET, ENCODING_LISTPACK, lp, 0)
             if (lp_count(lp) > <uint32_t>db.engine.set_max_listpack_entries
                     or summary.longest > <uint32_t>db.engine.set_max_listpack_value):
                 set_to_table(entry)
-        elif type == 12 or type == 17:
+        elif scored:
             entry = db.add(key, key_length, TYPE_SORTED_SET, ENCODING_LISTPACK, lp, 0)
             if (lp_count(lp) // 2 > <uint32_t>db.engine.zset_max_listpack_entries
                     or summary.longest > <uint32_t>db.engine.zset_max_listpack_value):
@@ -537,10 +543,10 @@ cdef class RdbDecoder(RdbRecords):
                 if rotom_monotonic_ns() > end_ns:
                     return -1
             type = self.key_attributes()
-            if type > 33:
+            if type > RDB_TYPE_LAST:
                 return type
             start = self.cursor.position - 1
-            if type > HIGHEST_TYPE or type == 8:
+            if type > RDB_TYPE_LAST_LOADED or type == RDB_NEVER_USED:
                 cursor_fail(&self.cursor, "unknown value type", start)
                 self.fail()
             self.reading_type = type

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb.format import CHECKSUM_BYTES
 
-CHECKSUM_BYTES = 8
 FOOTER_BYTES = 2 + CHECKSUM_BYTES
 
 

@@ -11,6 +11,12 @@ from rotomdb.engine.keyspace cimport (
     lfu_counter, member_bytes, raw_bytes, type_of,
 )
 from rotomdb.engine.listpack cimport LISTPACK_INTEGER_TEXT, lp_bytes, lp_count, lp_first, lp_next, lp_text
+from rotomdb.formats.rdb.format cimport (
+    LENGTH_14_BITS, LENGTH_32_BITS, LENGTH_64_BITS, OPCODE_EXPIRETIME_MS, OPCODE_FREQ, OPCODE_IDLE, RDB_HASH,
+    RDB_HASH_LISTPACK, RDB_HASH_TIMED, RDB_LIST_QUICKLIST_2, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM_2,
+    RDB_STREAM_3, RDB_STRING, RDB_ZSET_2, RDB_ZSET_LISTPACK, STREAM_ID_BYTES, STRING_ENCODED, STRING_INT16, STRING_INT32,
+    STRING_INT8, STRING_LZF, VERSION_SET_LISTPACKS, VERSION_STREAM_ACTIVITY,
+)
 from rotomdb.formats.rdb.lzf cimport lzf_compress
 from rotomdb.engine.number cimport format_int64, parse_int64
 from rotomdb.engine.quicklist cimport Node, Quicklist
@@ -24,61 +30,43 @@ cdef extern from "platform.h" nogil:
     uint32_t bswap32 "__builtin_bswap32"(uint32_t value)
     uint64_t bswap64 "__builtin_bswap64"(uint64_t value)
 
-# ON DISK: never renumber. A new type also needs a reader in formats/rdb/decoder.pyx, a fixture and a row in docs.
-cdef enum RdbType:
-    RDB_STRING = 0
-    RDB_SET = 2
-    RDB_HASH = 4
-    RDB_ZSET_2 = 5
-    RDB_SET_INTSET = 11
-    RDB_HASH_LISTPACK = 16
-    RDB_ZSET_LISTPACK = 17
-    RDB_LIST_QUICKLIST_2 = 18
-    RDB_STREAM_2 = 19
-    RDB_SET_LISTPACK = 20            # version 11
-    RDB_STREAM_3 = 21                # version 11
-    RDB_HASH_TIMED = 24              # version 12
-
 cdef enum:
-    OPCODE_IDLE = 248
-    OPCODE_FREQ = 249
-    OPCODE_EXPIRETIME_MS = 252
     COMPRESS_MIN = 20                # longer strings are worth a try
 
 
 cdef void put_length(Buffer* out, uint64_t value) noexcept nogil:
     cdef uint32_t wide
     cdef uint64_t widest
-    if value < 64:
+    if value < LENGTH_14_BITS:
         buffer_append_byte(out, <uint8_t>value)
     elif value < 16384:
-        buffer_append_byte(out, <uint8_t>(0x40 | (value >> 8)))
+        buffer_append_byte(out, <uint8_t>(LENGTH_14_BITS | (value >> 8)))
         buffer_append_byte(out, <uint8_t>(value & 0xff))
     elif value <= 0xffffffffU:
-        buffer_append_byte(out, 0x80)
+        buffer_append_byte(out, LENGTH_32_BITS)
         wide = bswap32(<uint32_t>value)
         buffer_append(out, &wide, 4)
     else:
-        buffer_append_byte(out, 0x81)
+        buffer_append_byte(out, LENGTH_64_BITS)
         widest = bswap64(value)
         buffer_append(out, &widest, 8)
 
 
 cdef bint put_small_integer(Buffer* out, int64_t value) noexcept nogil:
-    """The C0/C1/C2 forms; False when the value needs more than 32 bits."""
+    """As a number of 8, 16 or 32 bits; False when the value needs more than 32 bits."""
     cdef int8_t i8
     cdef int16_t i16
     cdef int32_t i32
     if -128 <= value <= 127:
-        buffer_append_byte(out, 0xC0)
+        buffer_append_byte(out, STRING_ENCODED + STRING_INT8)
         i8 = <int8_t>value
         buffer_append(out, &i8, 1)
     elif -32768 <= value <= 32767:
-        buffer_append_byte(out, 0xC1)
+        buffer_append_byte(out, STRING_ENCODED + STRING_INT16)
         i16 = <int16_t>value
         buffer_append(out, &i16, 2)
     elif -2147483648 <= value <= 2147483647:
-        buffer_append_byte(out, 0xC2)
+        buffer_append_byte(out, STRING_ENCODED + STRING_INT32)
         i32 = <int32_t>value
         buffer_append(out, &i32, 4)
     else:
@@ -98,7 +86,7 @@ cdef void put_string(Buffer* out, const char* data, size_t length, bint compress
         room = <uint8_t*>buffer_reserve(out, length + 32)
         packed = lzf_compress(<const uint8_t*>data, length, room + 19, length - 4)
         if packed:
-            buffer_append_byte(out, 0xC3)
+            buffer_append_byte(out, STRING_ENCODED + STRING_LZF)
             put_length(out, packed)
             put_length(out, length)
             # The header is at most 19 bytes, so source and destination differ only by a forward gap.
@@ -140,7 +128,7 @@ cdef void put_stream(Buffer* out, Stream* stream, bint compress, int version) no
     cdef bint more = idmap_first(&stream.nodes, &cursor)
     put_length(out, <uint64_t>stream.nodes.length)
     while more:
-        put_length(out, 16)
+        put_length(out, STREAM_ID_BYTES)
         put_raw_id(out, cursor_entry(&cursor).id)
         put_string(out, <const char*>cursor_entry(&cursor).value, lp_bytes(<uint8_t*>cursor_entry(&cursor).value),
                    compress)
@@ -176,7 +164,7 @@ cdef void put_group(Buffer* out, Group* group, int version) noexcept nogil:
         consumer = group.consumers[i]
         put_string(out, consumer.named.name, consumer.named.name_length, False)
         buffer_append(out, &consumer.seen_ms, 8)
-        if version >= 11:
+        if version >= VERSION_STREAM_ACTIVITY:
             buffer_append(out, &consumer.active_ms, 8)
         put_length(out, <uint64_t>consumer.pending.length)
         more = idmap_first(&consumer.pending, &cursor)
@@ -194,13 +182,13 @@ cdef uint8_t rdb_type(Entry* entry, int version) noexcept nogil:
     if type == TYPE_SET:
         if encoding == ENCODING_INTSET:
             return RDB_SET_INTSET
-        return RDB_SET_LISTPACK if encoding == ENCODING_LISTPACK and version >= 11 else RDB_SET
+        return RDB_SET_LISTPACK if encoding == ENCODING_LISTPACK and version >= VERSION_SET_LISTPACKS else RDB_SET
     if type == TYPE_HASH:
         if encoding == ENCODING_TIMED_TABLE:
             return RDB_HASH_TIMED
         return RDB_HASH_LISTPACK if encoding == ENCODING_LISTPACK else RDB_HASH
     if type == TYPE_STREAM:
-        return RDB_STREAM_3 if version >= 11 else RDB_STREAM_2
+        return RDB_STREAM_3 if version >= VERSION_STREAM_ACTIVITY else RDB_STREAM_2
     return RDB_ZSET_LISTPACK if encoding == ENCODING_LISTPACK else RDB_ZSET_2
 
 
@@ -239,7 +227,7 @@ cdef int encode_value(Buffer* out, Entry* entry, bint compress, int version) exc
             node = node.following
     elif encoding == ENCODING_INTSET:
         put_string(out, <const char*>entry.value, intset_bytes(<Intset*>entry.value), compress)
-    elif encoding == ENCODING_LISTPACK and (type != TYPE_SET or version >= 11):
+    elif encoding == ENCODING_LISTPACK and (type != TYPE_SET or version >= VERSION_SET_LISTPACKS):
         put_string(out, <const char*>entry.value, lp_bytes(<uint8_t*>entry.value), compress)
     elif encoding == ENCODING_LISTPACK:
         put_length(out, lp_count(<uint8_t*>entry.value))

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from rotomdb.errors import CommandError, RdbValueError
 from rotomdb.formats.rdb.dump_payload import seal, unseal
 from rotomdb.formats.rdb.encoder import encode_string
-from rotomdb.formats.rdb.reader import VERSION_READ_MAX, Opcode
+from rotomdb.formats.rdb.format import OPCODE_FUNCTION2, VERSION_FUNCTIONS, VERSION_LAST_READ
 from rotomdb.formats.rdb.records import RdbRecords
 from rotomdb.formats.resp.request import split_arguments
 
-PAYLOAD_VERSION = 10  # of the RDB that first held libraries
 NAME = re.compile(rb"[A-Za-z0-9_]+")
 BAD_NAME = (
     "ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
@@ -60,24 +59,24 @@ def read_header(source: bytes) -> Header:
 
 def payload_of(sources: Iterable[bytes]) -> bytes:
     """FUNCTION DUMP."""
-    return seal(b"".join(record_of(source, True) for source in sources), PAYLOAD_VERSION)
+    return seal(b"".join(record_of(source, True) for source in sources), VERSION_FUNCTIONS)
 
 
 def record_of(source: bytes, compress: bool) -> bytes:
     """A library inside an RDB."""
-    return bytes([Opcode.FUNCTION2]) + encode_string(source, compress)
+    return bytes([OPCODE_FUNCTION2]) + encode_string(source, compress)
 
 
 def sources_in(payload: bytes) -> list[bytes]:
     """What FUNCTION RESTORE is given. Raises CommandError."""
     found = unseal(payload)
-    if found is None or found.version > VERSION_READ_MAX:
+    if found is None or found.version > VERSION_LAST_READ:
         raise CommandError(BAD_PAYLOAD)
     records = RdbRecords(found.body)
     sources = []
     try:
         while records.position < len(found.body):
-            if records.read_bytes(1)[0] != Opcode.FUNCTION2:
+            if records.read_bytes(1)[0] != OPCODE_FUNCTION2:
                 raise CommandError("ERR given type is not a function")
             sources.append(records.read_string())
     except RdbValueError:

@@ -9,6 +9,10 @@ from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from rotomdb.engine.buffer cimport buffer_release, buffer_try_reserve
+from rotomdb.formats.rdb.format cimport (
+    LENGTH_14_BITS, LENGTH_32_BITS, LENGTH_64_BITS, LENGTH_LOW_BITS, STRING_ENCODED, STRING_INT16, STRING_INT32,
+    STRING_INT8, STRING_LZF,
+)
 from rotomdb.formats.rdb.cursor cimport CURSOR_TRUNCATED, CURSOR_UNSUPPORTED, cursor_fail, cursor_take
 from rotomdb.formats.rdb.lzf cimport lzf_decompress, lzf_inflated_size
 from rotomdb.engine.number cimport format_int64
@@ -73,31 +77,31 @@ cdef class RdbCursor:
             return False
         lead = p[0]
         encoding[0] = -1
-        if lead < 0x40:
+        if lead < LENGTH_14_BITS:
             value[0] = lead
             return True
-        if lead < 0x80:
+        if lead < LENGTH_32_BITS:
             p = cursor_take(&self.cursor, 1)
             if p == NULL:
                 return False
-            value[0] = (<uint64_t>(lead & 0x3f) << 8) | p[0]
+            value[0] = (<uint64_t>(lead & LENGTH_LOW_BITS) << 8) | p[0]
             return True
-        if lead == 0x80:
+        if lead == LENGTH_32_BITS:
             p = cursor_take(&self.cursor, 4)
             if p == NULL:
                 return False
             memcpy(&wide, p, 4)
             value[0] = bswap32(wide)
             return True
-        if lead == 0x81:
+        if lead == LENGTH_64_BITS:
             p = cursor_take(&self.cursor, 8)
             if p == NULL:
                 return False
             memcpy(&widest, p, 8)
             value[0] = bswap64(widest)
             return True
-        if lead >= 0xC0:
-            encoding[0] = lead & 0x3f
+        if lead >= STRING_ENCODED:
+            encoding[0] = lead & LENGTH_LOW_BITS
             return True
         return cursor_fail(&self.cursor, "unknown length encoding", self.cursor.position - 1)
 
@@ -131,14 +135,14 @@ cdef class RdbCursor:
             data[0] = <const char*>p
             size[0] = count
             return True
-        if encoding <= 2:
+        if encoding <= STRING_INT32:
             p = cursor_take(&self.cursor, <uint64_t>1 << encoding)
             if p == NULL:
                 return False
-            if encoding == 0:
+            if encoding == STRING_INT8:
                 memcpy(&i8, p, 1)
                 i32 = i8
-            elif encoding == 1:
+            elif encoding == STRING_INT16:
                 memcpy(&i16, p, 2)
                 i32 = i16
             else:
@@ -146,7 +150,7 @@ cdef class RdbCursor:
             data[0] = self.number[slot]
             size[0] = <size_t>format_int64(self.number[slot], i32)
             return True
-        if encoding != 3:
+        if encoding != STRING_LZF:
             return cursor_fail(&self.cursor, "unknown string encoding", start)
         if not self.plain_length(&packed) or not self.plain_length(&count):
             return False
@@ -192,9 +196,9 @@ cdef class RdbCursor:
             return False
         if encoding < 0:
             return cursor_take(&self.cursor, count) != NULL
-        if encoding <= 2:
+        if encoding <= STRING_INT32:
             return cursor_take(&self.cursor, <uint64_t>1 << encoding) != NULL
-        if encoding == 3:
+        if encoding == STRING_LZF:
             return (self.plain_length(&packed) and self.plain_length(&count)
                     and cursor_take(&self.cursor, packed) != NULL)
         return cursor_fail(&self.cursor, "unknown string encoding", start)

@@ -8,7 +8,6 @@ size is read in little memory.
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +27,28 @@ from rotomdb.formats.file_kind import HEAD_BYTES, FileKind, kind_of
 from rotomdb.formats.passing import let_go
 from rotomdb.formats.quoting import quoted
 from rotomdb.formats.rdb.decoder import RdbDecoder
-from rotomdb.formats.rdb.records import TYPE_NAMES, RdbRecords, module_name
+from rotomdb.formats.rdb.format import (
+    AUX_DRAGONFLY_VERSION,
+    CHECKSUM_BYTES,
+    HEADER_BYTES,
+    OPCODE_AUX,
+    OPCODE_ENTERPRISE_HINT,
+    OPCODE_ENTERPRISE_HINT_2,
+    OPCODE_EOF,
+    OPCODE_FUNCTION2,
+    OPCODE_FUNCTION_PRE_RELEASE,
+    OPCODE_HASH_TEMPLATE,
+    OPCODE_MODULE_AUX,
+    OPCODE_RESIZEDB,
+    OPCODE_SELECTDB,
+    OPCODE_SLOT_INFO,
+    OPCODE_VALKEY_SLOT_IMPORT,
+    RDB_TYPE_LAST,
+    VERSION_CHECKSUM,
+    VERSION_LAST_READ,
+)
+from rotomdb.formats.rdb.records import RdbRecords, module_name
+from rotomdb.formats.rdb.value_types import TYPE_NAMES
 from rotomdb.formats.rdb.walker import RdbWalker, Selection, ValueSink
 from rotomdb.formats.sinks.values import CheckSink, TextSink
 
@@ -36,11 +56,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotomdb.engine import Engine
 
-VERSION_READ_MAX = 16
 VALKEY_VERSIONS = (11, 80, 81)
 BATCH_RECORDS = 50_000  # between two looks at the progress
 BATCH_BYTES = 8 << 20
-HEADER_BYTES = 9
 LEAST_RECORD_BYTES = 3  # of a key: type, name, value
 FAULTS = {  # of what does not begin as an RDB; anything else is FOREIGN
     FileKind.RDB: Fault.DAMAGED,
@@ -49,24 +67,6 @@ FAULTS = {  # of what does not begin as an RDB; anything else is FOREIGN
     FileKind.ZSTD: Fault.WRAPPED,
     FileKind.TRANSFER: Fault.WRAPPED,
 }
-HIGHEST_TYPE = 33  # above it stand opcodes
-
-
-class Opcode(enum.IntEnum):
-    """ON DISK: never renumber."""
-
-    ENTERPRISE_HINT = 107
-    ENTERPRISE_HINT_2 = 121
-    HASH_TEMPLATE = 242
-    SLOT_IMPORT = 243
-    SLOT_INFO = 244
-    FUNCTION2 = 245
-    FUNCTION_PRE_GA = 246
-    MODULE_AUX = 247
-    AUX = 250
-    RESIZEDB = 251
-    SELECTDB = 254
-    EOF = 255
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def parse_header(data: memoryview | bytes, path: str) -> tuple[int, bool]:
         if head.startswith(magic) and digits.isdigit():
             version = int(digits)
             valkey = magic == b"VALKEY"
-            if version in VALKEY_VERSIONS if valkey else 1 <= version <= VERSION_READ_MAX:
+            if version in VALKEY_VERSIONS if valkey else 1 <= version <= VERSION_LAST_READ:
                 return version, valkey
             raise RdbError(path, 0, f"RDB version {version} is not understood", fault=Fault.FOREIGN)
     if head.startswith((b"VKCS", b"VCS")):
@@ -223,25 +223,28 @@ class RdbReader:
     def read_opcode(self, records: RdbRecords, opcode: int) -> Event:
         """The payload of an opcode that is no key attribute."""
         start = records.position - 1
-        if opcode == Opcode.EOF:
-            return End(records.position + (8 if self.version >= 5 else 0), self.read_trailer(records))
-        if opcode == Opcode.SELECTDB:
+        if opcode == OPCODE_EOF:
+            return End(
+                records.position + (CHECKSUM_BYTES if self.version >= VERSION_CHECKSUM else 0),
+                self.read_trailer(records),
+            )
+        if opcode == OPCODE_SELECTDB:
             self.walker.database = records.read_length()
             return SelectDb(self.walker.database, start)
-        if opcode == Opcode.RESIZEDB:
+        if opcode == OPCODE_RESIZEDB:
             return ResizeDb(records.read_length(), records.read_length())
-        if opcode == Opcode.AUX:
+        if opcode == OPCODE_AUX:
             aux = Aux(records.read_string(), records.read_string(), start)
-            self.walker.dragonfly = self.walker.dragonfly or aux.name == b"df-ver"
+            self.walker.dragonfly = self.walker.dragonfly or aux.name == AUX_DRAGONFLY_VERSION
             return aux
-        if opcode == Opcode.FUNCTION2:
+        if opcode == OPCODE_FUNCTION2:
             return Function(records.read_string())
-        if opcode == Opcode.FUNCTION_PRE_GA:
+        if opcode == OPCODE_FUNCTION_PRE_RELEASE:
             name, engine = records.read_string(), records.read_string()
             if records.read_length():
                 records.read_string()
             return Function(b"#!%s name=%s\n%s" % (engine.lower(), name, records.read_string()), released=False)
-        if opcode == Opcode.MODULE_AUX:
+        if opcode == OPCODE_MODULE_AUX:
             identifier = records.read_length()
             records.skip_module_data()
             return ModuleAux(module_name(identifier), start, records.position)
@@ -251,14 +254,14 @@ class RdbReader:
 
     def read_hint(self, records: RdbRecords, opcode: int) -> bool:
         """Read what holds no data; False: the opcode is not known."""
-        if opcode == Opcode.SLOT_INFO:
+        if opcode == OPCODE_SLOT_INFO:
             for _ in range(3):
                 records.read_length()
-        elif opcode in (Opcode.ENTERPRISE_HINT, Opcode.ENTERPRISE_HINT_2):
+        elif opcode in (OPCODE_ENTERPRISE_HINT, OPCODE_ENTERPRISE_HINT_2):
             records.read_length()
-        elif opcode == Opcode.HASH_TEMPLATE and not self.valkey:
+        elif opcode == OPCODE_HASH_TEMPLATE and not self.valkey:
             records.read_template()
-        elif opcode == Opcode.SLOT_IMPORT and self.valkey:
+        elif opcode == OPCODE_VALKEY_SLOT_IMPORT and self.valkey:
             records.read_string()
             for _ in range(2 * records.read_length()):
                 records.read_length()
@@ -274,11 +277,11 @@ class RdbReader:
 
     def read_trailer(self, records: RdbRecords) -> int | None:
         """Read and verify the checksum."""
-        if self.version < 5:
+        if self.version < VERSION_CHECKSUM:
             return None
         covered = records.position
         self.sum_to(covered)
-        stored = int.from_bytes(records.read_bytes(8), "little")
+        stored = int.from_bytes(records.read_bytes(CHECKSUM_BYTES), "little")
         if stored and stored != self.checksum:
             raise RdbValueError(covered, f"checksum is {stored:016x}, content gives {self.checksum:016x}")
         return stored
@@ -381,7 +384,7 @@ class RdbReader:
                     if on_progress is not None:
                         on_progress(walker.position)
                 code = walker.next_record(selection)
-                if code > HIGHEST_TYPE:
+                if code > RDB_TYPE_LAST:
                     event = self.read_opcode(walker, code)
                     yield event
                     if isinstance(event, End):

@@ -3,9 +3,6 @@ from libc.stdint cimport int64_t
 from rotomdb.engine.buffer cimport Buffer
 from rotomdb.formats.rdb.primitives cimport RdbCursor
 
-cdef enum:
-    HIGHEST_TYPE = 33                     # above it stand opcodes only
-
 cdef class RdbRecords(RdbCursor):
     cdef int64_t expire_ms                # attributes of the next key
     cdef readonly int64_t idle_seconds, frequency

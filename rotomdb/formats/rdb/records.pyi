@@ -1,5 +1,3 @@
-TYPE_NAMES: dict[int, str]
-LOGICAL_TYPES: dict[int, str]
 
 def module_name(identifier: int) -> str: ...
 

@@ -9,37 +9,21 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from rotomdb.engine.buffer cimport buffer_release, buffer_reserve
+from rotomdb.formats.rdb.format cimport (
+    CELL_DOUBLE, CELL_INTEGER, CELL_LONG_TEXT, CELL_TEXT, MODULE_DOUBLE, MODULE_EOF, MODULE_FLOAT, MODULE_SINT,
+    MODULE_STRING, MODULE_UINT, NAMES_PACKED, OPCODE_EXPIRETIME, OPCODE_EXPIRETIME_MS, OPCODE_FREQ, OPCODE_IDLE,
+    OPCODE_KEY_META, RDB_ARRAY, RDB_HASH, RDB_HASH_TIMED, RDB_HASH_TIMED_LISTPACK, RDB_HASH_TIMED_LISTPACK_PRE_RELEASE,
+    RDB_LIST, RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2, RDB_MODULE, RDB_SET, RDB_STRING, RDB_TEMPLATE_ARRAY,
+    RDB_TEMPLATE_ARRAY_REF, RDB_TEMPLATE_LISTPACK, RDB_TEMPLATE_LISTPACK_REF, RDB_VALKEY_HASH_TIMED,
+    RDB_VALKEY_HASH_UNRELEASED, RDB_ZSET, RDB_ZSET_2, SCORE_INFINITY, SCORE_MINUS_INFINITY, SCORE_NAN, is_packed,
+    is_stream, is_timed_hash,
+)
 from rotomdb.formats.rdb.cursor cimport CURSOR_UNSUPPORTED, cursor_fail, cursor_take
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.listpack cimport lp_count, lp_validate
 from rotomdb.engine.number cimport parse_double
 from rotomdb.formats.rdb.primitives cimport RdbCursor
 from rotomdb.formats.rdb.streams cimport skip_stream
-
-cdef enum:
-    OPCODE_KEY_META = 243
-    OPCODE_IDLE = 248
-    OPCODE_FREQ = 249
-    OPCODE_EXPIRETIME_MS = 252
-    OPCODE_EXPIRETIME = 253
-
-TYPE_NAMES = {
-    0: "string", 1: "list-linked", 2: "set-hashtable", 3: "zset-v1", 4: "hash-hashtable", 5: "zset-v2",
-    6: "module-pre-release", 7: "module-value", 9: "hash-zipmap", 10: "list-ziplist", 11: "set-intset",
-    12: "zset-ziplist", 13: "hash-ziplist", 14: "quicklist", 15: "stream", 16: "hash-listpack", 17: "zset-listpack",
-    18: "quicklist-v2", 19: "stream-v2", 20: "set-listpack", 21: "stream-v3", 22: "hash-hashtable-md-pre-release",
-    23: "hash-listpack-md-pre-release", 24: "hash-hashtable-md", 25: "hash-listpack-md", 26: "stream-v4",
-    27: "stream-v5", 28: "array", 29: "hash-template-listpack", 30: "hash-template-listpack-ref",
-    31: "hash-template-array", 32: "hash-template-array-ref", 33: "gcra",
-}
-
-# What each value type is called by the TYPE command.
-LOGICAL_TYPES = {
-    0: "string", 1: "list", 2: "set", 3: "zset", 4: "hash", 5: "zset", 6: "module", 7: "module", 9: "hash", 10: "list",
-    11: "set", 12: "zset", 13: "hash", 14: "list", 15: "stream", 16: "hash", 17: "zset", 18: "list", 19: "stream",
-    20: "set", 21: "stream", 22: "hash", 23: "hash", 24: "hash", 25: "hash", 26: "stream", 27: "stream", 28: "array",
-    29: "hash", 30: "hash", 31: "hash", 32: "hash",
-}
 
 MODULE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -141,7 +125,7 @@ cdef class RdbRecords(RdbCursor):
         return True
 
     def read_template(self):
-        """The payload of opcode 242: the names of the fields that hashes of types 30 and 32 refer to by its ID."""
+        """The payload of HASH_TEMPLATE: the names of the fields that hashes refer to by its ID."""
         identifier = self.read_length()
         count = self.read_length()
         if count > self.cursor.size - self.cursor.position:
@@ -152,19 +136,19 @@ cdef class RdbRecords(RdbCursor):
     # Values
 
     cdef bint text_double(self, double* value) noexcept:
-        """Score of RDB type 3: a length byte and ASCII text, or one of three special lengths."""
+        """A score as text: a length byte and ASCII digits, or one of three special lengths."""
         cdef size_t start = self.cursor.position
         cdef const uint8_t* p = cursor_take(&self.cursor, 1)
         cdef const uint8_t* digits
         if p == NULL:
             return False
-        if p[0] == 255:
+        if p[0] == SCORE_MINUS_INFINITY:
             value[0] = -INFINITY
             return True
-        if p[0] == 254:
+        if p[0] == SCORE_INFINITY:
             value[0] = INFINITY
             return True
-        if p[0] == 253:
+        if p[0] == SCORE_NAN:
             return self.corrupt("score is not a number", start)
         digits = cursor_take(&self.cursor, p[0])
         if digits == NULL:
@@ -178,51 +162,51 @@ cdef class RdbRecords(RdbCursor):
         cdef uint64_t count, container
         cdef size_t start = self.cursor.position
         cdef double score
-        if type == 0 or 9 <= type <= 13 or type == 16 or type == 17 or type == 20 or type == 30:
+        if type == RDB_STRING or is_packed(type) or type == RDB_TEMPLATE_LISTPACK_REF:
             return self.skip_text()
-        if type == 1 or type == 2 or type == 14:
+        if type == RDB_LIST or type == RDB_SET or type == RDB_LIST_QUICKLIST:
             return self.plain_length(&count) and self.skip_texts(count)
-        if type == 4:
+        if type == RDB_HASH:
             return self.plain_length(&count) and self.skip_texts(count) and self.skip_texts(count)
-        if type == 3 or type == 5:
+        if type == RDB_ZSET or type == RDB_ZSET_2:
             if not self.plain_length(&count):
                 return False
             for _ in range(count):
                 if not self.skip_text():
                     return False
-                if type == 3:
+                if type == RDB_ZSET:
                     if not self.text_double(&score):
                         return False
                 elif cursor_take(&self.cursor, 8) == NULL:
                     return False
             return True
-        if type == 18:
+        if type == RDB_LIST_QUICKLIST_2:
             if not self.plain_length(&count):
                 return False
             for _ in range(count):
                 if not self.plain_length(&container) or not self.skip_text():
                     return False
             return True
-        if type == 7:
+        if type == RDB_MODULE:
             return self.plain_length(&count) and self.skip_module_value()
-        if type == 15 or type == 19 or type == 21 or type == 26 or type == 27:
+        if is_stream(type):
             return skip_stream(self, type)
-        if 22 <= type <= 25:
+        if is_timed_hash(type):
             return self.skip_expiring_hash(type)
-        if type == 28:
+        if type == RDB_ARRAY:
             return self.skip_array()
-        if type == 29 or type == 31 or type == 32:
+        if type == RDB_TEMPLATE_LISTPACK or type == RDB_TEMPLATE_ARRAY or type == RDB_TEMPLATE_ARRAY_REF:
             return self.skip_template_hash(type)
         return cursor_fail(&self.cursor, "unknown value type", start)
 
     cdef bint skip_expiring_hash(self, int type) noexcept:
         cdef uint64_t count, ttl
-        cdef bint time_last = type == 22 and self.valkey
-        if type == 23 and self.valkey:
+        cdef bint time_last = type == RDB_VALKEY_HASH_TIMED and self.valkey
+        if type == RDB_VALKEY_HASH_UNRELEASED and self.valkey:
             return self.unsupported("hash of an unreleased Valkey", self.cursor.position)
-        if type >= 24 and cursor_take(&self.cursor, 8) == NULL:
+        if type >= RDB_HASH_TIMED and cursor_take(&self.cursor, 8) == NULL:
             return False
-        if type == 23 or type == 25:
+        if type == RDB_HASH_TIMED_LISTPACK_PRE_RELEASE or type == RDB_HASH_TIMED_LISTPACK:
             return self.skip_text()
         if not self.plain_length(&count):
             return False
@@ -246,10 +230,10 @@ cdef class RdbRecords(RdbCursor):
             start = self.cursor.position
             if not self.plain_length(&value) or not self.plain_length(&tag):
                 return False
-            if tag == 1 or tag == 2:
+            if tag == CELL_INTEGER or tag == CELL_DOUBLE:
                 if cursor_take(&self.cursor, 8) == NULL:
                     return False
-            elif tag == 0 or tag == 3:
+            elif tag == CELL_TEXT or tag == CELL_LONG_TEXT:
                 if not self.skip_text():
                     return False
             else:
@@ -260,11 +244,11 @@ cdef class RdbRecords(RdbCursor):
         cdef uint64_t form, count
         cdef size_t start = self.cursor.position, size
         cdef const char* names
-        if type == 32:
+        if type == RDB_TEMPLATE_ARRAY_REF:
             return self.plain_length(&form) and self.plain_length(&count) and self.skip_texts(count)
         if not self.plain_length(&form):
             return False
-        if form == 0:
+        if form == NAMES_PACKED:
             if not self.text(1, &names, &size):
                 return False
             if lp_validate(<const uint8_t*>names, size) != NULL:
@@ -272,7 +256,7 @@ cdef class RdbRecords(RdbCursor):
             count = lp_count(<const uint8_t*>names)
         elif not self.plain_length(&count) or not self.skip_texts(count):
             return False
-        return self.skip_text() if type == 29 else self.skip_texts(count)
+        return self.skip_text() if type == RDB_TEMPLATE_LISTPACK else self.skip_texts(count)
 
     cdef bint skip_module_value(self) noexcept:
         """The self-describing stream of a module value, up to and with its EOF."""
@@ -282,15 +266,15 @@ cdef class RdbRecords(RdbCursor):
             start = self.cursor.position
             if not self.plain_length(&opcode):
                 return False
-            if opcode == 0:
+            if opcode == MODULE_EOF:
                 return True
-            if opcode == 1 or opcode == 2:
+            if opcode == MODULE_SINT or opcode == MODULE_UINT:
                 if not self.plain_length(&operand):
                     return False
-            elif opcode == 3 or opcode == 4:
-                if cursor_take(&self.cursor, 4 if opcode == 3 else 8) == NULL:
+            elif opcode == MODULE_FLOAT or opcode == MODULE_DOUBLE:
+                if cursor_take(&self.cursor, 4 if opcode == MODULE_FLOAT else 8) == NULL:
                     return False
-            elif opcode == 5:
+            elif opcode == MODULE_STRING:
                 if not self.skip_text():
                     return False
             else:

@@ -3,6 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from rotomdb.formats.rdb.format cimport (
+    RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3, RDB_STREAM_4, RDB_STREAM_5, STREAM_ID_BYTES,
+)
 from rotomdb.formats.rdb.cursor cimport cursor_fail, cursor_take
 from rotomdb.engine.id_map cimport (
     IdCursor, StreamId, cursor_entry, id_compare, idmap_first, idmap_insert, idmap_next,
@@ -134,7 +137,7 @@ cdef bint decode_nodes(RdbCursor reader, Stream* stream, NodeSummary* summary) n
         start = reader.cursor.position
         if not reader.text(1, &data, &size):
             return False
-        if size != 16:
+        if size != STREAM_ID_BYTES:
             return cursor_fail(&reader.cursor, "stream node with a master ID that is not 16 bytes long", start)
         master = raw_id(<const uint8_t*>data)
         start = reader.cursor.position
@@ -167,7 +170,7 @@ cdef bint decode_group(RdbCursor reader, int type, Stream* stream) noexcept:
     if named_find(<void**>stream.groups, stream.group_count, name, size) != NULL:
         return cursor_fail(&reader.cursor, "stream with a repeated group", start)
     group = group_create(stream, name, size, id, position_of(stream, id))
-    if type >= 19:
+    if type >= RDB_STREAM_2:
         if not reader.plain_length(&entries_read):
             return False
         group.entries_read = <int64_t>entries_read
@@ -219,7 +222,7 @@ cdef bint decode_consumer(RdbCursor reader, int type, Group* group) noexcept:
         return False
     memcpy(&consumer.seen_ms, raw, 8)
     consumer.active_ms = consumer.seen_ms
-    if type >= 21:
+    if type >= RDB_STREAM_3:
         raw = cursor_take(&reader.cursor, 8)
         if raw == NULL:
             return False
@@ -258,7 +261,7 @@ cdef bint decode_body(RdbCursor reader, int type, Stream* stream) noexcept:
     # Real files are known whose streams claim other entries than they have, and servers believe length and last ID.
     stream.length = <int64_t>length if length >> 62 == 0 else summary.live
     stream.entries_added = length
-    if type >= 19:
+    if type >= RDB_STREAM_2:
         if (not read_id(reader, &first) or not read_id(reader, &stream.max_deleted_id)
                 or not reader.plain_length(&stream.entries_added)):
             return False
@@ -283,10 +286,10 @@ cdef bint skip_stream(RdbCursor reader, int type) noexcept:
     cdef uint64_t nodes, groups, pending, consumers
     if not reader.plain_length(&nodes) or not reader.skip_texts(nodes) or not reader.skip_texts(nodes):
         return False
-    if not reader.skip_lengths(3 if type == 15 else 8) or not reader.plain_length(&groups):
+    if not reader.skip_lengths(3 if type == RDB_STREAM else 8) or not reader.plain_length(&groups):
         return False
     for _ in range(groups):
-        if not reader.skip_text() or not reader.skip_lengths(2 if type == 15 else 3) or not reader.plain_length(&pending):
+        if not reader.skip_text() or not reader.skip_lengths(2 if type == RDB_STREAM else 3) or not reader.plain_length(&pending):
             return False
         for _ in range(pending):
             if cursor_take(&reader.cursor, 24) == NULL or not reader.skip_lengths(1):
@@ -294,13 +297,13 @@ cdef bint skip_stream(RdbCursor reader, int type) noexcept:
         if not reader.plain_length(&consumers):
             return False
         for _ in range(consumers):
-            if not reader.skip_text() or cursor_take(&reader.cursor, 16 if type >= 21 else 8) == NULL:
+            if not reader.skip_text() or cursor_take(&reader.cursor, 16 if type >= RDB_STREAM_3 else 8) == NULL:
                 return False
             if not skip_raw_ids(reader):
                 return False
-        if type >= 27 and not skip_raw_ids(reader):
+        if type >= RDB_STREAM_5 and not skip_raw_ids(reader):
             return False
-    return type < 26 or skip_producers(reader)
+    return type < RDB_STREAM_4 or skip_producers(reader)
 
 
 cdef bint skip_raw_ids(RdbCursor reader) noexcept:

@@ -11,6 +11,17 @@ from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from rotomdb.formats.rdb.format cimport (
+    CELL_DOUBLE, CELL_INTEGER, CELL_LONG_TEXT, CELL_TEXT, CHECKSUM_BYTES, DRAGONFLY_TYPE_FIRST, FIELD_TIME_MAX,
+    LENGTH_32_BITS, NAMES_PACKED, OPCODE_EOF, OPCODE_FUNCTION2, OPCODE_IDLE, OPCODE_MODULE_AUX, OPCODE_RESIZEDB,
+    OPCODE_SLOT_INFO, RDB_ARRAY, RDB_HASH, RDB_HASH_LISTPACK, RDB_HASH_TIMED, RDB_HASH_TIMED_LISTPACK,
+    RDB_HASH_TIMED_LISTPACK_PRE_RELEASE, RDB_HASH_TIMED_PRE_RELEASE, RDB_HASH_ZIPMAP, RDB_LIST, RDB_LIST_QUICKLIST,
+    RDB_LIST_QUICKLIST_2, RDB_LIST_ZIPLIST, RDB_MODULE, RDB_MODULE_PRE_RELEASE, RDB_NEVER_USED, RDB_RATE_LIMIT, RDB_SET,
+    RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3, RDB_STREAM_4, RDB_STREAM_5, RDB_STRING,
+    RDB_TEMPLATE_ARRAY_REF, RDB_TEMPLATE_LISTPACK, RDB_TEMPLATE_LISTPACK_REF, RDB_TYPE_LAST, RDB_VALKEY_HASH_TIMED,
+    RDB_VALKEY_HASH_UNRELEASED, RDB_ZSET, RDB_ZSET_2, RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, STREAM_ID_BYTES,
+    STRING_ENCODED, STRING_LZF, is_stream, is_template_hash,
+)
 from rotomdb.formats.rdb.cursor cimport cursor_take
 from rotomdb.engine.glob cimport glob_match
 from rotomdb.engine.id_map cimport StreamId
@@ -22,17 +33,17 @@ from rotomdb.engine.listpack cimport (
 from rotomdb.engine.memory cimport mem_free
 from rotomdb.engine.number cimport format_double, format_int64, parse_double
 from rotomdb.engine.quicklist cimport NODE_PACKED, NODE_PLAIN
-from rotomdb.formats.rdb.records cimport HIGHEST_TYPE, RdbRecords
+from rotomdb.formats.rdb.records cimport RdbRecords
 from rotomdb.formats.rdb.streams cimport NodeSummary, check_node, raw_id
 from rotomdb.engine.stream cimport ENTRY_DELETED, ENTRY_SAME_FIELDS
 from rotomdb.formats.rdb.old_packs cimport listpack_of_ziplist, listpack_of_zipmap
 from rotomdb.formats.rdb.ziplist cimport ziplist_validate
 
-from rotomdb.formats.rdb.records import LOGICAL_TYPES, module_name
+from rotomdb.formats.rdb.records import module_name
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.errors import DATABASES_MAX, RdbValueError
 
 cdef enum:
-    FIELD_TIME_MAX = 0xFFFFFFFFFFFF       # ms
     PLAUSIBLE_TIME_MAX = 0x100000000000   # ms: the year 2527
     STRANGE_SHARE = 50                    # while fewer than one key of so many has control characters, none is believed to
 
@@ -205,17 +216,17 @@ cdef class RdbWalker(RdbRecords):
         cdef const char* key
         cdef size_t key_length
         self.reset_attributes()
-        if 0 <= self.reading_type <= HIGHEST_TYPE:
+        if 0 <= self.reading_type <= RDB_TYPE_LAST:
             self.previous_start = self.start
         self.reading_type = -1
         self.start = self.cursor.position
         self.reading_type = self.key_attributes()
-        if self.reading_type > HIGHEST_TYPE:
+        if self.reading_type > RDB_TYPE_LAST:
             return False
-        if self.reading_type == 8 or self.reading_type == 33:
+        if self.reading_type == RDB_NEVER_USED or self.reading_type == RDB_RATE_LIMIT:
             self.corrupt(b"unknown value type", self.cursor.position - 1)
             self.fail()
-        if self.dragonfly and self.reading_type >= 30:
+        if self.dragonfly and self.reading_type >= DRAGONFLY_TYPE_FIRST:
             self.unsupported(b"value type of Dragonfly, which nobody else reads", self.cursor.position - 1)
             self.fail()
         if not self.text(0, &key, &key_length):
@@ -246,7 +257,7 @@ cdef class RdbWalker(RdbRecords):
         return 0
 
     def next_record(self, Selection selection=None):
-        """Go to the next record; returns its type, or an opcode (above 33) whose payload is not read yet.
+        """Go to the next record; returns its type, or an opcode (above RDB_TYPE_LAST) whose payload is not read yet.
 
         The value is for the caller: `revisit` as often as it likes, then `finish_record`.
         """
@@ -312,15 +323,15 @@ cdef class RdbWalker(RdbRecords):
         """A first look at one byte or two: most places are no start of a record."""
         cdef uint8_t lead = self.cursor.base[offset], after
         if offset + 2 >= self.cursor.size:
-            return lead == 255
-        if lead >= 248:
-            return lead != 251
-        if lead == 244 or lead == 245 or lead == 247:
+            return lead == OPCODE_EOF
+        if lead >= OPCODE_IDLE:
+            return lead != OPCODE_RESIZEDB
+        if lead == OPCODE_SLOT_INFO or lead == OPCODE_FUNCTION2 or lead == OPCODE_MODULE_AUX:
             return True
-        if lead > highest_type or lead == 6 or lead == 8:
+        if lead > highest_type or lead == RDB_MODULE_PRE_RELEASE or lead == RDB_NEVER_USED:
             return False
         after = self.cursor.base[offset + 1]
-        return 0 < after < 0x80 or 0xC0 <= after <= 0xC3 or after == 0x80
+        return 0 < after <= LENGTH_32_BITS or STRING_ENCODED <= after <= STRING_ENCODED + STRING_LZF
 
     def resynchronise(self, size_t offset, int highest_type, int chain, int64_t keys_expected, read_opcode):
         """Look for the next place from which `chain` records in a row, or all to the end of the file, can be read.
@@ -355,12 +366,12 @@ cdef class RdbWalker(RdbRecords):
             try:
                 while found < chain:
                     if not self.find_record():
-                        if self.reading_type == 255:
-                            if self.cursor.size - self.cursor.position != 8 and found < 2:
+                        if self.reading_type == OPCODE_EOF:
+                            if self.cursor.size - self.cursor.position != CHECKSUM_BYTES and found < 2:
                                 break
                             found = chain
                             continue
-                        if self.reading_type == 251 and found == 0:
+                        if self.reading_type == OPCODE_RESIZEDB and found == 0:
                             break
                         read_opcode(self.reading_type)
                         if self.cursor.position - self.start > largest_end - largest_start:
@@ -399,38 +410,38 @@ cdef class RdbWalker(RdbRecords):
         cdef const char* data
         cdef size_t size
         cdef uint64_t identifier
-        if type == 0:
+        if type == RDB_STRING:
             if not self.text(1, &data, &size):
                 return False
             sink.string(data, size)
             return True
-        if type == 1 or type == 14 or type == 18:
+        if type == RDB_LIST or type == RDB_LIST_QUICKLIST or type == RDB_LIST_QUICKLIST_2:
             return self.visit_list(sink, type)
-        if type == 2:
+        if type == RDB_SET:
             return self.visit_items(sink, KIND_SET)
-        if type == 3 or type == 5:
+        if type == RDB_ZSET or type == RDB_ZSET_2:
             return self.visit_scored(sink, type)
-        if type == 4:
+        if type == RDB_HASH:
             return self.visit_pairs(sink)
-        if type == 15 or type == 19 or type == 21 or type == 26 or type == 27:
+        if is_stream(type):
             return self.visit_stream(sink, type)
-        if type == 25 or (type == 23 and not self.valkey):
+        if type == RDB_HASH_TIMED_LISTPACK or (type == RDB_HASH_TIMED_LISTPACK_PRE_RELEASE and not self.valkey):
             return self.visit_timed_elements(sink)
-        if type == 22 or type == 24:
+        if type == RDB_HASH_TIMED_PRE_RELEASE or type == RDB_HASH_TIMED:
             return self.visit_timed_pairs(sink, type)
-        if type == 28:
+        if type == RDB_ARRAY:
             return self.visit_array(sink)
-        if 29 <= type <= 32:
+        if is_template_hash(type):
             return self.visit_template_hash(sink, type)
-        if type == 7:
+        if type == RDB_MODULE:
             if not self.plain_length(&identifier) or not self.skip_module_value():
                 return False
             sink.begin(KIND_MODULE, 0)
             sink.module(module_name(identifier))
             return True
-        if type == 6:
+        if type == RDB_MODULE_PRE_RELEASE:
             return self.unsupported(b"pre-release module value, cannot be read without its module", start)
-        if type == 23:
+        if type == RDB_VALKEY_HASH_UNRELEASED:
             return self.unsupported(b"hash of an unreleased Valkey", start)
         return self.visit_packed(sink, type)
 
@@ -453,14 +464,14 @@ cdef class RdbWalker(RdbRecords):
         cdef const char* problem
         cdef size_t size, start
         cdef uint8_t* lp
-        if type == 1:
+        if type == RDB_LIST:
             return self.visit_items(sink, KIND_LIST)
         if not self.plain_length(&nodes):
             return False
         sink.begin(KIND_LIST, -1)
         for _ in range(nodes):
             start = self.cursor.position
-            if type == 18 and not self.plain_length(&container):
+            if type == RDB_LIST_QUICKLIST_2 and not self.plain_length(&container):
                 return False
             if container != NODE_PACKED and container != NODE_PLAIN:
                 return self.corrupt(b"unknown quicklist container", start)
@@ -473,7 +484,7 @@ cdef class RdbWalker(RdbRecords):
                 sink.packed(size, 1)
                 sink.item(data, size)
                 continue
-            if type == 14:
+            if type == RDB_LIST_QUICKLIST:
                 problem = ziplist_validate(<const uint8_t*>data, size)
                 if problem != NULL:
                     return self.corrupt(problem, start)
@@ -516,7 +527,7 @@ cdef class RdbWalker(RdbRecords):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
-            if type == 3:
+            if type == RDB_ZSET:
                 if not self.text_double(&score):
                     return False
             else:
@@ -538,22 +549,22 @@ cdef class RdbWalker(RdbRecords):
         cdef int kind = KIND_HASH
         if not self.text(1, &data, &size):
             return False
-        if type == 11:
+        if type == RDB_SET_INTSET:
             return self.visit_intset(sink, data, size, start)
-        if type == 10:
+        if type == RDB_LIST_ZIPLIST:
             kind = KIND_LIST
-        elif type == 20:
+        elif type == RDB_SET_LISTPACK:
             kind = KIND_SET
-        elif type == 12 or type == 17:
+        elif type == RDB_ZSET_ZIPLIST or type == RDB_ZSET_LISTPACK:
             kind = KIND_ZSET
-        if type == 16 or type == 17 or type == 20:
+        if type == RDB_HASH_LISTPACK or type == RDB_ZSET_LISTPACK or type == RDB_SET_LISTPACK:
             problem = lp_validate(<const uint8_t*>data, size)
             if problem != NULL:
                 return self.corrupt(problem, start)
             sink.begin(kind, lp_count(<uint8_t*>data) // (1 if kind == KIND_SET else 2))
             return self.visit_elements(sink, kind, <uint8_t*>data, start)
         lp = NULL
-        if type == 9:
+        if type == RDB_HASH_ZIPMAP:
             lp = listpack_of_zipmap(<const uint8_t*>data, size, &problem)
         else:
             problem = ziplist_validate(<const uint8_t*>data, size)
@@ -617,15 +628,15 @@ cdef class RdbWalker(RdbRecords):
         return True
 
     cdef bint visit_timed_pairs(self, ValueSink sink, int type) except -1:
-        """Types 22 and 24 (docs/formats.md, 2.8)."""
+        """Fields one by one, with a time each (docs/formats.md, 2.8)."""
         cdef size_t start = self.cursor.position, name_size, size
         cdef uint64_t count, ttl = 0
         cdef int64_t earliest = 0, expire_ms
         cdef const uint8_t* p
         cdef const char* name
         cdef const char* data
-        cdef bint time_last = type == 22 and self.valkey
-        if type == 24:
+        cdef bint time_last = type == RDB_VALKEY_HASH_TIMED and self.valkey
+        if type == RDB_HASH_TIMED:
             p = cursor_take(&self.cursor, 8)
             if p == NULL:
                 return False
@@ -647,7 +658,7 @@ cdef class RdbWalker(RdbRecords):
                     return False
                 memcpy(&expire_ms, p, 8)
                 ttl = expire_ms != -1
-            elif type == 24:
+            elif type == RDB_HASH_TIMED:
                 # A distance from the earliest time, plus one.
                 expire_ms = earliest + <int64_t>ttl - 1 if ttl <= FIELD_TIME_MAX + 1 else -1
             else:
@@ -658,7 +669,7 @@ cdef class RdbWalker(RdbRecords):
         return True
 
     cdef bint visit_timed_elements(self, ValueSink sink) except -1:
-        """Types 23 and 25: a listpack of field, value, expire time."""
+        """A listpack of field, value, expire time."""
         cdef size_t start = self.cursor.position, size
         cdef const char* data
         cdef const char* problem
@@ -670,7 +681,7 @@ cdef class RdbWalker(RdbRecords):
         cdef int64_t expire, earliest = 0
         cdef const char* name
         cdef const char* value
-        if self.reading_type == 25 and cursor_take(&self.cursor, 8) == NULL:
+        if self.reading_type == RDB_HASH_TIMED_LISTPACK and cursor_take(&self.cursor, 8) == NULL:
             return False
         if not self.text(1, &data, &size):
             return False
@@ -717,14 +728,14 @@ cdef class RdbWalker(RdbRecords):
             if not self.plain_length(&index) or not self.plain_length(&tag):
                 return False
             data = text
-            if tag == 1 or tag == 2:
+            if tag == CELL_INTEGER or tag == CELL_DOUBLE:
                 p = cursor_take(&self.cursor, 8)
                 if p == NULL:
                     return False
                 memcpy(&integer, p, 8)
                 memcpy(&number, p, 8)
-                size = <size_t>(format_int64(text, integer) if tag == 1 else format_double(text, number))
-            elif tag != 0 and tag != 3:
+                size = <size_t>(format_int64(text, integer) if tag == CELL_INTEGER else format_double(text, number))
+            elif tag != CELL_TEXT and tag != CELL_LONG_TEXT:
                 return self.corrupt(b"unknown kind of array element", start)
             elif not self.text(1, &data, &size):
                 return False
@@ -741,14 +752,14 @@ cdef class RdbWalker(RdbRecords):
         cdef uint8_t* at = NULL
         cdef char scratch[LISTPACK_INTEGER_TEXT]
         cdef uint32_t length
-        cdef bint packed = type == 29 or type == 30
+        cdef bint packed = type == RDB_TEMPLATE_LISTPACK or type == RDB_TEMPLATE_LISTPACK_REF
         names = None
-        if type == 32:
+        if type == RDB_TEMPLATE_ARRAY_REF:
             names = self.templates.get(self.read_length())
         elif type != 30:
             if not self.plain_length(&form):
                 return False
-            if form == 0:
+            if form == NAMES_PACKED:
                 if not self.text(1, &data, &size):
                     return False
                 lp = <uint8_t*>data
@@ -776,11 +787,11 @@ cdef class RdbWalker(RdbRecords):
             at = lp_first(lp)
             if at == NULL:
                 return self.corrupt(b"template hash without its ID", start)
-            if type == 30:
+            if type == RDB_TEMPLATE_LISTPACK_REF:
                 names = self.templates.get(lp_integer(at))
             at = lp_next(lp, at)
             count = lp_count(lp) - 1
-        elif type == 32:
+        elif type == RDB_TEMPLATE_ARRAY_REF:
             if not self.plain_length(&count):
                 return False
         else:
@@ -828,7 +839,7 @@ cdef class RdbWalker(RdbRecords):
             start = self.cursor.position
             if not self.text(1, &data, &size):
                 return False
-            if size != 16:
+            if size != STREAM_ID_BYTES:
                 return self.corrupt(b"stream node with a master ID that is not 16 bytes long", start)
             master = raw_id(<const uint8_t*>data)
             start = self.cursor.position
@@ -911,7 +922,7 @@ cdef class RdbWalker(RdbRecords):
         cdef size_t start
         length = self.read_length()
         tail = StreamTail(length, self.take_id(), (0, 0), (0, 0), length, [])
-        if type >= 19:
+        if type >= RDB_STREAM_2:
             tail.first_id, tail.max_deleted_id, tail.entries_added = self.take_id(), self.take_id(), self.read_length()
         elif length:
             tail.first_id = (self.first_entry.ms, self.first_entry.seq)
@@ -925,10 +936,10 @@ cdef class RdbWalker(RdbRecords):
                 self.corrupt(b"stream with a repeated group", start)
                 return None
             names.add(group.name)
-            if type == 15:
+            if type == RDB_STREAM:
                 group.entries_read = entries_read_of(tail, group.last_id)
             tail.groups.append(group)
-        if type >= 26:
+        if type >= RDB_STREAM_4:
             self.take_producers()
         return tail
 
@@ -946,7 +957,7 @@ cdef class RdbWalker(RdbRecords):
     cdef object take_group(self, int type):
         cdef size_t start
         name, last_id = self.read_string(), self.take_id()
-        entries_read = self.read_length() if type >= 19 else None
+        entries_read = self.read_length() if type >= RDB_STREAM_2 else None
         if entries_read == 0xFFFFFFFFFFFFFFFF:
             entries_read = None
         group = StreamGroup(name, last_id, entries_read, {}, [], {})
@@ -967,7 +978,7 @@ cdef class RdbWalker(RdbRecords):
                 return None
             names.add(name)
             seen_ms = int.from_bytes(self.read_bytes(8), "little", signed=True)
-            active_ms = int.from_bytes(self.read_bytes(8), "little", signed=True) if type >= 21 else seen_ms
+            active_ms = int.from_bytes(self.read_bytes(8), "little", signed=True) if type >= RDB_STREAM_3 else seen_ms
             consumer = StreamConsumer(name, seen_ms, active_ms)
             group.consumers.append(consumer)
             for _ in range(self.read_length()):
@@ -983,7 +994,7 @@ cdef class RdbWalker(RdbRecords):
                 group.owners[entry_id] = name
                 consumer.pending.append(entry_id)
         free = set()
-        if type >= 27:
+        if type >= RDB_STREAM_5:
             for _ in range(self.read_length()):
                 raw = self.read_bytes(16)
                 free.add((int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")))

@@ -8,11 +8,27 @@ from dataclasses import dataclass
 
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
-from rotomdb.formats.rdb.reader import Event, Function, ModuleAux, Opcode
+from rotomdb.formats.rdb.format import (
+    AUX_AOF_BASE,
+    AUX_AOF_PREAMBLE,
+    AUX_BITS,
+    AUX_REDIS_VERSION,
+    AUX_SAVED_AT,
+    AUX_VALKEY_VERSION,
+    OPCODE_AUX,
+    OPCODE_EOF,
+    OPCODE_FUNCTION2,
+    OPCODE_RESIZEDB,
+    VERSION_AOF_BASE,
+    VERSION_AUX,
+    VERSION_CHECKSUM,
+    VERSION_FUNCTIONS,
+    VERSION_MODULE_DATA,
+    VERSION_VALKEY,
+)
+from rotomdb.formats.rdb.reader import Event, Function, ModuleAux
 from rotomdb.formats.sinks.records import RdbSink
 
-VALKEY_MAGIC_FROM = 80
-MODULE_DATA_FROM = 9  # version of the RDB
 FUNCTION_LIBRARIES, MODULE_DATA = "function libraries", "data of modules outside of keys"  # as messages call them
 
 
@@ -35,7 +51,7 @@ class Target:
 
 # docs/formats.md, 1.2
 TARGETS: dict[str, Target] = {
-    name: Target(version, version >= VALKEY_MAGIC_FROM, (b"valkey-ver" if is_valkey else b"redis-ver", number.encode()))
+    name: Target(version, version >= VERSION_VALKEY, (AUX_VALKEY_VERSION if is_valkey else AUX_REDIS_VERSION, number.encode()))
     for name, version, number, is_valkey in (
         ("redis-2.4", 2, "2.4.18", False), ("redis-2.6", 6, "2.6.17", False), ("redis-2.8", 6, "2.8.24", False),
         ("redis-3.0", 6, "3.0.7", False), ("redis-3.2", 7, "3.2.13", False), ("redis-4.0", 8, "4.0.14", False),
@@ -73,11 +89,13 @@ class RdbWriter:
         self.sink = RdbSink(self.write, target.version, target.valkey, plain, compress, target.modules)
         magic = b"VALKEY%03d" if target.valkey else b"REDIS%04d"
         self.sink.put(magic % target.version)
-        if target.version >= 7:
+        if target.version >= VERSION_AUX:
             self.aux(*target.writer)
-            self.aux(b"redis-bits", b"64")
-            self.aux(b"ctime", b"%d" % time.time())
-            self.aux(b"aof-base" if target.version >= 10 else b"aof-preamble", b"1" if aof_base else b"0")
+            self.aux(AUX_BITS, b"64")
+            self.aux(AUX_SAVED_AT, b"%d" % time.time())
+            self.aux(
+                AUX_AOF_BASE if target.version >= VERSION_AOF_BASE else AUX_AOF_PREAMBLE, b"1" if aof_base else b"0"
+            )
 
     def write(self, data: bytes) -> None:
         if self.with_checksum:
@@ -85,13 +103,13 @@ class RdbWriter:
         self.write_out(data)
 
     def aux(self, name: bytes, value: bytes) -> None:
-        self.sink.put(bytes([Opcode.AUX]) + encode_string(name) + encode_string(value))
+        self.sink.put(bytes([OPCODE_AUX]) + encode_string(name) + encode_string(value))
 
     def function(self, code: bytes) -> bool:
         """A function library; False: the target has none."""
-        if self.target.version < 10:
+        if self.target.version < VERSION_FUNCTIONS:
             return False
-        self.sink.put(bytes([Opcode.FUNCTION2]) + encode_string(code, True))
+        self.sink.put(bytes([OPCODE_FUNCTION2]) + encode_string(code, True))
         return True
 
     def take(self, event: Event, data: memoryview) -> bool:
@@ -103,7 +121,7 @@ class RdbWriter:
         if isinstance(event, Function):
             return self.function(event.code)
         if isinstance(event, ModuleAux):
-            if self.target.version < MODULE_DATA_FROM or not self.target.modules:
+            if self.target.version < VERSION_MODULE_DATA or not self.target.modules:
                 return False
             self.copy(data[event.start : event.end])
         return True
@@ -111,15 +129,15 @@ class RdbWriter:
     def sizes(self, database: int, keys: int, volatile: int) -> None:
         """How many keys the database will get: a hint that lets servers make room at once."""
         self.sink.begin_database(database)
-        if self.target.version >= 7:
-            self.sink.put(bytes([Opcode.RESIZEDB]) + encode_length(keys) + encode_length(volatile))
+        if self.target.version >= VERSION_AUX:
+            self.sink.put(bytes([OPCODE_RESIZEDB]) + encode_length(keys) + encode_length(volatile))
 
     def copy(self, data: bytes | memoryview) -> None:
         """Bytes of an item that the target reads as they are."""
         self.sink.put(bytes(data))
 
     def finish(self) -> None:
-        self.sink.put(bytes([Opcode.EOF]))
+        self.sink.put(bytes([OPCODE_EOF]))
         self.sink.flush()
-        if self.target.version >= 5:
+        if self.target.version >= VERSION_CHECKSUM:
             self.write_out((self.checksum if self.with_checksum else 0).to_bytes(8, "little"))

@@ -11,6 +11,7 @@ from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, bu
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_double, format_int64, format_uint64
+from rotomdb.formats.rdb.format cimport RDB_HASH, RDB_TEMPLATE_ARRAY_REF, RDB_TEMPLATE_LISTPACK_REF
 from rotomdb.formats.rdb.encoder cimport put_length, put_string
 from rotomdb.formats.sinks.values cimport TextSink
 from rotomdb.formats.rdb.walker cimport (
@@ -24,9 +25,6 @@ from rotomdb.formats.rdb.dump_payload import seal
 cdef enum:
     ITEMS_PER_COMMAND = 64
     BATCH_BYTES = 1 << 16
-    TYPE_HASH = 4
-    TYPE_HASH_TEMPLATE_LISTPACK_REF = 30
-    TYPE_HASH_TEMPLATE_REF = 32
 
 cdef const char* HEX_DIGITS = "0123456789abcdef"
 
@@ -300,13 +298,13 @@ cdef class RestoreSink(CommandSink):
 
     cdef int begin_key(self) except -1:
         TextSink.begin_key(self)
-        self.plain = self.walker.reading_type in (TYPE_HASH_TEMPLATE_LISTPACK_REF, TYPE_HASH_TEMPLATE_REF)
+        self.plain = self.walker.reading_type in (RDB_TEMPLATE_LISTPACK_REF, RDB_TEMPLATE_ARRAY_REF)
         self.batch.length = 0
         return self.select()
 
     cdef int begin(self, int kind, int64_t count) except -1:
         if self.plain:
-            buffer_append_byte(&self.batch, TYPE_HASH)
+            buffer_append_byte(&self.batch, RDB_HASH)
             put_length(&self.batch, <uint64_t>count)
         return 0
 

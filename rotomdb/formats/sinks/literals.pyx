@@ -10,7 +10,7 @@ from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.formats.sinks.values cimport JsonSink, TextSink
 from rotomdb.formats.rdb.walker cimport KIND_MODULE, KIND_STREAM, KIND_STRING
 
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 
 
 cdef class ValueText(JsonSink):

@@ -18,11 +18,12 @@ from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.listpack cimport LISTPACK_HEADER, lp_encoded_size
 from rotomdb.engine.number cimport format_double, parse_int64
+from rotomdb.formats.rdb.format cimport RDB_SET_INTSET
 from rotomdb.formats.rdb.walker cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, KIND_ZSET, ValueSink,
 )
 
-from rotomdb.formats.rdb.records import LOGICAL_TYPES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.sinks.summary import TTL_SPANS
 
 cdef enum:
@@ -322,7 +323,7 @@ cdef class MemorySink(ValueSink):
                 self.bytes_used += QUICKLIST + QUICKLIST_NODE * self.nodes
         elif self.kind == KIND_SET:
             if self.integers and self.elements <= self.intset_entries:
-                self.bytes_used = OBJECT + (self.node_bytes if self.from_pack and self.walker.reading_type == 11
+                self.bytes_used = OBJECT + (self.node_bytes if self.from_pack and self.walker.reading_type == RDB_SET_INTSET
                                             else self.allocated(8 + 8 * self.elements))
             elif self.packed_sets and self.elements <= self.set_entries and self.longest <= self.set_value:
                 self.bytes_used = OBJECT + self.pack()

@@ -11,31 +11,31 @@ from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_append_byte, bu
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_double
+from rotomdb.formats.rdb.format cimport (
+    OPCODE_EXPIRETIME, OPCODE_EXPIRETIME_MS, OPCODE_FREQ, OPCODE_IDLE, OPCODE_SELECTDB, RDB_HASH, RDB_HASH_TIMED,
+    RDB_LIST, RDB_MODULE, RDB_MODULE_PRE_RELEASE, RDB_SET, RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3, RDB_STRING,
+    RDB_TEMPLATE_ARRAY_REF, RDB_TEMPLATE_LISTPACK_REF, RDB_VALKEY_HASH_TIMED, RDB_VALKEY_HASH_UNRELEASED, RDB_ZSET,
+    RDB_ZSET_2, SCORE_INFINITY, SCORE_MINUS_INFINITY, STREAM_ID_BYTES, VERSION_ACCESS, VERSION_BINARY_SCORES,
+    VERSION_FIELD_TIMES, VERSION_STREAMS, VERSION_STREAM_ACTIVITY, VERSION_STREAM_COUNTERS, VERSION_TIMES_IN_MS,
+    VERSION_VALKEY, is_timed_hash,
+)
 from rotomdb.formats.rdb.encoder cimport put_double, put_length, put_raw_id, put_string
 from rotomdb.formats.sinks.values cimport TextSink
 from rotomdb.formats.rdb.walker cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, NO_FIELD_TIME,
 )
 
+from rotomdb.formats.rdb.value_types import highest_type
 from rotomdb.formats.rdb.walker import entries_read_of
 
 cdef enum:
-    OPCODE_IDLE = 248
-    OPCODE_FREQ = 249
-    OPCODE_EXPIRETIME_MS = 252
-    OPCODE_EXPIRETIME = 253
-    OPCODE_SELECTDB = 254
-    VALKEY_TIMED_HASH = 22
     SAMPLES = 10                          # keys that are named for each kind of loss
 
-# The highest value type of each version, for files of Redis; those of Valkey 9 end at 22.
-HIGHEST_TYPES = {1: 4, 2: 12, 3: 12, 4: 13, 5: 13, 6: 13, 7: 14, 8: 14, 9: 15, 10: 19, 11: 21, 12: 25, 13: 26, 14: 28, 15: 32}
-
-
-def highest_type(version, valkey):
-    if valkey:
-        return VALKEY_TIMED_HASH if version >= 80 else 21
-    return HIGHEST_TYPES.get(version, 32)
+cdef inline uint8_t stream_type(int version) noexcept nogil:
+    """The fullest that the version has."""
+    if version < VERSION_STREAM_COUNTERS:
+        return RDB_STREAM
+    return RDB_STREAM_2 if version < VERSION_STREAM_ACTIVITY else RDB_STREAM_3
 
 
 cdef class RdbSink(TextSink):
@@ -97,13 +97,15 @@ cdef class RdbSink(TextSink):
 
     cdef bint copies(self, int type) noexcept:
         """Whether the target reads the record's bytes as they are."""
-        if self.plain or type > self.highest or type == 30 or type == 32 or type == 6:
+        if self.plain or type > self.highest or type == RDB_MODULE_PRE_RELEASE:
             return False
-        if type == 7 and not self.modules:
+        if type == RDB_TEMPLATE_LISTPACK_REF or type == RDB_TEMPLATE_ARRAY_REF:
             return False
-        if type == 22 or type == 23:
-            return self.valkey and self.walker.valkey and self.version >= 80
-        if self.valkey and type > 21:
+        if type == RDB_MODULE and not self.modules:
+            return False
+        if type == RDB_VALKEY_HASH_TIMED or type == RDB_VALKEY_HASH_UNRELEASED:
+            return self.valkey and self.walker.valkey and self.version >= VERSION_VALKEY
+        if self.valkey and type > RDB_STREAM_3:
             return False
         return True
 
@@ -121,17 +123,17 @@ cdef class RdbSink(TextSink):
         self.fields = None
         self.begin_database(<int64_t>self.walker.database)
         if self.walker.expire_ms != NO_EXPIRE:
-            if self.version >= 3:
+            if self.version >= VERSION_TIMES_IN_MS:
                 buffer_append_byte(&self.out, OPCODE_EXPIRETIME_MS)
                 buffer_append(&self.out, &self.walker.expire_ms, 8)
             else:
                 seconds = self.walker.expire_ms // 1000
                 buffer_append_byte(&self.out, OPCODE_EXPIRETIME)
                 buffer_append(&self.out, &seconds, 4)
-        if self.version >= 9 and self.walker.idle_seconds >= 0:
+        if self.version >= VERSION_ACCESS and self.walker.idle_seconds >= 0:
             buffer_append_byte(&self.out, OPCODE_IDLE)
             put_length(&self.out, <uint64_t>self.walker.idle_seconds)
-        if self.version >= 9 and self.walker.frequency >= 0:
+        if self.version >= VERSION_ACCESS and self.walker.frequency >= 0:
             buffer_append_byte(&self.out, OPCODE_FREQ)
             buffer_append_byte(&self.out, <uint8_t>self.walker.frequency)
         if self.raw:
@@ -174,19 +176,19 @@ cdef class RdbSink(TextSink):
 
     cdef uint8_t plain_type(self) noexcept:
         if self.kind == KIND_LIST:
-            return 1
+            return RDB_LIST
         if self.kind == KIND_SET:
-            return 2
+            return RDB_SET
         if self.kind == KIND_HASH:
-            return 4
-        return 5 if self.version >= 8 else 3
+            return RDB_HASH
+        return RDB_ZSET_2 if self.version >= VERSION_BINARY_SCORES else RDB_ZSET
 
     # Values in plain types
 
     cdef int string(self, const char* data, size_t size) except -1:
         self.kind = KIND_STRING
         if not self.raw:
-            self.open_record(0)
+            self.open_record(RDB_STRING)
             put_string(&self.out, data, size, self.compress)
         return 0
 
@@ -197,10 +199,10 @@ cdef class RdbSink(TextSink):
         if kind == KIND_MODULE or kind == KIND_ARRAY:
             self.dropped = True
             self.lose("arrays" if kind == KIND_ARRAY else "module values")
-        elif kind == KIND_STREAM and self.version < 9:
+        elif kind == KIND_STREAM and self.version < VERSION_STREAMS:
             self.dropped = True
             self.lose("streams")
-        elif count >= 0 and kind != KIND_STREAM and not 22 <= self.walker.reading_type <= 25:
+        elif count >= 0 and kind != KIND_STREAM and not is_timed_hash(self.walker.reading_type):
             # Known beforehand: the elements need not wait for the last of them.
             self.counted = True
             self.open_record(self.plain_type())
@@ -222,7 +224,7 @@ cdef class RdbSink(TextSink):
         if self.raw:
             return 0
         if expire_ms != NO_FIELD_TIME and not self.timed:
-            if (self.version < 12) if not self.valkey else (self.version < 80):
+            if self.version < (VERSION_VALKEY if self.valkey else VERSION_FIELD_TIMES):
                 if not self.lossy:
                     self.lossy = True
                     self.lose("expire times of hash fields")
@@ -245,7 +247,7 @@ cdef class RdbSink(TextSink):
         return self.spill() if self.counted else 0
 
     cdef bint may_be_timed(self) noexcept:
-        return self.version >= 12 and 22 <= self.walker.reading_type <= 25
+        return self.version >= VERSION_FIELD_TIMES and is_timed_hash(self.walker.reading_type)
 
     cdef int begin_timed_hash(self) except -1:
         self.timed = True
@@ -256,7 +258,7 @@ cdef class RdbSink(TextSink):
     cdef int put_timed_hash(self) except -1:
         cdef int64_t expire_ms
         cdef bytes name, data
-        self.open_record(VALKEY_TIMED_HASH if self.valkey else 24)
+        self.open_record(RDB_VALKEY_HASH_TIMED if self.valkey else RDB_HASH_TIMED)
         earliest = min(when for _, _, when in self.fields if when != NO_FIELD_TIME)
         if not self.valkey:
             expire_ms = earliest
@@ -280,10 +282,10 @@ cdef class RdbSink(TextSink):
             return 0
         out = self.place()
         put_string(out, data, size, self.compress)
-        if self.version >= 8:
+        if self.version >= VERSION_BINARY_SCORES:
             put_double(out, score)
         elif score - score != 0:          # an infinity
-            buffer_append_byte(out, 254 if score > 0 else 255)
+            buffer_append_byte(out, SCORE_INFINITY if score > 0 else SCORE_MINUS_INFINITY)
         else:
             length = format_double(digits, score)
             buffer_append_byte(out, <uint8_t>length)
@@ -296,7 +298,7 @@ cdef class RdbSink(TextSink):
         if self.raw or self.dropped:
             return 0
         self.count += 1
-        put_length(&self.body, 16)
+        put_length(&self.body, STREAM_ID_BYTES)
         put_raw_id(&self.body, master)
         put_string(&self.body, data, size, self.compress)
         return 0
@@ -317,14 +319,14 @@ cdef class RdbSink(TextSink):
     cdef int stream_tail(self, tail) except -1:
         if self.raw or self.dropped:
             return 0
-        if self.version < 10 and not derivable(tail):
+        if self.version < VERSION_STREAM_COUNTERS and not derivable(tail):
             self.lose("counters of streams and their groups")
-        self.open_record(15 if self.version < 10 else 19 if self.version < 11 else 21)
+        self.open_record(stream_type(self.version))
         put_length(&self.out, <uint64_t>self.count)
         buffer_append(&self.out, self.body.data, self.body.length)
         put_length(&self.out, tail.length)
         self.put_id(tail.last_id)
-        if self.version >= 10:
+        if self.version >= VERSION_STREAM_COUNTERS:
             self.put_id(tail.first_id)
             self.put_id(tail.max_deleted_id)
             put_length(&self.out, tail.entries_added)
@@ -336,7 +338,7 @@ cdef class RdbSink(TextSink):
     cdef int put_group(self, group) except -1:
         self.put_name(group.name)
         self.put_id(group.last_id)
-        if self.version >= 10:
+        if self.version >= VERSION_STREAM_COUNTERS:
             put_length(&self.out, <uint64_t>-1 if group.entries_read is None else group.entries_read)
         owned = {entry_id: state for entry_id, state in group.pending.items() if entry_id in group.owners}
         if len(owned) < len(group.pending):
@@ -349,7 +351,7 @@ cdef class RdbSink(TextSink):
         for consumer in group.consumers:
             self.put_name(consumer.name)
             self.put_raw(consumer.seen_ms.to_bytes(8, "little", signed=True))
-            if self.version >= 11:
+            if self.version >= VERSION_STREAM_ACTIVITY:
                 self.put_raw(consumer.active_ms.to_bytes(8, "little", signed=True))
             put_length(&self.out, <uint64_t>len(consumer.pending))
             for entry_id in consumer.pending:

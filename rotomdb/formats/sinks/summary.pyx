@@ -4,11 +4,12 @@ from libc.stdint cimport int64_t
 
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
+from rotomdb.formats.rdb.format cimport RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2
 from rotomdb.formats.rdb.walker cimport ValueSink
 
 from heapq import heappush, heapreplace
 
-from rotomdb.formats.rdb.records import TYPE_NAMES
+from rotomdb.formats.rdb.value_types import TYPE_NAMES
 
 cdef enum:
     TYPES = 34
@@ -52,7 +53,7 @@ cdef class SummarySink(ValueSink):
         return 0
 
     cdef int packed(self, size_t size, int64_t count) except -1:
-        if self.walker.reading_type == 14 or self.walker.reading_type == 18:
+        if self.walker.reading_type == RDB_LIST_QUICKLIST or self.walker.reading_type == RDB_LIST_QUICKLIST_2:
             self.elements += count
         return 0
 

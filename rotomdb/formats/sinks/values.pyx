@@ -18,7 +18,7 @@ from rotomdb.engine.table cimport table_hash
 
 from dataclasses import dataclass
 
-from rotomdb.formats.rdb.records import LOGICAL_TYPES, TYPE_NAMES
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.errors import DuplicateKeyError, RdbValueError
 
 cdef extern from "Python.h":

@@ -1,7 +1,5 @@
 from rotomdb.formats.sinks.values import TextSink, Write
 
-def highest_type(version: int, valkey: bool) -> int: ...
-
 class RdbSink(TextSink):
     keys: int
     recoded: int

@@ -33,9 +33,15 @@ DECODERS = {
         "bitmaps", "glob", "hyperloglog", "id_map", "intset", "listpack", "lists", "number", "quicklist", "stream",
     ),
     "rotomdb/formats/aof": ("items", "redis_check"),
-    "rotomdb/formats/rdb": ("decoder", "lzf", "old_packs", "primitives", "records", "streams", "walker", "ziplist"),
+    "rotomdb/formats/rdb": (
+        "decoder", "lzf", "old_packs", "primitives", "records", "resync", "selection", "stream_tail", "streams", "values", "walker",
+        "ziplist",
+    ),
     "rotomdb/formats/resp": ("request",),
-    "rotomdb/formats/sinks": ("commands", "json_text", "literals", "records", "summary", "values"),
+    "rotomdb/formats/sinks": (
+        "check", "commands", "csv", "digest", "json", "json_text", "objects", "python", "records", "sink", "summary", "text",
+        "value_text",
+    ),
     "rotomdb/scripting": ("conversion", "json_library", "msgpack_library", "struct_library"),
 }  # fmt: skip
 sources = sorted((ROOT / "rotomdb").rglob("*.pyx"))

@@ -24,7 +24,7 @@ from rotomdb.formats.aof.items import LogItems
 from rotomdb.formats.aof.salvage import salvage_log
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.values import DigestSink
+from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.storage.rdb_salvage import Salvage, locate_burst
 from rotomdb.testing.digests import digests_of
 

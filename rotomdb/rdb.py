@@ -43,9 +43,12 @@ from rotomdb.formats.rdb.format import (
 )
 from rotomdb.formats.rdb.reader import Aux, End, Function, KeyRecord, RdbReader
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
-from rotomdb.formats.rdb.walker import Selection, StreamGroup
+from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.stream_tail import StreamGroup
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
-from rotomdb.formats.sinks.values import CheckSink, ObjectSink, StreamValue, TextSink
+from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.objects import ObjectSink, StreamValue
+from rotomdb.formats.sinks.text import TextSink
 from rotomdb.storage.output import WholeFile
 from rotomdb.storage.rdb_source import open_rdb
 

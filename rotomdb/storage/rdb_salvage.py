@@ -36,8 +36,9 @@ from rotomdb.formats.rdb.reader import (
     check_rdb,
     parse_header,
 )
+from rotomdb.formats.rdb.resync import resynchronise
 from rotomdb.formats.rdb.value_types import highest_type
-from rotomdb.formats.sinks.values import CheckSink
+from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.storage.rdb_source import RdbSource, mapped, spooled
 
 CHAIN = 5  # records in a row that make a beginning credible
@@ -163,8 +164,9 @@ class Salvage:
     ) -> None:
         self.reader = reader
         self.take_library = take_library
-        self.reader.walker.now_ms = int(time.time() * 1000)
-        self.sink = CheckSink(unique_keys=True, with_expired=not as_snapshot)
+        now_ms = int(time.time() * 1000)
+        self.reader.walker.now_ms = now_ms
+        self.sink = CheckSink(unique_keys=True, expire_before_ms=now_ms if as_snapshot else -1)
         self.on_progress = on_progress
         self.losses: list[Loss] = []
         self.segments: list[Segment] = []
@@ -290,7 +292,7 @@ class Salvage:
             if isinstance(event, Aux) and not event.name.isascii():
                 raise RdbValueError(event.offset, "no name of a field")
 
-        return walker.resynchronise(offset, highest, CHAIN, expected, read_opcode)
+        return resynchronise(walker, offset, highest, CHAIN, expected, read_opcode)
 
     def key_at(self, offset: int, resume: int) -> bytes | None:
         """The key of the record there; the walker stands at `resume` afterwards."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rotomdb.formats.rdb.reader import Event, KeyRecord, RdbReader
-from rotomdb.formats.sinks.values import DigestSink
+from rotomdb.formats.sinks.digest import DigestSink
 
 Digests = dict[tuple[int, bytes], tuple[int, int, int | None, int]]
 

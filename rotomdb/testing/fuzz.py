@@ -34,7 +34,9 @@ from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.formats.sinks.summary import SummarySink
-from rotomdb.formats.sinks.values import CheckSink, DigestSink, JsonSink
+from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.digest import DigestSink
+from rotomdb.formats.sinks.json import JsonSink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
 from rotomdb.testing.logs import structured_log, structured_manifest

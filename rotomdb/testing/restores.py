@@ -16,7 +16,7 @@ from rotomdb.commands.dispatch import Context
 from rotomdb.errors import CommandError, RdbUnsupportedTypeError, RdbValueError
 from rotomdb.formats.rdb.dump_payload import unseal
 from rotomdb.formats.rdb.walker import RdbWalker
-from rotomdb.formats.sinks.values import CheckSink
+from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.server.config import Config
 from rotomdb.server.config_file import load_words
 from rotomdb.server.logger import Logger

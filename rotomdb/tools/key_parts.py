@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rotomdb.formats.rdb.reader import Event, SelectDb
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.sinks.key_index import PARTS, IndexSink
-from rotomdb.formats.sinks.values import ObjectSink
+from rotomdb.formats.sinks.objects import ObjectSink
 from rotomdb.tools.sources import Opened
 
 LOOK_UPS_HELD = 64  # before pages are given back: the system maps up to 2 MB around each

@@ -12,7 +12,7 @@ import click
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
 from rotomdb.formats.rdb.format import AUX_REDIS_VERSION
 from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
 from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.storage.disk import Disk

@@ -14,10 +14,11 @@ import click
 
 from rotomdb.formats.rdb.reader import Function, ModuleAux
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.sinks.key_index import PARTS
 from rotomdb.formats.sinks.key_index import differences as part_differences
-from rotomdb.formats.sinks.values import ObjectSink, StreamValue, id_text
+from rotomdb.formats.sinks.objects import ObjectSink, StreamValue
+from rotomdb.formats.sinks.text import id_text
 from rotomdb.tools.key_parts import KeyParts
 from rotomdb.tools.paths import DATA
 from rotomdb.tools.selection import selecting_with_functions

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import click
 
 from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.key_index import PARTS, contested, sort_offsets
 from rotomdb.storage.output import writing

@@ -16,7 +16,7 @@ import click
 from rotomdb.errors import SourceError
 from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.reader import Function, KeyRecord, RdbReader
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
 from rotomdb.storage.live_server import LiveServer, connected, length_in, without_password

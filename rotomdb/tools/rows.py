@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import rotomdb.rdb
 from rotomdb.errors import SourceError
-from rotomdb.formats.rdb.walker import StreamConsumer, StreamGroup
+from rotomdb.formats.rdb.stream_tail import StreamConsumer, StreamGroup
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.tools.python_literals import parse_literal
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 KINDS = ("string", "list", "set", "hash", "zset", "stream", "array", "module")

@@ -18,7 +18,7 @@ import click
 from rotomdb.errors import FileFormatError, ManifestError, RestoreError, SourceError
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX
 from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
-from rotomdb.formats.rdb.walker import Selection
+from rotomdb.formats.rdb.selection import Selection
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.live_server import is_live
 from rotomdb.storage.rdb_source import RdbSource, mapped, open_rdb

@@ -11,7 +11,7 @@ import pytest
 
 import rotomdb.rdb
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
-from rotomdb.formats.sinks.values import DigestSink
+from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.testing.digests import digests_of
 from tests.tools.running import run

@@ -18,7 +18,7 @@ from rotomdb.errors import RdbValueError
 from rotomdb.formats.aof.redis_check import SCAN_BAD_TIMESTAMP, AofScanner
 from rotomdb.formats.rdb import decoder, encoder
 from rotomdb.formats.rdb.walker import RdbWalker
-from rotomdb.formats.sinks.values import CheckSink
+from rotomdb.formats.sinks.check import CheckSink
 
 
 def refusal_of_loader(body: bytes) -> str:
@@ -185,7 +185,7 @@ READ_IN_A_CHILD = """
 import pickle, resource, sys
 from rotomdb.engine import Engine
 from rotomdb.formats.rdb import decoder
-from rotomdb.formats.sinks.values import CheckSink
+from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.formats.rdb.walker import RdbWalker
 from rotomdb.errors import RdbValueError
 

@@ -17,6 +17,7 @@ from rotomdb.formats.rdb.format cimport (
     RDB_STREAM_3, RDB_STRING, RDB_TYPE_LAST, RDB_TYPE_LAST_LOADED, RDB_VALKEY_HASH_TIMED, RDB_ZSET, RDB_ZSET_2,
     RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, is_packed, is_timed_hash,
 )
+from rotomdb.formats.compare cimport compare_uint64
 from rotomdb.formats.rdb.cursor cimport cursor_fail, cursor_take
 from rotomdb.engine.hashes cimport put as hash_put
 from rotomdb.engine.hashes cimport put_time as hash_put_time
@@ -58,12 +59,6 @@ cdef extern from "platform.h" nogil:
     int64_t rotom_monotonic_ns()
 
 
-cdef int compare_hashes(const void* a, const void* b) noexcept nogil:
-    cdef uint64_t x = (<uint64_t*>a)[0]
-    cdef uint64_t y = (<uint64_t*>b)[0]
-    return (x > y) - (x < y)
-
-
 cdef struct PackSummary:
     bint duplicates                   # two of the elements 0, step, 2*step, ... are equal
     uint32_t longest                  # text length of the longest element that counts
@@ -100,7 +95,7 @@ cdef PackSummary inspect_pack(uint8_t* lp, uint32_t step, bint scored) noexcept 
         at = lp_next(lp, at)
     if hashes != NULL:
         # Keyed 64-bit hashes, sorted: equal ones are equal elements for all but 2**-64 of pairs.
-        qsort(hashes, count, sizeof(uint64_t), compare_hashes)
+        qsort(hashes, count, sizeof(uint64_t), compare_uint64)
         for i in range(1, count):
             if hashes[i] == hashes[i - 1]:
                 summary.duplicates = True
@@ -549,19 +544,19 @@ cdef class RdbDecoder(RdbRecords):
             if type > RDB_TYPE_LAST_LOADED or type == RDB_NEVER_USED:
                 cursor_fail(&self.cursor, "unknown value type", start)
                 self.fail()
-            self.reading_type = type
+            self.record.type = type
             if not self.text(0, &key, &key_length):
                 self.fail()
             self.begin_key(key, key_length)
             loaded += 1
-            stale = self.expire_ms != NO_EXPIRE and self.expire_ms < expire_before_ms
-            self.expires_seen += self.expire_ms != NO_EXPIRE
+            stale = self.record.expire_ms != NO_EXPIRE and self.record.expire_ms < expire_before_ms
+            self.expires_seen += self.record.expire_ms != NO_EXPIRE
             if stale:
                 if not self.skip_value(type):
                     self.fail_in_key()
                 self.keys_expired += 1
             else:
-                key = self.held_key
+                key = self.record.key
                 if db.raw_find(key, key_length) != NULL:
                     cursor_fail(&self.cursor, "duplicate key", start)
                     self.fail_in_key()
@@ -571,12 +566,12 @@ cdef class RdbDecoder(RdbRecords):
                     self.keys_empty += 1
                 else:
                     self.keys_loaded += 1
-                    if self.idle_seconds >= 0 or self.frequency >= 0:
-                        db.set_entry_access(db.raw_find(key, key_length), self.idle_seconds, self.frequency)
-                    if self.expire_ms != NO_EXPIRE:
-                        db.set_expire(db.raw_find(key, key_length), self.expire_ms)
+                    if self.record.idle_seconds >= 0 or self.record.frequency >= 0:
+                        db.set_entry_access(db.raw_find(key, key_length), self.record.idle_seconds, self.record.frequency)
+                    if self.record.expire_ms != NO_EXPIRE:
+                        db.set_expire(db.raw_find(key, key_length), self.record.expire_ms)
             self.reset_attributes()
-            self.reading_type = -1
+            self.record.type = -1
         return -1
 
     def restore_value(self, Keyspace db not None, bytes key not None):

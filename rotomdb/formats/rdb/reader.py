@@ -49,8 +49,11 @@ from rotomdb.formats.rdb.format import (
 )
 from rotomdb.formats.rdb.records import RdbRecords, module_name
 from rotomdb.formats.rdb.value_types import TYPE_NAMES
-from rotomdb.formats.rdb.walker import RdbWalker, Selection, ValueSink
-from rotomdb.formats.sinks.values import CheckSink, TextSink
+from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.walker import RdbWalker
+from rotomdb.formats.sinks.sink import ValueSink
+from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.text import TextSink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -442,10 +445,11 @@ def check_rdb(
     """
     report = report or CheckReport()
     reader = RdbReader(data, path, release)
-    sink = CheckSink(unique_keys=True, with_expired=not as_snapshot)
+    now_ms = int(time.time() * 1000)
+    sink = CheckSink(unique_keys=True, expire_before_ms=now_ms if as_snapshot else -1)
     try:
         report.version = reader.version
-        reader.walker.now_ms = int(time.time() * 1000)
+        reader.walker.now_ms = now_ms
         for event in reader.walk(sink, None, on_progress):
             try:
                 judge_event(event, reader.walker.position, take_library)

@@ -1,17 +1,12 @@
-from libc.stdint cimport int64_t
-
 from rotomdb.engine.buffer cimport Buffer
 from rotomdb.formats.rdb.primitives cimport RdbCursor
+from rotomdb.formats.rdb.record cimport Record
 
 cdef class RdbRecords(RdbCursor):
-    cdef int64_t expire_ms                # attributes of the next key
-    cdef readonly int64_t idle_seconds, frequency
-    cdef readonly bint valkey             # types 22 and 23, opcodes 242 and 243 mean what Valkey means by them
+    cdef Record record                    # the key in hand
+    cdef readonly bint valkey             # numbers that clash mean what Valkey means by them
     cdef readonly object reading_key      # bytes, once a value could not be read
-    cdef readonly int reading_type
     cdef Buffer key_buffer                # the key being read, aside from the scratch buffers
-    cdef const char* held_key
-    cdef size_t held_length
     cdef public dict templates            # field names of template hashes, by ID
     cdef bint corrupt(self, const char* reason, size_t offset) noexcept
     cdef bint unsupported(self, const char* reason, size_t offset) noexcept

@@ -41,15 +41,29 @@ cdef class RdbRecords(RdbCursor):
     """Walks the key records of a buffer."""
 
     def __cinit__(self, data, bint valkey=False):
-        self.valkey = valkey
-        self.expire_ms = NO_EXPIRE
-        self.idle_seconds = -1
-        self.frequency = -1
-        self.reading_type = -1
+        self.valkey = self.record.valkey = valkey
+        self.record.base = self.cursor.base
+        self.record.expire_ms = NO_EXPIRE
+        self.record.idle_seconds = -1
+        self.record.frequency = -1
+        self.record.type = -1
         self.templates = {}
 
     def __dealloc__(self):
         buffer_release(&self.key_buffer)
+
+    @property
+    def reading_type(self):
+        """Of the value in hand, or an opcode; -1: none."""
+        return self.record.type
+
+    @property
+    def idle_seconds(self):
+        return self.record.idle_seconds
+
+    @property
+    def frequency(self):
+        return self.record.frequency
 
     cdef bint corrupt(self, const char* reason, size_t offset) noexcept:
         return cursor_fail(&self.cursor, reason, offset)
@@ -76,22 +90,22 @@ cdef class RdbRecords(RdbCursor):
                 p = cursor_take(&self.cursor, 8)
                 if p == NULL:
                     self.fail()
-                memcpy(&self.expire_ms, p, 8)
+                memcpy(&self.record.expire_ms, p, 8)
             elif opcode == OPCODE_EXPIRETIME:
                 p = cursor_take(&self.cursor, 4)
                 if p == NULL:
                     self.fail()
                 memcpy(&seconds, p, 4)
-                self.expire_ms = <int64_t>seconds * 1000
+                self.record.expire_ms = <int64_t>seconds * 1000
             elif opcode == OPCODE_IDLE:
                 if not self.plain_length(&value):
                     self.fail()
-                self.idle_seconds = <int64_t>value
+                self.record.idle_seconds = <int64_t>value
             elif opcode == OPCODE_FREQ:
                 p = cursor_take(&self.cursor, 1)
                 if p == NULL:
                     self.fail()
-                self.frequency = p[0]
+                self.record.frequency = p[0]
             elif opcode == OPCODE_KEY_META and not self.valkey:
                 if not self.skip_key_metadata():
                     self.fail()
@@ -99,19 +113,19 @@ cdef class RdbRecords(RdbCursor):
                 return opcode
 
     cdef void reset_attributes(self) noexcept:
-        self.expire_ms = NO_EXPIRE
-        self.idle_seconds = -1
-        self.frequency = -1
+        self.record.expire_ms = NO_EXPIRE
+        self.record.idle_seconds = -1
+        self.record.frequency = -1
 
     cdef void begin_key(self, const char* key, size_t length) noexcept:
         """Copy the key aside: decoding the value reuses the scratch buffers that it may stand in."""
         self.key_buffer.length = 0
         memcpy(buffer_reserve(&self.key_buffer, length + 1), key, length)
-        self.held_key = self.key_buffer.data
-        self.held_length = length
+        self.record.key = self.key_buffer.data
+        self.record.key_length = length
 
     cdef int fail_in_key(self) except -1:
-        self.reading_key = PyBytes_FromStringAndSize(self.held_key, <Py_ssize_t>self.held_length)
+        self.reading_key = PyBytes_FromStringAndSize(self.record.key, <Py_ssize_t>self.record.key_length)
         return self.fail()
 
     cdef bint skip_key_metadata(self) noexcept:

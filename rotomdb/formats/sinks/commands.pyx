@@ -13,13 +13,14 @@ from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.number cimport format_double, format_int64, format_uint64
 from rotomdb.formats.rdb.format cimport RDB_HASH, RDB_TEMPLATE_ARRAY_REF, RDB_TEMPLATE_LISTPACK_REF
 from rotomdb.formats.rdb.encoder cimport put_length, put_string
-from rotomdb.formats.sinks.values cimport TextSink
-from rotomdb.formats.rdb.walker cimport (
+from rotomdb.formats.sinks.text cimport TextSink
+from rotomdb.formats.rdb.record cimport record_key
+from rotomdb.formats.sinks.sink cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_ZSET, NO_FIELD_TIME,
 )
 from rotomdb.formats.resp.resp cimport put_bulk, put_number
 
-from rotomdb.formats.sinks.values import id_text
+from rotomdb.formats.sinks.text import id_text
 from rotomdb.formats.rdb.dump_payload import seal
 
 cdef enum:
@@ -122,7 +123,7 @@ cdef class CommandSink(TextSink):
         self.word(out, digits, <size_t>format_int64(digits, value))
 
     cdef void key(self) noexcept:
-        self.word(&self.out, self.walker.held_key, self.walker.held_length)
+        self.word(&self.out, self.record.key, self.record.key_length)
 
     def command(self, *words):
         """One whole command, of bytes."""
@@ -132,8 +133,8 @@ cdef class CommandSink(TextSink):
         self.close_command()
 
     cdef int select(self) except -1:
-        if self.database != <int64_t>self.walker.database:
-            self.database = <int64_t>self.walker.database
+        if self.database != <int64_t>self.record.database:
+            self.database = <int64_t>self.record.database
             self.command(b"SELECT", b"%d" % self.database)
         return 0
 
@@ -143,7 +144,7 @@ cdef class CommandSink(TextSink):
         TextSink.begin_key(self)
         self.select()
         if self.replace:
-            self.command(b"DEL", self.walker.key)
+            self.command(b"DEL", record_key(self.record))
         self.kind = -1
         self.items = 0
         self.batch.length = 0
@@ -159,15 +160,15 @@ cdef class CommandSink(TextSink):
         if self.items:
             self.end_batch()
         for name, when in self.times:
-            self.command(b"HPEXPIREAT", self.walker.key, b"%d" % when, b"FIELDS", b"1", name)
+            self.command(b"HPEXPIREAT", record_key(self.record), b"%d" % when, b"FIELDS", b"1", name)
         if self.kind == KIND_MODULE or self.kind == KIND_ARRAY:
             # Nobody but the server that wrote it knows commands for it; it takes its own bytes back.
-            self.command(b"RESTORE", self.walker.key, b"0", dump_payload(self))
-        if self.walker.expire_ms != NO_EXPIRE and not self.empty:
+            self.command(b"RESTORE", record_key(self.record), b"0", dump_payload(self))
+        if self.record.expire_ms != NO_EXPIRE and not self.empty:
             self.open_command(&self.out, 3)
             self.literal(b"PEXPIREAT")
             self.key()
-            self.integer(&self.out, self.walker.expire_ms)
+            self.integer(&self.out, self.record.expire_ms)
             self.close_command()
         return 0
 
@@ -255,7 +256,7 @@ cdef class CommandSink(TextSink):
         return self.spill()
 
     cdef int stream_tail(self, tail) except -1:
-        key = self.walker.key
+        key = record_key(self.record)
         if self.missing:
             # XCLAIM drops what is pending of entries that are gone; only the stream's own bytes tell of it.
             self.items = 0
@@ -285,9 +286,9 @@ def id_bytes(entry_id):
 
 cdef bytes dump_payload(TextSink sink):
     """The value that was just walked over, as DUMP gives it."""
-    cdef size_t start = sink.walker.value_start
-    return seal(bytes([sink.walker.reading_type]) + PyBytes_FromStringAndSize(
-        <const char*>sink.walker.cursor.base + start, <Py_ssize_t>(sink.walker.cursor.position - start)
+    cdef size_t start = sink.record.value_start
+    return seal(bytes([sink.record.type]) + PyBytes_FromStringAndSize(
+        <const char*>sink.record.base + start, <Py_ssize_t>(sink.record.end - start)
     ), sink.rdb_version)
 
 
@@ -298,7 +299,7 @@ cdef class RestoreSink(CommandSink):
 
     cdef int begin_key(self) except -1:
         TextSink.begin_key(self)
-        self.plain = self.walker.reading_type in (RDB_TEMPLATE_LISTPACK_REF, RDB_TEMPLATE_ARRAY_REF)
+        self.plain = self.record.type in (RDB_TEMPLATE_LISTPACK_REF, RDB_TEMPLATE_ARRAY_REF)
         self.batch.length = 0
         return self.select()
 
@@ -309,14 +310,14 @@ cdef class RestoreSink(CommandSink):
         return 0
 
     cdef int end_key(self) except -1:
-        words = [b"RESTORE", self.walker.key, b"%d" % (0 if self.walker.expire_ms == NO_EXPIRE else self.walker.expire_ms),
+        words = [b"RESTORE", record_key(self.record), b"%d" % (0 if self.record.expire_ms == NO_EXPIRE else self.record.expire_ms),
                  self.payload(), b"ABSTTL"]
         if self.replace:
             words.append(b"REPLACE")
-        if self.walker.idle_seconds >= 0:
-            words += [b"IDLETIME", b"%d" % self.walker.idle_seconds]
-        elif self.walker.frequency >= 0:
-            words += [b"FREQ", b"%d" % self.walker.frequency]
+        if self.record.idle_seconds >= 0:
+            words += [b"IDLETIME", b"%d" % self.record.idle_seconds]
+        elif self.record.frequency >= 0:
+            words += [b"FREQ", b"%d" % self.record.frequency]
         self.command(*words)
         return 0
 

@@ -1,7 +1,7 @@
 from array import array
 from collections.abc import Callable
 
-from rotomdb.formats.sinks.values import DigestSink
+from rotomdb.formats.sinks.digest import DigestSink
 
 PARTS: int
 

@@ -12,7 +12,8 @@ from libc.string cimport memcpy
 
 from rotomdb.engine.buffer cimport Buffer, buffer_append, buffer_release
 from rotomdb.engine.keyspace cimport NO_EXPIRE
-from rotomdb.formats.sinks.values cimport DigestSink
+from rotomdb.formats.compare cimport compare_uint64
+from rotomdb.formats.sinks.digest cimport DigestSink
 
 cdef enum:
     PART_COUNT = 64                       # a power of two
@@ -63,13 +64,13 @@ cdef class IndexSink(DigestSink):
 
     cdef int end_key(self) except -1:
         cdef Entry entry
-        cdef uint64_t database = self.walker.database
+        cdef uint64_t database = self.record.database
         cdef size_t part
-        entry.name = self.mix(self.walker.held_key, self.walker.held_length, &database, 8)
-        entry.name_again = self.mix(self.walker.held_key, self.walker.held_length, &entry.name, 8)
+        entry.name = self.mix(self.record.key, self.record.key_length, &database, 8)
+        entry.name_again = self.mix(self.record.key, self.record.key_length, &entry.name, 8)
         entry.digest = self.digest
-        entry.expires = self.walker.expire_ms
-        entry.offset = self.walker.start
+        entry.expires = self.record.expire_ms
+        entry.offset = self.record.start
         part = entry.name & (PART_COUNT - 1)
         buffer_append(&self.parts[part], &entry, sizeof(Entry))
         if self.parts[part].length >= SPILL_BYTES:
@@ -189,16 +190,10 @@ def contested(list contents not None, bint last, bint lasting):
     return found
 
 
-cdef int compare_offsets(const void* a, const void* b) noexcept nogil:
-    cdef uint64_t x = (<uint64_t*>a)[0]
-    cdef uint64_t y = (<uint64_t*>b)[0]
-    return (x > y) - (x < y)
-
-
 def sort_offsets(uint64_t[::1] offsets not None):
     """In place: a list of Python's would take five times the memory."""
     if offsets.shape[0]:
-        qsort(&offsets[0], <size_t>offsets.shape[0], 8, compare_offsets)
+        qsort(&offsets[0], <size_t>offsets.shape[0], 8, compare_uint64)
 
 
 cdef bint outlives(int64_t a, int64_t b) noexcept nogil:

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rotomdb.formats.rdb.walker import ValueSink
+from rotomdb.formats.sinks.sink import ValueSink
 
 @dataclass(frozen=True)
 class MemoryModel:

@@ -19,7 +19,8 @@ from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.engine.listpack cimport LISTPACK_HEADER, lp_encoded_size
 from rotomdb.engine.number cimport format_double, parse_int64
 from rotomdb.formats.rdb.format cimport RDB_SET_INTSET
-from rotomdb.formats.rdb.walker cimport (
+from rotomdb.formats.rdb.record cimport record_key
+from rotomdb.formats.sinks.sink cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, KIND_ZSET, ValueSink,
 )
 
@@ -306,7 +307,7 @@ cdef class MemorySink(ValueSink):
 
     cdef int module(self, name) except -1:
         # Nobody but the module knows; its bytes in the file are the best guess.
-        self.bytes_used = OBJECT + <int64_t>(self.walker.cursor.position - self.walker.value_start)
+        self.bytes_used = OBJECT + <int64_t>(self.record.end - self.record.value_start)
         return 0
 
     cdef int64_t pack(self) noexcept:
@@ -323,7 +324,7 @@ cdef class MemorySink(ValueSink):
                 self.bytes_used += QUICKLIST + QUICKLIST_NODE * self.nodes
         elif self.kind == KIND_SET:
             if self.integers and self.elements <= self.intset_entries:
-                self.bytes_used = OBJECT + (self.node_bytes if self.from_pack and self.walker.reading_type == RDB_SET_INTSET
+                self.bytes_used = OBJECT + (self.node_bytes if self.from_pack and self.record.type == RDB_SET_INTSET
                                             else self.allocated(8 + 8 * self.elements))
             elif self.packed_sets and self.elements <= self.set_entries and self.longest <= self.set_value:
                 self.bytes_used = OBJECT + self.pack()
@@ -346,16 +347,16 @@ cdef class MemorySink(ValueSink):
             self.bytes_used = OBJECT + self.table_bytes
 
     cdef int end_key(self) except -1:
-        cdef int64_t used, ttl, expire_ms = self.walker.expire_ms
+        cdef int64_t used, ttl, expire_ms = self.record.expire_ms
         cdef int step
-        cdef int type = self.walker.reading_type
+        cdef int type = self.record.type
         if self.kind != KIND_STRING and self.kind != KIND_STREAM and self.kind != KIND_MODULE:
             self.settle()
-        used = self.bytes_used + self.sds(<int64_t>self.walker.held_length) + self.entry_bytes
+        used = self.bytes_used + self.sds(<int64_t>self.record.key_length) + self.entry_bytes
         self.total += used
         self.keys += 1
         add(self.kinds, type, used, self.elements)
-        add(self.databases, self.walker.database, used, self.elements)
+        add(self.databases, self.record.database, used, self.elements)
         step = SPANS - 1
         if expire_ms != NO_EXPIRE:
             ttl = expire_ms - self.now_ms
@@ -368,11 +369,11 @@ cdef class MemorySink(ValueSink):
             self.add_prefix(used)
         if self.top:
             if <int64_t>len(self.largest) < self.top:
-                heappush(self.largest, (used, self.walker.database, self.walker.key, type, self.elements))
+                heappush(self.largest, (used, self.record.database, record_key(self.record), type, self.elements))
             elif used > <int64_t>self.largest[0][0]:
-                heapreplace(self.largest, (used, self.walker.database, self.walker.key, type, self.elements))
+                heapreplace(self.largest, (used, self.record.database, record_key(self.record), type, self.elements))
         if self.on_key is not None:
-            self.on_key(self.walker.database, self.walker.key, type, used, self.elements, self.walker.expires_at)
+            self.on_key(self.record.database, record_key(self.record), type, used, self.elements, None if self.record.expire_ms == NO_EXPIRE else self.record.expire_ms)
         return 0
 
     cdef int add_prefix(self, int64_t used) except -1:
@@ -392,8 +393,8 @@ cdef class MemorySink(ValueSink):
 
     cdef int split_key(self, size_t* ends) noexcept:
         """The key's parts one behind the other in `parts`, where each ends in `ends`; returns how many there are."""
-        cdef const char* at = self.walker.held_key
-        cdef const char* end = at + self.walker.held_length
+        cdef const char* at = self.record.key
+        cdef const char* end = at + self.record.key_length
         cdef const char* found
         cdef int count = 0
         self.parts.length = 0

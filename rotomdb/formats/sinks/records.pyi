@@ -1,4 +1,4 @@
-from rotomdb.formats.sinks.values import TextSink, Write
+from rotomdb.formats.sinks.text import TextSink, Write
 
 class RdbSink(TextSink):
     keys: int

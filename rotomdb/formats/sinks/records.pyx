@@ -20,13 +20,14 @@ from rotomdb.formats.rdb.format cimport (
     VERSION_VALKEY, is_timed_hash,
 )
 from rotomdb.formats.rdb.encoder cimport put_double, put_length, put_raw_id, put_string
-from rotomdb.formats.sinks.values cimport TextSink
-from rotomdb.formats.rdb.walker cimport (
+from rotomdb.formats.sinks.text cimport TextSink
+from rotomdb.formats.rdb.record cimport record_key
+from rotomdb.formats.sinks.sink cimport (
     KIND_ARRAY, KIND_HASH, KIND_LIST, KIND_MODULE, KIND_SET, KIND_STREAM, KIND_STRING, NO_FIELD_TIME,
 )
 
 from rotomdb.formats.rdb.value_types import highest_type
-from rotomdb.formats.rdb.walker import entries_read_of
+from rotomdb.formats.rdb.stream_tail import entries_read_of
 
 cdef enum:
     SAMPLES = 10                          # keys that are named for each kind of loss
@@ -85,7 +86,7 @@ cdef class RdbSink(TextSink):
         entry = self.losses.setdefault(what, [0, []])
         entry[0] += 1
         if len(entry[1]) < SAMPLES:
-            entry[1].append(self.walker.key)
+            entry[1].append(record_key(self.record))
         return 0
 
     def begin_database(self, int64_t database):
@@ -104,13 +105,13 @@ cdef class RdbSink(TextSink):
         if type == RDB_MODULE and not self.modules:
             return False
         if type == RDB_VALKEY_HASH_TIMED or type == RDB_VALKEY_HASH_UNRELEASED:
-            return self.valkey and self.walker.valkey and self.version >= VERSION_VALKEY
+            return self.valkey and self.record.valkey and self.version >= VERSION_VALKEY
         if self.valkey and type > RDB_STREAM_3:
             return False
         return True
 
     cdef int begin_key(self) except -1:
-        cdef int type = self.walker.reading_type
+        cdef int type = self.record.type
         cdef int64_t seconds
         TextSink.begin_key(self)
         self.raw = self.copies(type)
@@ -121,21 +122,21 @@ cdef class RdbSink(TextSink):
         self.timed = False
         self.body.length = 0
         self.fields = None
-        self.begin_database(<int64_t>self.walker.database)
-        if self.walker.expire_ms != NO_EXPIRE:
+        self.begin_database(<int64_t>self.record.database)
+        if self.record.expire_ms != NO_EXPIRE:
             if self.version >= VERSION_TIMES_IN_MS:
                 buffer_append_byte(&self.out, OPCODE_EXPIRETIME_MS)
-                buffer_append(&self.out, &self.walker.expire_ms, 8)
+                buffer_append(&self.out, &self.record.expire_ms, 8)
             else:
-                seconds = self.walker.expire_ms // 1000
+                seconds = self.record.expire_ms // 1000
                 buffer_append_byte(&self.out, OPCODE_EXPIRETIME)
                 buffer_append(&self.out, &seconds, 4)
-        if self.version >= VERSION_ACCESS and self.walker.idle_seconds >= 0:
+        if self.version >= VERSION_ACCESS and self.record.idle_seconds >= 0:
             buffer_append_byte(&self.out, OPCODE_IDLE)
-            put_length(&self.out, <uint64_t>self.walker.idle_seconds)
-        if self.version >= VERSION_ACCESS and self.walker.frequency >= 0:
+            put_length(&self.out, <uint64_t>self.record.idle_seconds)
+        if self.version >= VERSION_ACCESS and self.record.frequency >= 0:
             buffer_append_byte(&self.out, OPCODE_FREQ)
-            buffer_append_byte(&self.out, <uint8_t>self.walker.frequency)
+            buffer_append_byte(&self.out, <uint8_t>self.record.frequency)
         if self.raw:
             self.open_record(<uint8_t>type)
         return 0
@@ -146,7 +147,7 @@ cdef class RdbSink(TextSink):
 
     cdef void open_record(self, uint8_t type) noexcept:
         buffer_append_byte(&self.out, type)
-        put_string(&self.out, self.walker.held_key, self.walker.held_length, self.compress)
+        put_string(&self.out, self.record.key, self.record.key_length, self.compress)
 
     cdef int end_key(self) except -1:
         if self.dropped:
@@ -166,10 +167,10 @@ cdef class RdbSink(TextSink):
 
     cdef int copy_value(self) except -1:
         """The bytes of the file, in pieces."""
-        cdef size_t at = self.walker.value_start, end = self.walker.cursor.position, size
+        cdef size_t at = self.record.value_start, end = self.record.end, size
         while at < end:
             size = end - at if end - at < (1 << 20) else (1 << 20)
-            buffer_append(&self.out, self.walker.cursor.base + at, size)
+            buffer_append(&self.out, self.record.base + at, size)
             at += size
             self.spill()
         return 0
@@ -202,7 +203,7 @@ cdef class RdbSink(TextSink):
         elif kind == KIND_STREAM and self.version < VERSION_STREAMS:
             self.dropped = True
             self.lose("streams")
-        elif count >= 0 and kind != KIND_STREAM and not is_timed_hash(self.walker.reading_type):
+        elif count >= 0 and kind != KIND_STREAM and not is_timed_hash(self.record.type):
             # Known beforehand: the elements need not wait for the last of them.
             self.counted = True
             self.open_record(self.plain_type())
@@ -247,7 +248,7 @@ cdef class RdbSink(TextSink):
         return self.spill() if self.counted else 0
 
     cdef bint may_be_timed(self) noexcept:
-        return self.version >= VERSION_FIELD_TIMES and is_timed_hash(self.walker.reading_type)
+        return self.version >= VERSION_FIELD_TIMES and is_timed_hash(self.record.type)
 
     cdef int begin_timed_hash(self) except -1:
         self.timed = True

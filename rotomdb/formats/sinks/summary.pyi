@@ -1,4 +1,4 @@
-from rotomdb.formats.rdb.walker import ValueSink
+from rotomdb.formats.sinks.sink import ValueSink
 
 TTL_SPANS: list[str]
 

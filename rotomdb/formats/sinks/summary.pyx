@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t
 from rotomdb.engine.id_map cimport StreamId
 from rotomdb.engine.keyspace cimport NO_EXPIRE
 from rotomdb.formats.rdb.format cimport RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2
-from rotomdb.formats.rdb.walker cimport ValueSink
+from rotomdb.formats.rdb.record cimport record_key
+from rotomdb.formats.sinks.sink cimport ValueSink
 
 from heapq import heappush, heapreplace
 
@@ -53,7 +54,7 @@ cdef class SummarySink(ValueSink):
         return 0
 
     cdef int packed(self, size_t size, int64_t count) except -1:
-        if self.walker.reading_type == RDB_LIST_QUICKLIST or self.walker.reading_type == RDB_LIST_QUICKLIST_2:
+        if self.record.type == RDB_LIST_QUICKLIST or self.record.type == RDB_LIST_QUICKLIST_2:
             self.elements += count
         return 0
 
@@ -62,8 +63,8 @@ cdef class SummarySink(ValueSink):
         return 0
 
     cdef int end_key(self) except -1:
-        cdef int type = self.walker.reading_type
-        cdef int64_t size = <int64_t>(self.walker.cursor.position - self.walker.start), left = size
+        cdef int type = self.record.type
+        cdef int64_t size = <int64_t>(self.record.end - self.record.start), left = size
         cdef int64_t ttl
         cdef int step = 0
         self.keys_of[type] += 1
@@ -73,20 +74,20 @@ cdef class SummarySink(ValueSink):
             left >>= 1
             step += 1
         self.sizes[step] += 1
-        database = self.walker.database
+        database = self.record.database
         self.databases[database] = self.databases.get(database, 0) + 1
         step = SPANS - 1
-        if self.walker.expire_ms != NO_EXPIRE:
-            ttl = self.walker.expire_ms - self.now_ms
+        if self.record.expire_ms != NO_EXPIRE:
+            ttl = self.record.expire_ms - self.now_ms
             step = 0
             while step < 7 and ttl > SPAN_ENDS_MS[step]:
                 step += 1
         self.spans[step] += 1
         if self.top:
             if len(self.largest) < self.top:
-                heappush(self.largest, (size, database, self.walker.key, type))
+                heappush(self.largest, (size, database, record_key(self.record), type))
             elif size > <int64_t>self.largest[0][0]:
-                heapreplace(self.largest, (size, database, self.walker.key, type))
+                heapreplace(self.largest, (size, database, record_key(self.record), type))
         return 0
 
     def types(self):

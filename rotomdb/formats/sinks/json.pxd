@@ -1,25 +1,7 @@
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 
 from rotomdb.engine.buffer cimport Buffer
-from rotomdb.formats.rdb.walker cimport ValueSink
-
-# A digest of each value.
-cdef class DigestSink(ValueSink):
-    cdef readonly uint64_t digest
-    cdef int kind
-    cdef uint64_t position
-    cdef Buffer joined
-    cdef readonly uint64_t elements
-    cdef uint64_t mix(self, const char* data, size_t size, const void* more, size_t more_size) noexcept
-
-# Collects output and hands it on in pieces.
-cdef class TextSink(ValueSink):
-    cdef Buffer out
-    cdef object write                     # takes bytes
-    cdef size_t key_start                 # where the record in hand begins in `out`
-    cdef public int rdb_version           # of the file, for payloads
-    cdef bint key_split                   # a part of it has left already
-    cdef int spill(self) except -1
+from rotomdb.formats.sinks.text cimport TextSink
 
 # Records as JSON; other notations that have lists, pairs and numbers derive from it.
 cdef class JsonSink(TextSink):

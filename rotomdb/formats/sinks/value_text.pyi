@@ -1,10 +1,7 @@
-from rotomdb.formats.sinks.values import JsonSink, Write
+from rotomdb.formats.sinks.json import JsonSink
 
 class ValueText(JsonSink):
     limit: int
     module_name: str | None
     def __init__(self) -> None: ...
     def take(self) -> bytes: ...
-
-class PythonSink(JsonSink):
-    def __init__(self, write: Write) -> None: ...

@@ -1,0 +1,4 @@
+from rotomdb.formats.sinks.json import JsonSink
+
+class CsvSink(JsonSink):
+    def header(self) -> None: ...

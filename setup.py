@@ -39,7 +39,7 @@ DECODERS = {
     ),
     "rotomdb/formats/resp": ("request",),
     "rotomdb/formats/sinks": (
-        "check", "commands", "csv", "digest", "json", "json_text", "objects", "python", "records", "sink", "summary", "text",
+        "check", "command_writer", "commands", "csv", "digest", "json", "json_text", "objects", "python", "records", "restore", "sink", "summary", "text",
         "value_text",
     ),
     "rotomdb/scripting": ("conversion", "json_library", "msgpack_library", "struct_library"),

@@ -18,7 +18,8 @@ from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.reader import Function, KeyRecord, RdbReader
 from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
+from rotomdb.formats.sinks.commands import CommandSink
+from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.storage.live_server import LiveServer, connected, length_in, without_password
 from rotomdb.storage.rdb_source import mapped
 from rotomdb.tools.live import tls_of

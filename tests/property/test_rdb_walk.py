@@ -24,7 +24,8 @@ from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
+from rotomdb.formats.sinks.commands import CommandSink
+from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.formats.sinks.json import JsonSink

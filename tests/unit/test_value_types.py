@@ -20,7 +20,8 @@ from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, VALUE_TYPES, ValueType, highest_type
 from rotomdb.formats.sinks.sink import ValueSink
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.commands import CommandSink, RestoreSink
+from rotomdb.formats.sinks.commands import CommandSink
+from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.formats.sinks.key_index import IndexSink
 from rotomdb.formats.sinks.python import PythonSink
 from rotomdb.formats.sinks.value_text import ValueText

@@ -1,0 +1,6 @@
+from rotomdb.formats.sinks.text import TextSink, Write
+
+class CommandWriter(TextSink):
+    commands: int
+    def __init__(self, write: Write, text: bool = False, replace: bool = False) -> None: ...
+    def command(self, *words: bytes) -> None: ...

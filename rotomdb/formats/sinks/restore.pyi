@@ -1,0 +1,3 @@
+from rotomdb.formats.sinks.command_writer import CommandWriter
+
+class RestoreSink(CommandWriter): ...

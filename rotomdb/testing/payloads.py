@@ -16,6 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.format import (
+    CELL_DOUBLE,
+    CELL_INTEGER,
+    CELL_LONG_TEXT,
+    CELL_TEXT,
     CHECKSUM_BYTES,
     OPCODE_EOF,
     OPCODE_EXPIRETIME_MS,
@@ -427,8 +431,8 @@ def module(s: Shaper) -> bytes:
 def array(s: Shaper) -> bytes:
     cells = []
     for i in range(s.rng.randrange(5)):
-        tag = s.rng.choice((0, 1, 2, 3))
-        content = s.string(s.text()) if tag in (0, 3) else struct.pack("<d", s.rng.choice(SCORES))
+        tag = s.rng.choice((CELL_TEXT, CELL_INTEGER, CELL_DOUBLE, CELL_LONG_TEXT))
+        content = s.string(s.text()) if tag in (CELL_TEXT, CELL_LONG_TEXT) else struct.pack("<d", s.rng.choice(SCORES))
         cells.append(s.length(s.rng.choice((i, 1 << 63))) + s.length(tag) + content)
     return s.length(len(cells)) + s.length(0) + b"".join(s.arranged(cells))
 

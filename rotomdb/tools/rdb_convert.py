@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rotomdb.formats.aof.manifest import MANIFEST_SUFFIX, LogFile, Manifest
-from rotomdb.formats.rdb.format import AUX_REDIS_VERSION
+from rotomdb.formats.rdb.format import AUX_REDIS_VERSION, VERSION_AOF_PREAMBLE
 from rotomdb.formats.rdb.reader import Event, Function, KeyRecord, ModuleAux, RdbReader
 from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
@@ -125,7 +125,7 @@ def convert(
             losses = write_log_directory(Disk(), source, Path(output), chosen, selection, commands, not no_compress)
         else:
             with writing(output) as out:
-                preamble = form == "aof" and chosen.version >= 8 and not commands
+                preamble = form == "aof" and chosen.version >= VERSION_AOF_PREAMBLE and not commands
                 if form == "rdb" or preamble:
                     writer = RdbWriter(out.write, chosen, compress=not no_compress, aof_base=preamble)
                     losses = copy_all(source, writer, selection)

@@ -1,7 +1,7 @@
 """RDB bytes to keys and values: every length is checked against what is left before it is used.
 
 `RdbDecoder` walks a buffer that the caller keeps (bytes, or a mapped file). `load_keys` is the fast path: it loads key
-records until something else comes up, which the caller (storage/rdb.py) handles. Errors carry the offset in the buffer.
+records until something else comes up, which the caller (reader.py) handles. Errors carry the offset in the buffer.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -191,7 +191,7 @@ cdef class RdbDecoder(RdbRecords):
         cdef size_t size, start
         cdef const char* problem
         cdef uint8_t* blob
-        if type != 10 and not self.plain_length(&count):
+        if type != RDB_LIST_ZIPLIST and not self.plain_length(&count):
             return False
         for _ in range(count):
             start = self.cursor.position
@@ -481,7 +481,7 @@ cdef class RdbDecoder(RdbRecords):
             mem_free(lp)
             self.dropped_empty = True
             return True
-        if problem == NULL and type != 20 and lp_count(lp) & 1:
+        if problem == NULL and type != RDB_SET_LISTPACK and lp_count(lp) & 1:
             problem = "odd number of elements where pairs belong"
         if problem == NULL:
             summary = inspect_pack(lp, 1 if type == RDB_SET_LISTPACK else 2, scored)

@@ -75,6 +75,7 @@ cpdef enum:  # the version of a file that first had it
     VERSION_CHECKSUM = 5
     VERSION_AUX = 7                       # and RESIZEDB
     VERSION_BINARY_SCORES = 8
+    VERSION_AOF_PREAMBLE = 8              # an append-only file may begin with an RDB
     VERSION_STREAMS = 9
     VERSION_ACCESS = 9                    # IDLE, FREQ
     VERSION_MODULE_DATA = 9               # outside of keys

@@ -395,7 +395,7 @@ cdef class RdbValues(RdbRecords):
         names = None
         if type == RDB_TEMPLATE_ARRAY_REF:
             names = self.templates.get(self.read_length())
-        elif type != 30:
+        elif type != RDB_TEMPLATE_LISTPACK_REF:
             if not self.plain_length(&form):
                 return False
             if form == NAMES_PACKED:

@@ -92,3 +92,28 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def arrows_between_layers() -> set[tuple[str, str]]:
+    """Which layer imports from which, without the arrows that others make up for: a -> c where a -> b -> c."""
+    direct: dict[str, set[str]] = {}
+    for module in SOURCES:
+        if module != "rotomdb":
+            layer = layer_of(module)
+            direct.setdefault(layer, set()).update({layer_of(target) for target in imports_of(module)} - {layer})
+
+    def reached(layer: str) -> set[str]:
+        return direct[layer].union(*map(reached, direct[layer]))
+
+    return {
+        (layer, target)
+        for layer, targets in direct.items()
+        for target in targets
+        if not any(target in reached(other) for other in targets - {target})
+    }
+
+
+def test_the_picture_of_the_layers_shows_the_imports_there_are() -> None:
+    page = (PACKAGE.parent / "docs/architecture.md").read_text()
+    picture = page[page.index("```mermaid") : page.index("```", page.index("```mermaid") + 3)]
+    assert set(re.findall(r"^ *(\w+) --> (\w+)$", picture, re.MULTILINE)) == arrows_between_layers()

@@ -42,9 +42,9 @@ from rotomdb.formats.rdb.format import (
     VERSION_STREAM_ACTIVITY,
 )
 from rotomdb.formats.rdb.reader import Aux, End, Function, KeyRecord, RdbReader
-from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.stream_tail import StreamGroup
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter, Target
 from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.formats.sinks.objects import ObjectSink, StreamValue

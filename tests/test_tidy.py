@@ -109,7 +109,7 @@ def test_modules_that_headers_and_comments_cite_exist() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    sorted((ROOT / "docs").glob("*.md")) + [ROOT / "CONTRIBUTING.md", ROOT / "README.md"],
+    [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md"],
     ids=lambda page: page.name,
 )
 def test_modules_that_pages_cite_exist(page: Path) -> None:

@@ -31,13 +31,13 @@ from rotomdb.formats.aof.salvage import salvage_log
 from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.commands import CommandSink
-from rotomdb.formats.sinks.restore import RestoreSink
-from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
-from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.formats.sinks.json import JsonSink
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
+from rotomdb.formats.sinks.restore import RestoreSink
+from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.storage.rdb_salvage import Salvage
 from rotomdb.storage.rdb_source import payload_as_rdb
 from rotomdb.testing.logs import structured_log, structured_manifest

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rotomdb.formats.rdb.reader import Function, KeyRecord
-from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.selection import Selection
-from rotomdb.formats.sinks.value_text import ValueText
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
+from rotomdb.formats.sinks.value_text import ValueText
 from rotomdb.storage.output import writing
 from rotomdb.tools.losses import Losses, note_loss
 from rotomdb.tools.sources import Opened

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from rotomdb.formats.rdb.reader import Function, ModuleAux
-from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.sinks.key_index import PARTS
 from rotomdb.formats.sinks.key_index import differences as part_differences
 from rotomdb.formats.sinks.objects import ObjectSink, StreamValue

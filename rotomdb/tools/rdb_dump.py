@@ -9,14 +9,14 @@ from functools import partial
 import click
 
 from rotomdb.formats.rdb.reader import Function, KeyRecord
-from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.sinks.commands import CommandSink
-from rotomdb.formats.sinks.python import PythonSink
-from rotomdb.formats.sinks.value_text import ValueText
 from rotomdb.formats.sinks.csv import CsvSink
 from rotomdb.formats.sinks.json import JsonSink
+from rotomdb.formats.sinks.python import PythonSink
 from rotomdb.formats.sinks.text import TextSink
+from rotomdb.formats.sinks.value_text import ValueText
 from rotomdb.storage.output import Output, writing
 from rotomdb.tools.paths import DATA, output_option
 from rotomdb.tools.selection import FORMS, selecting_with_functions

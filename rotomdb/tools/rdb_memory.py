@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.value_types import LOGICAL_TYPES
 from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.storage.output import writing
 from rotomdb.tools.html_report import render

@@ -18,6 +18,7 @@ from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.reader import Function, KeyRecord, RdbReader
 from rotomdb.formats.rdb.selection import Selection
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
+from rotomdb.formats.sinks.command_writer import CommandWriter
 from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.storage.live_server import LiveServer, connected, length_in, without_password
@@ -154,7 +155,7 @@ def takes_payloads(live: LiveServer, version: int) -> bool:
 
 
 def send_all(
-    source: Opened, reader: RdbReader, work: Restoring, sink_type: type[CommandSink], selection: Selection | None,
+    source: Opened, reader: RdbReader, work: Restoring, sink_type: type[CommandWriter], selection: Selection | None,
     replace: bool,
 ) -> None:  # fmt: skip
     pieces: list[bytes] = []
@@ -192,7 +193,7 @@ def send_all(
     exchange()
 
 
-def send_key(reader: RdbReader, sink: CommandSink, record: KeyRecord, work: Restoring) -> int:
+def send_key(reader: RdbReader, sink: CommandWriter, record: KeyRecord, work: Restoring) -> int:
     """Hand a key to the sink, for the database that the address names where it names one; returns where the record ends."""
     if work.server.database is None:
         return reader.visit(sink)

@@ -24,12 +24,12 @@ from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
-from rotomdb.formats.sinks.commands import CommandSink
-from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.commands import CommandSink
 from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.formats.sinks.json import JsonSink
 from rotomdb.formats.sinks.objects import ObjectSink
+from rotomdb.formats.sinks.restore import RestoreSink
 from rotomdb.storage.rdb_salvage import Salvage
 from tests.tools.running import DATA
 

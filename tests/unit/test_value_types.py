@@ -18,19 +18,19 @@ from rotomdb.formats.rdb.decoder import RdbDecoder
 from rotomdb.formats.rdb.encoder import dump_value
 from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, VALUE_TYPES, ValueType, highest_type
-from rotomdb.formats.sinks.sink import ValueSink
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.commands import CommandSink
-from rotomdb.formats.sinks.restore import RestoreSink
-from rotomdb.formats.sinks.key_index import IndexSink
-from rotomdb.formats.sinks.python import PythonSink
-from rotomdb.formats.sinks.value_text import ValueText
-from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
-from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.formats.sinks.csv import CsvSink
 from rotomdb.formats.sinks.digest import DigestSink
 from rotomdb.formats.sinks.json import JsonSink
+from rotomdb.formats.sinks.key_index import IndexSink
+from rotomdb.formats.sinks.memory_model import MODELS, MemorySink
 from rotomdb.formats.sinks.objects import ObjectSink
+from rotomdb.formats.sinks.python import PythonSink
+from rotomdb.formats.sinks.restore import RestoreSink
+from rotomdb.formats.sinks.sink import ValueSink
+from rotomdb.formats.sinks.summary import SummarySink
+from rotomdb.formats.sinks.value_text import ValueText
 from rotomdb.testing.payloads import ENCODINGS, sound_body_of
 
 FORMATS_PAGE = Path(__file__).resolve().parents[2] / "docs/formats.md"

@@ -48,11 +48,11 @@ from rotomdb.formats.rdb.format import (
     VERSION_LAST_READ,
 )
 from rotomdb.formats.rdb.records import RdbRecords, module_name
-from rotomdb.formats.rdb.value_types import TYPE_NAMES
 from rotomdb.formats.rdb.selection import Selection
+from rotomdb.formats.rdb.value_types import TYPE_NAMES
 from rotomdb.formats.rdb.walker import RdbWalker
-from rotomdb.formats.sinks.sink import ValueSink
 from rotomdb.formats.sinks.check import CheckSink
+from rotomdb.formats.sinks.sink import ValueSink
 from rotomdb.formats.sinks.text import TextSink
 
 TYPE_CHECKING = False

@@ -20,13 +20,13 @@ from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.rdb.encoder import KeyspaceEncoder, encode_length, encode_string
 from rotomdb.formats.rdb.format import (
-    AUX_REPLICATION_DATABASE,
-    AUX_REPLICATION_ID,
-    AUX_REPLICATION_OFFSET,
     AUX_AOF_BASE,
     AUX_BITS,
     AUX_LOG_POSITION,
     AUX_REDIS_VERSION,
+    AUX_REPLICATION_DATABASE,
+    AUX_REPLICATION_ID,
+    AUX_REPLICATION_OFFSET,
     AUX_SAVED_AT,
     AUX_USED_MEMORY,
     OPCODE_AUX,

@@ -18,6 +18,7 @@ from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import LoadingInterrupted, RdbError
 from rotomdb.formats.checksum import crc64
+from rotomdb.formats.rdb.check import check_rdb
 from rotomdb.formats.rdb.encoder import KeyspaceEncoder, encode_length, encode_string
 from rotomdb.formats.rdb.format import (
     AUX_AOF_BASE,
@@ -35,7 +36,6 @@ from rotomdb.formats.rdb.format import (
     OPCODE_SELECTDB,
 )
 from rotomdb.formats.rdb.library_format import record_of
-from rotomdb.formats.rdb.reader import check_rdb
 from rotomdb.formats.rdb.writer import Target
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk, DiskFile
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from rotomdb.errors import DATABASES_MAX, CommandError, DuplicateKeyError, Fault, RdbError, RdbValueError
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.crc_repair import find_burst
+from rotomdb.formats.rdb.check import check_rdb
 from rotomdb.formats.rdb.format import HEADER_BYTES, OPCODE_EOF, RDB_TYPE_LAST
 from rotomdb.formats.rdb.reader import (
     BATCH_BYTES,
@@ -33,7 +34,6 @@ from rotomdb.formats.rdb.reader import (
     RdbReader,
     ResizeDb,
     SelectDb,
-    check_rdb,
     parse_header,
 )
 from rotomdb.formats.rdb.resync import resynchronise

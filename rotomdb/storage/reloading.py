@@ -12,7 +12,8 @@ from pathlib import Path
 from rotomdb.engine import Engine
 from rotomdb.engine.keyspace import Keyspace
 from rotomdb.errors import RdbDatabaseError, RdbError
-from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
+from rotomdb.formats.rdb.check import check_rdb
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
 from rotomdb.storage.disk import Disk
 
 

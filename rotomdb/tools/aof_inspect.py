@@ -20,7 +20,7 @@ from rotomdb.formats.aof.examination import Examination, examine
 from rotomdb.formats.aof.items import LogItems
 from rotomdb.formats.aof.replay import has_rdb_preamble
 from rotomdb.formats.passing import passing
-from rotomdb.formats.rdb.reader import check_rdb
+from rotomdb.formats.rdb.check import check_rdb
 from rotomdb.storage.disk import Disk
 from rotomdb.storage.log_location import Source, find_log
 from rotomdb.storage.manifest_file import read_manifest

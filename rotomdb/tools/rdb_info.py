@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from rotomdb.errors import RdbError
-from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Function, ModuleAux, check_rdb
+from rotomdb.formats.rdb.check import CheckReport, check_rdb
+from rotomdb.formats.rdb.reader import Aux, End, Function, ModuleAux
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, TYPE_NAMES
 from rotomdb.formats.sinks.summary import SummarySink
 from rotomdb.storage.rdb_salvage import Salvage

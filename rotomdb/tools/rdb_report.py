@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rotomdb.errors import RdbError
-from rotomdb.formats.rdb.reader import Aux, CheckReport, End, Event, ModuleAux, SelectDb, check_rdb
+from rotomdb.formats.rdb.check import CheckReport, check_rdb
+from rotomdb.formats.rdb.reader import Aux, End, Event, ModuleAux, SelectDb
 from rotomdb.formats.rdb.value_types import TYPE_NAMES
 from rotomdb.tools.library_trial import LibraryTrial
 

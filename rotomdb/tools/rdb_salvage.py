@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from rotomdb.errors import RdbError
-from rotomdb.formats.rdb.reader import KeyRecord, check_rdb
+from rotomdb.formats.rdb.check import check_rdb
+from rotomdb.formats.rdb.reader import KeyRecord
 from rotomdb.formats.rdb.writer import RdbWriter, Target
 from rotomdb.storage.output import writing
 from rotomdb.storage.rdb_salvage import COPY_BYTES, Loss, Mended, Salvage, put_right, reader_of_damaged

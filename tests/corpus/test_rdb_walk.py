@@ -11,7 +11,8 @@ import pytest
 
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError
-from rotomdb.formats.rdb.reader import RdbReader, check_rdb
+from rotomdb.formats.rdb.check import check_rdb
+from rotomdb.formats.rdb.reader import RdbReader
 from rotomdb.formats.sinks.json import JsonSink
 from tests.corpus.content import as_far_as_known, encode, expected, without_fields
 from tests.corpus.files import DAMAGED, RDB_FILES, expectation

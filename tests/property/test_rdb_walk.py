@@ -20,9 +20,10 @@ from rotomdb.errors import RdbError
 from rotomdb.formats.aof.items import LogItems
 from rotomdb.formats.checksum import crc64
 from rotomdb.formats.crc_repair import find_burst, find_two, repaired
+from rotomdb.formats.rdb.check import check_rdb
 from rotomdb.formats.rdb.dump_payload import seal
 from rotomdb.formats.rdb.encoder import encode_length, encode_string
-from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.check import CheckSink
 from rotomdb.formats.sinks.commands import CommandSink

@@ -10,7 +10,8 @@ import pytest
 
 import rotomdb.rdb
 from rotomdb.errors import RdbError
-from rotomdb.formats.rdb.reader import RdbReader, check_rdb
+from rotomdb.formats.rdb.check import check_rdb
+from rotomdb.formats.rdb.reader import RdbReader
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.storage.slots import key_slot
 from rotomdb.testing.digests import digests_of

@@ -14,9 +14,10 @@ import pytest
 from rotomdb.engine import Engine
 from rotomdb.errors import RdbError, RdbValueError
 from rotomdb.formats.rdb import format as numbers
+from rotomdb.formats.rdb.check import check_rdb
 from rotomdb.formats.rdb.decoder import RdbDecoder
 from rotomdb.formats.rdb.encoder import dump_value
-from rotomdb.formats.rdb.reader import KeyRecord, RdbReader, check_rdb
+from rotomdb.formats.rdb.reader import KeyRecord, RdbReader
 from rotomdb.formats.rdb.value_types import LOGICAL_TYPES, VALUE_TYPES, ValueType, highest_type
 from rotomdb.formats.rdb.writer import TARGETS, RdbWriter
 from rotomdb.formats.sinks.commands import CommandSink

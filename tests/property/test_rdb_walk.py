@@ -180,7 +180,12 @@ def one_record(type_and_key: bytes, value: bytes, version: int, before: bytes = 
 
 
 def read_one(data: bytes) -> dict[str, Any]:
+    """The one key of a file that a server would load."""
     check_rdb(data, "hand-made")
+    return read_whatever_servers_think(data)
+
+
+def read_whatever_servers_think(data: bytes) -> dict[str, Any]:
     pieces: list[bytes] = []
     sink = JsonSink(pieces.append)
     with contextlib.closing(RdbReader(data, "hand-made")) as reader:
@@ -316,9 +321,16 @@ def test_valkeys_hash_has_its_times_last() -> None:
     assert (row["value"], row["field_ttls_ms_absolute"]) == ([["f", "v"], ["g", "w"]], [["f", 2_000_000_000_000]])
 
 
-def test_enterprise_hints_and_pre_release_functions_are_passed_over() -> None:
-    before = b"\x6b\x05" + b"\x79\x40\x80" + b"\xf6\x03lib\x03LUA\x00\x06return" + b"\xf4\x01\x02\x03"
+def test_enterprise_hints_are_passed_over() -> None:
+    before = b"\x6b\x05" + b"\x79\x40\x80" + b"\xf4\x01\x02\x03"
     assert read_one(one_record(b"\x00\x01k", b"\x01v", 10, before))["value"] == "v"
+
+
+def test_pre_release_functions_are_walked_over_but_no_server_loads_them() -> None:
+    data = one_record(b"\x00\x01k", b"\x01v", 10, b"\xf6\x03lib\x03LUA\x00\x06return")
+    assert read_whatever_servers_think(data)["value"] == "v"
+    with pytest.raises(RdbError, match="offset 26: Pre-release function format not supported"):
+        check_rdb(data, "hand-made")
 
 
 def test_a_dragonfly_type_is_named_as_such() -> None:

@@ -48,12 +48,7 @@ class Database:
         self.parts = Server(config, log=Logger(config["loglevel"], config["logfile"]))
         self.dispatcher = self.parts.dispatcher
         self.dispatcher.on_block = self.dispatcher.on_block_until = None  # nobody else could end the wait
-        self.parts.data_directory.enter()
-        try:
-            self.parts.load()
-        except BaseException:
-            self.parts.data_directory.owner.release()
-            raise
+        self.parts.store.open()
         self.lock = threading.Lock()
         self.stream = self.dispatcher.stream
         self.aof = self.parts.persistence.aof
@@ -90,7 +85,7 @@ class Database:
                 self.parts.cron()
             value = self.dispatcher.execute(context, request)
             if len(self.stream):
-                self.parts.flush_log()
+                self.parts.store.flush_log()
                 if context.write_offset > self.aof.acknowledged_offset:
                     self.wait_for_disk()
             return plain_reply(value)

@@ -1,4 +1,4 @@
-"""Imports run one way: engine <- formats <- storage <- commands <- scripting <- server, and tools never import the server.
+"""Imports run one way: engine <- formats <- storage <- commands <- scripting <- store <- server, and tools never import the server.
 
 `cimport` counts as `import` does, and so do imports inside functions.
 """
@@ -13,7 +13,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "rotomdb"
 BELOW_COMMANDS = {"errors", "engine", "formats", "storage"}
-BELOW_SERVER = BELOW_COMMANDS | {"commands", "scripting"}
+BELOW_STORE = BELOW_COMMANDS | {"commands", "scripting"}
+BELOW_SERVER = BELOW_STORE | {"store"}
 MAY_IMPORT = {
     "errors": set[str](),
     "engine": {"errors"},
@@ -21,10 +22,11 @@ MAY_IMPORT = {
     "storage": {"errors", "engine", "formats"},
     "commands": BELOW_COMMANDS,
     "scripting": BELOW_COMMANDS | {"commands"},
+    "store": BELOW_STORE,
     "server": BELOW_SERVER,
-    "tools": BELOW_SERVER | {"rdb"},  # rotomdb.rdb: the library over storage
-    "rdb": BELOW_SERVER,
-    "aof": BELOW_SERVER | {"rdb", "tools"},
+    "tools": BELOW_STORE | {"rdb"},  # rotomdb.rdb: the library over storage
+    "rdb": BELOW_STORE,
+    "aof": BELOW_STORE | {"rdb", "tools"},
     "inprocess": BELOW_SERVER | {"server"},
     "embedding": BELOW_SERVER | {"server", "inprocess"},
     "pytest_plugin": {"embedding", "inprocess"},

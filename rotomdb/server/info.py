@@ -125,7 +125,7 @@ def memory_section(server: Server) -> Iterator[Field]:
     yield "rss_overhead_bytes", 0
     yield "mem_fragmentation_ratio", f"{report.fragmentation:.2f}"
     yield "mem_fragmentation_bytes", report.resident - report.used
-    yield "mem_not_counted_for_evict", server.memory_limits.not_counted()
+    yield "mem_not_counted_for_evict", server.store.memory_limits.not_counted()
     backlog = server.replication.backlog
     yield "mem_replication_backlog", 0 if backlog is None else backlog.bytes_held
     yield "mem_total_replication_buffers", 0 if backlog is None else backlog.bytes_held
@@ -225,7 +225,7 @@ def stats_section(server: Server) -> Iterator[Field]:
     yield "expired_stale_perc", f"{server.expire_cycle.stale_percent:.2f}"
     yield "expired_time_cap_reached_count", server.expire_cycle.cut_short
     yield "expire_cycle_cpu_milliseconds", int(server.expire_cycle.seconds * 1000)
-    yield "evicted_keys", server.memory_limits.evicted_keys
+    yield "evicted_keys", server.store.memory_limits.evicted_keys
     yield "evicted_clients", server.client_limits.evicted
     yield "evicted_scripts", server.scripting.evicted
     yield "total_eviction_exceeded_time", 0

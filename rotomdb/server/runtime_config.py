@@ -130,7 +130,7 @@ class RuntimeConfig:
             self.server.log("warning", f"'{name}' could not be restored: {error}")
 
     def change_directory(self, before: dict[str, Any]) -> None:
-        self.config.values["dir"] = self.server.data_directory.change(self.config["dir"])
+        self.config.values["dir"] = self.server.store.data_directory.change(self.config["dir"])
 
     def secure_anew(self, before: dict[str, Any]) -> None:
         """New connections get what the directives say now; while there is no port for them, nobody looks at the files."""

@@ -1,7 +1,4 @@
-"""Server: puts engine, commands, persistence and clients together and keeps them going.
-
-Everything is built here and handed to constructors; two servers in one process share nothing.
-"""
+"""Server: a store with clients. It puts the network's parts around the store together and keeps all of it going."""
 
 from __future__ import annotations
 
@@ -17,15 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rotomdb.commands import load_all
-from rotomdb.commands.digest import dataset_digest
 from rotomdb.commands.dispatch import Dispatcher
 from rotomdb.commands.registry import REGISTRY, CommandSpec
-from rotomdb.commands.replaying import replayer
 from rotomdb.engine import Engine
 from rotomdb.engine.memory import used_memory
 from rotomdb.errors import CommandError, ConfigError, LoadingInterrupted, RotomError
-from rotomdb.formats.quoting import quoted
-from rotomdb.scripting.scripts import Scripting
+from rotomdb.server import process
 from rotomdb.server.accepting import Accepting
 from rotomdb.server.acl_log import AclLog
 from rotomdb.server.blocking import Blocking
@@ -34,17 +28,12 @@ from rotomdb.server.client import Client, Hub, flush_all
 from rotomdb.server.client_limits import ClientLimits
 from rotomdb.server.config import Config
 from rotomdb.server.crash_report import CrashReport
-from rotomdb.server.data_directory import DataDirectory
-from rotomdb.server.directives import INT_MAX
 from rotomdb.server.directives_serving import HZ_MAX
-from rotomdb.server.expire_cycle import ExpireCycle
 from rotomdb.server.foreign_requests import ForeignRequests
 from rotomdb.server.info import render as render_info
-from rotomdb.server.latency import LatencyMonitor
 from rotomdb.server.listeners import Listener, listen_tcp, listen_unix
 from rotomdb.server.loading import served_while_loading
 from rotomdb.server.logger import Logger
-from rotomdb.server.memory_limits import MemoryLimits
 from rotomdb.server.memory_report import MemoryReport, memory_report
 from rotomdb.server.monitors import Monitors
 from rotomdb.server.notifications import Notifications
@@ -60,31 +49,19 @@ from rotomdb.server.slow_log import SlowLog
 from rotomdb.server.tls import TLS
 from rotomdb.server.tracking import Tracking
 from rotomdb.server.users import Users
-from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
-from rotomdb.storage.backup import Backups
+from rotomdb.storage.aof_options import FsyncPolicy
 from rotomdb.storage.child import Job
 from rotomdb.storage.disk import SNAPSHOT_MODE, Disk
 from rotomdb.storage.inheritance import known, leave_others
 from rotomdb.storage.machine import Machine
-from rotomdb.storage.persistence import Persistence, SnapshotSettings
+from rotomdb.storage.persistence import Persistence
+from rotomdb.store.settings import THRESHOLD_MAX_US
+from rotomdb.store.store import Store
 
-ENGINE_THRESHOLDS = (
-    "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "set-max-listpack-entries",
-    "set-max-listpack-value", "zset-max-listpack-entries", "zset-max-listpack-value", "list-max-listpack-size",
-    "stream-node-max-bytes", "stream-node-max-entries",
-)  # fmt: skip
 LOADED_BY = ("appendonly", "dir", "dbfilename")  # directives that say what the data set is loaded from
-REHASH_SLICE_US = 1000
 CLIENTS_PER_TICK = 200  # beyond which dynamic-hz makes the ticks more
 CRON_RETRY_MS = 100  # after a tick that raised
 REPORT_EVERY_S = 1.0
-GARBAGE_SLICE_US = 500
-THRESHOLD_MAX_US = 1 << 50  # 35 years; in nanoseconds it still fits 64 bits
-BGSAVE_MISCONF = (
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may "
-    "modify the data set are disabled, because this instance is configured to report errors during writes if RDB "
-    "snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-)
 
 
 @dataclass
@@ -127,11 +104,20 @@ class Server(Hub):
         self.reactor = Reactor()
         self.reactor.report = self.report_failure
         self.reported: dict[str, float] = {}  # traceback -> when the log was told of it
-        self.log_error: OSError | None = None  # that the refusal of writes is up to date with
-        self.engine = Engine(config["databases"])
-        self.dispatcher = Dispatcher(
-            self.engine, with_protection(REGISTRY.values() if specs is None else specs, config)
+        self.store: Store = Store(
+            config,
+            self.log,
+            disk=disk,
+            machine=machine,
+            specs=with_protection(REGISTRY.values() if specs is None else specs, config),
+            moves_process=lambda: process.runs_server,
         )
+        # What the server asks at every turn, and commands ask it for.
+        self.engine: Engine = self.store.engine
+        self.dispatcher: Dispatcher = self.store.dispatcher
+        self.persistence: Persistence = self.store.persistence
+        self.scripting, self.latency, self.backups = self.store.scripting, self.store.latency, self.store.backups
+        self.expire_cycle = self.store.expire_cycle
         if config.renamed_commands:
             self.dispatcher.rename(config.renamed_commands)
         self.dispatcher.server = self
@@ -141,30 +127,7 @@ class Server(Hub):
         self.acl_log = AclLog()
         self.users: Users = Users(self)
         self.dispatcher.on_denied = self.users.denied
-        self.scripting: Scripting = Scripting(self.dispatcher, self.log)
-        directory = Path(config["dir"])
-        self.persistence: Persistence = Persistence(
-            disk or Disk(),
-            self.engine,
-            self.dispatcher,
-            self.dispatcher.stream,
-            AofOptions(
-                directory,
-                config["appendfilename"],
-                config["appenddirname"],
-                single_file=config["aof-layout"] == "single",
-            ),
-            SnapshotSettings(),
-            self.log,
-            machine,
-        )
         self.persistence.in_child = self.enter_child
-        elsewhere = self.persistence.loader.progress.elsewhere
-        self.persistence.fingerprint = lambda: dataset_digest(self.engine.databases, elsewhere)
-        self.persistence.loader.keys_of = self.keys_of
-        self.backups = Backups(self.persistence, self.log)
-        self.data_directory = DataDirectory(self)
-        self.persistence.own_directory = self.data_directory.own
         self.held: list[Client] = []  # clients with replies that must not leave before what they tell is on disk
         self.run_id = secrets.token_hex(20)
         self.clients: dict[int, Client] = {}
@@ -174,11 +137,7 @@ class Server(Hub):
         self.own_files: dict[Path, str] = {}  # path -> what it is: those that go with the server
         self.wakeups: list[Wakeup] = []
         self.pubsub = PubSub()
-        self.memory_limits = MemoryLimits(self.dispatcher)
-        self.expire_cycle = ExpireCycle(self.engine)
         self.client_limits = ClientLimits(self)
-        self.latency = LatencyMonitor()
-        self.dispatcher.on_latency = self.latency.record
         self.tracking = Tracking(self.dispatcher)
         self.tracking.by_id = self.clients
         self.monitors = Monitors(self.dispatcher)
@@ -206,54 +165,16 @@ class Server(Hub):
 
     def apply_config(self) -> None:
         """Bring the parts in line with the values in force."""
-        config, aof = self.config, self.persistence.aof.options
-        for name in ENGINE_THRESHOLDS:
-            setattr(self.engine, name.replace("-", "_"), min(config[name], INT_MAX))
-        aof.policy = FsyncPolicy(config["appendfsync"])
-        aof.no_sync_on_rewrite = config["no-appendfsync-on-rewrite"]
-        aof.checksum = config["aof-checksum"]
-        aof.keep_history = config["aof-disable-auto-gc"]
-        aof.exit_on_error = config["aof-disk-error-action"] == "exit"
-        reserve = self.persistence.aof.reserve
-        reserve.size, reserve.warn_below = config["disk-reserve"], config["disk-free-warning"]
-        self.dispatcher.stream.timestamps = config["aof-timestamp-enabled"]
-        settings = self.persistence.settings
-        settings.file_name = config["dbfilename"]
-        settings.save_points = list(config["save"])
-        settings.compress = config["rdbcompression"]
-        settings.checksum = config["rdbchecksum"]
-        settings.incremental_sync = config["rdb-save-incremental-fsync"]
-        settings.key_save_delay_us = max(config["rdb-key-save-delay"], 0)
-        settings.rewrite_percentage = config["auto-aof-rewrite-percentage"]
-        settings.rewrite_minimum_size = config["auto-aof-rewrite-min-size"]
-        settings.verify = config["rdb-verify-after-save"]
-        settings.load_from = config["load-from"]
-        self.backups.directory = config["backup-dir"]
-        self.backups.keep, self.backups.keep_days = config["backup-keep"], config["backup-keep-days"]
-        loading = self.persistence.loader.options
-        loading.truncated = config["aof-load-truncated"]
-        loading.quarantine = config["aof-load-corrupt"] == "quarantine"
-        loading.corrupt_tail_max = config["aof-load-corrupt-tail-max-size"]
-        self.persistence.loader.progress.key_delay_us = config["key-load-delay"]
-        rewriter = self.persistence.rewriter
-        rewriter.use_preamble = config["aof-use-rdb-preamble"]
-        rewriter.incremental_sync = config["aof-rewrite-incremental-fsync"]
-        rewriter.compress, rewriter.checksum = config["rdbcompression"], config["rdbchecksum"]
-        rewriter.verify = config["rdb-verify-after-save"]
+        config = self.config
+        self.store.apply_settings()
         self.apply_notifications(Notifications(self.pubsub, config["notify-keyspace-events"]))
         self.acl_log.resize(config["acllog-max-len"])
-        self.memory_limits.apply(config)
-        self.expire_cycle.set_effort(config["active-expire-effort"])
         self.client_limits.apply(config)
         self.replication.apply_config()
         self.tracking.max_keys = config["tracking-table-max-keys"] or 1 << 62
-        self.latency.threshold_ms = config["latency-monitor-threshold"]
-        self.dispatcher.latency_threshold_us = min(config["latency-monitor-threshold"] * 1000, THRESHOLD_MAX_US)
         self.dispatcher.latency_tracking = config["latency-tracking"]
         self.dispatcher.slowlog_threshold_us = min(config["slowlog-log-slower-than"], THRESHOLD_MAX_US)
-        self.max_bulk_bytes = self.engine.string_max_bytes = config["proto-max-bulk-len"]
-        self.scripting.limit_memory(config["lua-memory-limit"])
-        self.scripting.run.busy_after_ms = config["busy-reply-threshold"]
+        self.max_bulk_bytes = config["proto-max-bulk-len"]
         self.max_query_bytes = config["client-query-buffer-limit"]
         self.log.level = config["loglevel"]
         self.slow_log.resize(config["slowlog-max-len"])
@@ -278,7 +199,7 @@ class Server(Hub):
     def config_changed(self) -> None:
         self.apply_config()
         self.hold_replies()
-        self.refresh_write_error()
+        self.store.refresh_write_error()
 
     def change_appendonly(self, wanted: bool) -> None:
         if wanted:
@@ -299,7 +220,7 @@ class Server(Hub):
             self.users.load()
             # First of all the port: one that is taken is found before any file is made.
             self.listen_tcp()
-            self.data_directory.enter()
+            self.store.data_directory.enter()
             self.listen_unix()
             self.write_pid_file()
             self.log("notice", "Server initialized")
@@ -388,19 +309,7 @@ class Server(Hub):
 
     def load(self) -> None:
         """Load the data and open the log. Raises what stands in the way."""
-        self.dispatcher.update_clock()
-        self.dispatcher.loading = True
-        try:
-            loaded = self.persistence.load(self.config["appendonly"], self.replayer())
-            self.dispatcher.dirty = 0
-            if loaded.message:
-                self.log("notice", loaded.message)
-            if self.config["appendonly"]:
-                self.persistence.start_log(loaded)
-        finally:
-            self.dispatcher.loading = False
-        if not self.persistence.read_only:
-            self.persistence.aof.reserve.prepare()
+        self.store.load()
         self.hold_replies()
 
     def cron_while_loading(self) -> None:
@@ -409,16 +318,8 @@ class Server(Hub):
         self.client_limits.tick()
         self.statistics.peak_memory = max(self.statistics.peak_memory, used_memory())
 
-    def keys_of(self, request: list[bytes]) -> list[bytes]:
-        """The keys that a command names; none for what is no command."""
-        command = self.dispatcher.find_in_log(request[0])
-        return [] if command is None else list(command.spec.keys_of(request) or ())
-
     def replayer(self) -> Callable[[list[bytes]], None]:
-        def failed(arguments: list[bytes], error: CommandError) -> None:
-            self.log("warning", f"== CRITICAL == the log holds a command that fails: {quoted(arguments[0])}: {error}")
-
-        return replayer(self.dispatcher, failed)
+        return self.store.replayer()
 
     def run(self) -> int:
         """Serve until shutdown; returns the exit status."""
@@ -437,7 +338,7 @@ class Server(Hub):
                 client.resume()
         aof = self.persistence.aof
         if not aof.settled:
-            self.flush_log()
+            self.store.flush_log()
         if self.replication.backlog is not None:
             self.replication.pump()  # behind the log: what replicas have, a process that is killed has on disk
         self.released_offset = aof.acknowledged_offset
@@ -474,28 +375,6 @@ class Server(Hub):
         for client in clients:
             self.close_client(client)
 
-    def flush_log(self) -> None:
-        aof = self.persistence.aof
-        try:
-            if self.latency.threshold_ms:
-                with self.latency.measure("aof-write"):
-                    aof.flush()
-            else:
-                aof.flush()
-        except OSError as error:
-            if not aof.options.exit_on_error:
-                aof.write_error = error  # writes are refused, and it is tried again
-                self.refresh_write_error()
-                return
-            self.log(
-                "warning",
-                f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error}. Exiting...",
-            )
-            os._exit(1)
-        if aof.status_error is not self.log_error:
-            self.log_error = aof.status_error
-            self.refresh_write_error()
-
     def hold_replies(self) -> None:
         """Settle whether replies may have to wait for the disk."""
         aof = self.persistence.aof
@@ -512,15 +391,8 @@ class Server(Hub):
 
     def free_garbage(self) -> int | None:
         """Free deleted data for a moment; returns the ms to the next time."""
-        self.freeing = self.engine.collect_garbage(GARBAGE_SLICE_US)
+        self.freeing = self.store.collect_garbage()
         return 1 if self.freeing else None
-
-    def refresh_write_error(self) -> None:
-        persistence = self.persistence
-        if persistence.snapshot_failing and self.config["stop-writes-on-bgsave-error"]:
-            self.dispatcher.write_error = BGSAVE_MISCONF
-        else:
-            self.dispatcher.write_error = persistence.write_refusal
 
     def cron(self) -> int:
         """The periodic task; returns the ms to the next. A part that fails keeps no other from its turn."""
@@ -529,9 +401,10 @@ class Server(Hub):
         self.ticks += 1
         self.adapt_hz()
         parts = [
-            self.ending.answer_signal, self.persistence.cron, self.replication.cron, self.backups.cron, self.flush_log, self.refresh_write_error,
+            self.ending.answer_signal, self.persistence.cron, self.replication.cron, self.backups.cron,
+            self.store.flush_log, self.store.refresh_write_error,
             self.hold_replies,  # a log that was being turned on may be on now
-            self.rehash_some, self.expire_some, self.client_limits.tick,
+            self.store.rehash_some, self.expire_some, self.client_limits.tick,
         ]  # fmt: skip
         if self.ticks % self.hz == 0:
             parts += [
@@ -554,15 +427,9 @@ class Server(Hub):
         while self.config["dynamic-hz"] and len(self.clients) // self.hz > CLIENTS_PER_TICK and self.hz < HZ_MAX:
             self.hz = min(self.hz * 2, HZ_MAX)
 
-    def rehash_some(self) -> None:
-        for database in self.engine.databases:
-            if len(database) and database.rehash_for(REHASH_SLICE_US):
-                break
-
     def expire_some(self) -> None:
-        if self.expire_cycle.active and not self.pausing.active and not self.dispatcher.follows:
-            with self.latency.measure("expire-cycle"):
-                self.expire_cycle.run(1 / self.hz)
+        if not self.pausing.active:
+            self.store.expire_some(1 / self.hz)
 
     def sample_rates(self) -> None:
         then, commands, received, sent = self.sampled
@@ -576,16 +443,15 @@ class Server(Hub):
 
     def enter_child(self, kind: Job) -> None:
         """In a child that saves: the sockets are the parent's, and so are other servers of the process."""
+        self.store.enter_child(kind)
         become_child(self.config, kind)
         for listener in self.listeners:
             listener.socket.close()
-        self.data_directory.owner.leave_to_parent()
         leave_others(self)
 
     def leave_to_parent(self) -> None:
         """In a process made by fork that is no child of ours: nothing here is for it (storage/inheritance.py)."""
-        self.persistence.leave_to_parent()
-        self.data_directory.owner.leave_to_parent()
+        self.store.leave_to_parent()
         self.reactor.close()  # first: what is closed behind it must not be taken out of the poller, which is the parent's too
         for listener in self.listeners:
             listener.socket.close()
@@ -707,7 +573,7 @@ class Server(Hub):
         self.expire_cycle.reset_counters()
         self.error_counts.clear()
         self.engine.hits = self.engine.misses = self.engine.expired = self.engine.expired_fields = 0
-        self.memory_limits.evicted_keys = self.client_limits.evicted = 0
+        self.store.memory_limits.evicted_keys = self.client_limits.evicted = 0
         self.input_bytes = self.output_bytes = self.reads = self.writes = 0
         self.dispatcher.commands_processed = 0
         self.sampled = (time.monotonic(), 0, 0, 0)
@@ -759,7 +625,7 @@ class Server(Hub):
             self.close_client(client)
         for wakeup in self.wakeups:
             wakeup.close()
-        self.data_directory.owner.release()
+        self.store.close()
 
 
 class Wakeup(Handler):

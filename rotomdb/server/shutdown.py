@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from rotomdb.errors import SaveError
 from rotomdb.storage.aof_options import ALL_OFFSETS
-from rotomdb.storage.child import Job
 
 if TYPE_CHECKING:
     from rotomdb.server.server import Server
@@ -91,49 +90,11 @@ class Shutdown:
             return
         server.log("notice", "User requested shutdown...")
         try:
-            self.bring_to_disk(manner)
+            safe = server.store.bring_to_disk(save=manner.save, force=manner.force)
         except SaveError:
             server.log("warning", "Errors trying to shut down the server. Check the logs for more information.")
             raise
+        if safe:
+            server.released_offset = ALL_OFFSETS  # replies that waited for the disk leave as the connections close
         server.persistence.aof.abandon()
         server.stop()
-
-    def bring_to_disk(self, manner: Manner) -> None:
-        """Log and snapshot as they have to be at the end. Raises SaveError."""
-        persistence, log = self.server.persistence, self.server.log
-        if persistence.aof.waiting:
-            if not manner.force:
-                log("warning", "Writing initial AOF, can't exit.")
-                raise SaveError("the first base of the log is being written")
-            log("warning", "Writing initial AOF. Exit anyway.")
-        if persistence.child is not None:
-            doing = "rewriting the AOF" if persistence.child.kind is Job.REWRITE else "saving an .rdb"
-            log("warning", f"There is a child {doing}. Killing it!")
-            persistence.kill_child()
-        error = self.close_log()
-        if manner.save or (manner.save is None and persistence.settings.save_points):
-            log("notice", "Saving the final RDB snapshot before exiting.")
-            try:
-                persistence.save()
-                error = None  # the snapshot holds everything, and notes that it knows more than the log
-            except SaveError as failure:
-                consequence = ". Exit anyway." if manner.force else ", can't exit."
-                log("warning", f"Error trying to save the DB{consequence}")
-                error = error or failure
-        if error is not None and not manner.force:
-            persistence.resume_log()
-            raise SaveError(str(error)) from error
-
-    def close_log(self) -> Exception | None:
-        """Bring the log to the disk; returns why that failed."""
-        server = self.server
-        if not server.persistence.aof.on:
-            return None
-        server.log("notice", "Calling fsync() on the AOF file.")
-        try:
-            server.persistence.finish_log()
-        except OSError as error:
-            server.log("warning", f"Fail to fsync the AOF file: {error.strerror}.")
-            return error
-        server.released_offset = ALL_OFFSETS
-        return None

@@ -266,7 +266,7 @@ class SimulatedServer:
     def run(self, *words: object) -> Any:
         """Run a command; a write becomes part of the history. The error reply is returned, not raised."""
         dispatcher = self.server.dispatcher
-        self.server.refresh_write_error()
+        self.server.store.refresh_write_error()
         dirty = dispatcher.dirty
         try:
             value = self.context.execute(*words)
@@ -318,7 +318,7 @@ class SimulatedServer:
             raise SaveError("the first base of the log is being written")
         self.persistence.kill_child()
         logged = self.persistence.aof.on
-        error = self.server.ending.close_log()
+        error = self.server.store.close_log()
         if error is not None:
             raise SaveError(str(error)) from error
         self.clean_end = logged

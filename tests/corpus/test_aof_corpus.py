@@ -13,8 +13,7 @@ from rotomdb.engine import Engine
 from rotomdb.errors import FileFormatError, ManifestError
 from rotomdb.server.config import Config
 from rotomdb.server.config_file import load_words
-from rotomdb.server.logger import Logger
-from rotomdb.server.server import Server
+from rotomdb.store.store import Store
 from tests.corpus.content import as_far_as_known, content, expected, holdable, wanted
 from tests.corpus.files import AOF_DIRECTORIES, TREE
 
@@ -22,7 +21,7 @@ CLAIMS_OF_7_0 = ("redis-7.0.15", "rewritten-aof")  # its XCLAIM of a deleted mes
 
 
 def load(directory: Path, target: dict[str, Any], *extra: str) -> Engine:
-    """Load a data directory as a server does, without listening."""
+    """Load a data directory as a server does."""
     config = Config()
     load_words(
         config,
@@ -30,16 +29,15 @@ def load(directory: Path, target: dict[str, Any], *extra: str) -> Engine:
          "--appenddirname", target.get("appenddirname", "appendonlydir"),
          "--databases", str(target.get("load_config", {}).get("databases", 16)), *extra]
     )  # fmt: skip
-    server = Server(config, log=Logger("nothing"))
-    server.dispatcher.update_clock()
-    server.engine.expire_on_access = False
-    server.dispatcher.loading = True
-    persistence = server.persistence
+    store = Store(config, lambda level, text: None)
+    store.dispatcher.update_clock()
+    store.engine.expire_on_access = False
+    store.dispatcher.loading = True
+    persistence = store.persistence
     persistence.aof.read_manifest()
-    persistence.loader.load_log(persistence.aof.data_files(), server.replayer())
-    server.engine.expire_on_access = False
-    server.reactor.close()
-    return server.engine
+    persistence.loader.load_log(persistence.aof.data_files(), store.replayer())
+    store.engine.expire_on_access = False
+    return store.engine
 
 
 @pytest.mark.parametrize("directory", AOF_DIRECTORIES, ids=lambda path: f"{path.parent.name}/{path.name}")

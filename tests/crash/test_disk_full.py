@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rotomdb.commands import load_all
-from rotomdb.commands.dispatch import Context, Dispatcher
-from rotomdb.commands.registry import REGISTRY
-from rotomdb.engine import Engine, strings
+from rotomdb.commands.dispatch import Context
+from rotomdb.engine import strings
 from rotomdb.errors import SaveError
-from rotomdb.storage.aof_options import AofOptions, FsyncPolicy
+from rotomdb.server.config import Config
+from rotomdb.server.config_file import load_words
 from rotomdb.storage.disk import OWN_MODE, Disk, DiskFile
-from rotomdb.storage.persistence import Persistence, SnapshotSettings
+from rotomdb.store.store import Store
 
 
 class FullFile(DiskFile):
@@ -50,23 +49,18 @@ class Quota(Disk):
 
 
 class Data:
-    """An engine with its log, without a server around it."""
+    """A store on such a disk."""
 
     def __init__(self, directory: Path, disk: Disk, *, single: bool = False) -> None:
-        load_all()
-        self.engine = Engine(2)
-        self.dispatcher = Dispatcher(self.engine, REGISTRY.values())
-        self.context = Context(self.dispatcher)
+        config = Config()
+        layout = "single" if single else "multi"
+        words = f"--databases 2 --appendonly yes --appendfsync no --disk-reserve 0 --aof-layout {layout}".split()
+        load_words(config, [*words, "--dir", str(directory)])
         self.messages: list[str] = []
-        self.persistence = Persistence(
-            disk, self.engine, self.dispatcher, self.dispatcher.stream,
-            AofOptions(directory, policy=FsyncPolicy.NO, single_file=single), SnapshotSettings(),
-            lambda level, message: self.messages.append(message),
-        )  # fmt: skip
-        replayer = Context(self.dispatcher)
-        replayer.replaying = True
-        loaded = self.persistence.load(True, lambda words: self.dispatcher.execute(replayer, words))
-        self.persistence.start_log(loaded)
+        self.store = Store(config, lambda level, message: self.messages.append(message), disk=disk)
+        self.engine, self.persistence = self.store.engine, self.store.persistence
+        self.context = Context(self.store.dispatcher)
+        self.store.load()
 
     def run(self, *words: object) -> object:
         value = self.context.execute(*words)

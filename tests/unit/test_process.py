@@ -12,10 +12,10 @@ import pytest
 from rotomdb.engine import Engine
 from rotomdb.errors import ConfigError
 from rotomdb.server.config import Config
-from rotomdb.server.expire_cycle import ExpireCycle
 from rotomdb.server.listeners import listen_tcp, listen_unix
 from rotomdb.server.process import processors, run_on, tell_systemd
 from rotomdb.server.server import Server
+from rotomdb.store.expire_cycle import ExpireCycle
 from tests.processes import free_port
 
 

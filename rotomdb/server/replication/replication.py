@@ -210,8 +210,8 @@ class Replication:
         server, follows = self.server, self.link is not None
         server.dispatcher.follows = follows
         server.engine.expire_on_access, server.engine.hide_expired = not follows, follows
-        server.memory_limits.apply(server.config)
-        server.refresh_write_error()
+        server.store.memory_limits.apply(server.config)
+        server.store.refresh_write_error()
         server.log.role = "S" if follows else "M"
         self.judge_state()
 

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rotomdb.commands.host import Configuration
 from rotomdb.errors import ConfigError, SaveError, StartupError
-from rotomdb.server import process
+from rotomdb.storage.aof_options import Log
+from rotomdb.storage.backup import Backups
 from rotomdb.storage.owner import LOCK_NAME, DirectoryOwner
-
-if TYPE_CHECKING:
-    from rotomdb.server.server import Server
+from rotomdb.storage.persistence import Persistence
 
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class DataDirectory:
-    """The directory of one server."""
+    """The directory of one store.
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.disk = server.persistence.disk
+    Args:
+        moves_process: Whether the process works in it: that of a server does, a program that embeds one stays where it is.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        persistence: Persistence,
+        backups: Backups,
+        log: Log,
+        moves_process: Callable[[], bool],
+    ) -> None:
+        self.config = config
+        self.persistence = persistence
+        self.backups = backups
+        self.log = log
+        self.moves_process = moves_process
+        self.disk = persistence.disk
         self.owner = DirectoryOwner(self.disk)
 
     @property
     def place(self) -> Path:
-        return Path(self.server.config["dir"])
+        return Path(self.config["dir"])
 
     def enter(self) -> None:
         """Take it at the start. Where nobody may write a server that writes nothing reads, without the lock.
@@ -35,7 +50,7 @@ class DataDirectory:
         Raises:
             StartupError: it belongs to another server, or cannot be taken.
         """
-        config = self.server.config
+        config = self.config
         try:
             self.owner.take(self.place, config["port"])
         except OSError as error:
@@ -48,16 +63,16 @@ class DataDirectory:
                     f"{reason} Nothing could be written there, as {writes} would have it; with `appendonly no` and "
                     '`save ""` a server only reads, and starts.'
                 ) from None
-            self.server.persistence.read_only = True
-            self.server.log("warning", f"{reason} What is there is loaded, and nothing can be saved.")
+            self.persistence.read_only = True
+            self.log("warning", f"{reason} What is there is loaded, and nothing can be saved.")
 
     def own(self) -> None:
         """Before something is written: be the owner, where that was not possible at the start. Raises SaveError."""
-        persistence = self.server.persistence
+        persistence = self.persistence
         if not persistence.read_only:
             return
         try:
-            self.owner.take(self.place, self.server.config["port"])
+            self.owner.take(self.place, self.config["port"])
         except (OSError, StartupError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise SaveError(f"{self.place}: the lock {LOCK_NAME} cannot be taken: {reason}") from None
@@ -70,7 +85,7 @@ class DataDirectory:
         Raises:
             ConfigError, StartupError, OSError: nothing has changed.
         """
-        server, persistence = self.server, self.server.persistence
+        persistence = self.persistence
         doing = self.in_the_way()
         if doing:
             raise ConfigError(f"can't be changed while {doing}")
@@ -81,11 +96,11 @@ class DataDirectory:
         if place == self.owner.directory:
             return str(place)
         fresh, before = DirectoryOwner(self.disk), Path.cwd()
-        fresh.take(place, server.config["port"])
+        fresh.take(place, self.config["port"])
         options, reserve = persistence.aof.options, persistence.aof.reserve
         left, old_reserve = options.directory, reserve.path
         try:
-            if process.runs_server:  # a program that embeds a server stays where it is
+            if self.moves_process():
                 os.chdir(place)
             options.directory = place
             reserve.build()
@@ -103,11 +118,11 @@ class DataDirectory:
 
     def in_the_way(self) -> str:
         """What is being written now, and would go on in the directory that is left."""
-        persistence = self.server.persistence
+        persistence = self.persistence
         if persistence.aof.on:
             return "the append only file is on"
         if persistence.child is not None or persistence.dying:
             return "a child is saving"
-        if self.server.backups.running:
+        if self.backups.running:
             return "a backup is being made"
         return ""

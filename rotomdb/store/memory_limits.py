@@ -1,17 +1,14 @@
-"""What happens when memory is short: keys are evicted (`maxmemory`). Clients are the subject of client_limits.py."""
+"""What happens when memory is short: keys are evicted (`maxmemory`). Clients are the subject of server/client_limits.py."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from rotomdb.commands.arguments import INT64_MAX
 from rotomdb.commands.dispatch import Dispatcher
+from rotomdb.commands.host import Configuration
 from rotomdb.engine.eviction import Evictor
 from rotomdb.engine.memory import used_memory
-
-if TYPE_CHECKING:
-    from rotomdb.server.config import Config
-from rotomdb.server.directives import LONG_MAX
 
 EVICTION_SLICE_S = 0.0005  # with the default tenacity of 10
 GARBAGE_SLICE_US = 1000
@@ -28,7 +25,7 @@ class MemoryLimits:
         self.evicted_keys = 0
         dispatcher.make_room = self.make_room
 
-    def apply(self, config: Config) -> None:
+    def apply(self, config: Configuration) -> None:
         """Follow the directives in force."""
         policy = config["maxmemory-policy"]
         if policy != self.policy:
@@ -45,7 +42,7 @@ class MemoryLimits:
         engine.lfu_log_factor = config["lfu-log-factor"]
         engine.lfu_decay_time = config["lfu-decay-time"]
         ignored = self.dispatcher.follows and config["replica-ignore-maxmemory"]  # the master evicts, and says what
-        self.dispatcher.memory_limit = 0 if ignored else min(config["maxmemory"], LONG_MAX)
+        self.dispatcher.memory_limit = 0 if ignored else min(config["maxmemory"], INT64_MAX)
 
     def make_room(self) -> bool:
         """Evict until the data fits or a slice of time is over; False when nothing can be evicted any more."""
